@@ -1,0 +1,28 @@
+"""Print how many tests ran and every skip with its reason; fail on a skip nobody agreed to."""
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+
+def main(report: Path, allowed: Path) -> int:
+    """Read pytest's JUnit report; return 1 when a skip is not in the committed list."""
+    cases = ET.parse(report).getroot().findall(".//testcase")  # noqa: S314 (our own file)
+    lines = (line.partition("#")[0].strip() for line in allowed.read_text().splitlines())
+    agreed = {line for line in lines if line}
+    skips = {
+        f"{case.get('classname')}::{case.get('name')}": skip.get("message", "")
+        for case in cases
+        for skip in case.findall("skipped")
+    }
+    failures = [case for case in cases if case.find("failure") is not None]
+    failures += [case for case in cases if case.find("error") is not None]
+    for name, reason in sorted(skips.items()):
+        print(f"skipped {name}: {reason}" + ("" if name in agreed else "  << not agreed"))
+    n_passed = len(cases) - len(skips) - len(failures)
+    print(f"{n_passed} passed, {len(failures)} failed, {len(skips)} skipped")
+    return int(bool(skips.keys() - agreed) or bool(failures) or not cases)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

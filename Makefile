@@ -1,0 +1,44 @@
+# The README's two commands are `make demo` and `make test`; `make check` is what CI runs.
+# Each makes .venv when it is not there. Settings: PYTHON, ROUTECAST_DATA, PYTEST_FLAGS.
+
+PYTHON ?= python3
+ROUTECAST_DATA ?= $(abspath ../shared/data)
+export ROUTECAST_DATA
+
+BIN := .venv/bin
+
+.PHONY: demo test check lint types layers clean
+
+demo: .venv/base.stamp
+	$(BIN)/routecast demo
+
+test: .venv/dev.stamp
+	$(BIN)/pytest $(PYTEST_FLAGS)
+
+check: lint types layers test
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/dev.stamp
+	$(BIN)/mypy
+
+layers: .venv/dev.stamp
+	$(BIN)/lint-imports
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Routecast needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/base.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --editable '.[lab,dev]'
+	@touch $@ .venv/base.stamp
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -1,0 +1,60 @@
+"""Fixtures that every test may use."""
+
+import os
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from routecast.embed.protocol import EmbedderIdentity
+from routecast.types import EmbeddingArray, FloatArray
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data; tests that need it skip where it is missing."""
+    folder = Path(os.environ.get("ROUTECAST_DATA", ""))
+    if not os.environ.get("ROUTECAST_DATA") or not folder.is_dir():
+        pytest.skip("ROUTECAST_DATA names no folder of shared data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio, as the gateway does."""
+    return "asyncio"
+
+
+class WordEmbedder:
+    """A tiny embedder: each word is a random direction, a text the unit sum of its words."""
+
+    def __init__(self, dimension: int = 8, *, name: str = "words", revision: str = "1") -> None:
+        digest = blake2b(f"{name}{revision}{dimension}".encode()).hexdigest()[:64]
+        self.identity = EmbedderIdentity(
+            name=name, revision=revision, dimension=dimension, digest=digest
+        )
+
+    def embed(self, texts: Sequence[str]) -> EmbeddingArray:
+        rows = [self._embed_one(text) for text in texts]
+        return np.array(rows, dtype=np.float32).reshape(len(texts), self.identity.dimension)
+
+    def _embed_one(self, text: str) -> FloatArray:
+        vector = np.full(self.identity.dimension, 1e-3)
+        for word in text.split():
+            seed = int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "little")
+            vector += np.random.default_rng(seed).normal(size=self.identity.dimension)
+        return vector / float(np.linalg.norm(vector))
+
+
+@pytest.fixture(scope="session")
+def word_embedder() -> WordEmbedder:
+    """An embedder of 8 dimensions that needs no file."""
+    return WordEmbedder()
+
+
+@pytest.fixture(scope="session")
+def other_embedder() -> WordEmbedder:
+    """The same, in another revision."""
+    return WordEmbedder(revision="2")
