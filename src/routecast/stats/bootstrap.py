@@ -1,0 +1,99 @@
+"""The bootstrap: how much a statistic would move on another sample of the same size.
+
+References:
+    Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapters 6, 8 and 13.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from routecast.types import FloatArray, IntArray
+
+CountArray = npt.NDArray[np.int32]
+_BLOCK_BYTES = 48 * 2**20  # of counts at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A percentile interval.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end.
+        level: Share of the resamples between the ends, 0.95 for 95%.
+        n_undefined: Resamples on which the statistic was undefined; they are left out.
+    """
+
+    low: float
+    high: float
+    level: float
+    n_undefined: int
+
+
+def resample_counts(
+    n_rows: int,
+    *,
+    n_resamples: int,
+    seed: int,
+    group_codes: IntArray | None = None,
+) -> Iterator[CountArray]:
+    """Yield how often each row occurs in each resample, in blocks of bounded memory.
+
+    Rows are drawn with replacement, as many as there are; with groups, whole groups are, as many
+    as there are, so that the number of rows varies. A statistic computed from the same counts for
+    two methods is paired.
+
+    Args:
+        n_rows: Number of rows, at least 1.
+        n_resamples: How many resamples in all.
+        seed: Equal seeds give equal counts.
+        group_codes: One integer per row, equal within a group, shape (n_rows,).
+
+    Yields:
+        Arrays of shape (n_block, n_rows); their lengths add up to ``n_resamples``.
+
+    Raises:
+        ValueError: If there is nothing to resample, or the codes have another shape.
+    """
+    if n_rows < 1 or n_resamples < 1:
+        raise ValueError(f"{n_resamples!r} resamples of {n_rows!r} rows; accepted is 1 or more")
+    if group_codes is not None and group_codes.shape != (n_rows,):
+        raise ValueError(f"group codes have shape {group_codes.shape!r}; accepted is ({n_rows},)")
+    n_units, unit = n_rows, None
+    if group_codes is not None:
+        distinct, unit = np.unique(group_codes, return_inverse=True)
+        n_units = len(distinct)
+    rng = np.random.default_rng(seed)
+    n_block = max(1, _BLOCK_BYTES // (4 * n_rows))
+    for start in range(0, n_resamples, n_block):
+        counts = np.empty((min(n_block, n_resamples - start), n_units), dtype=np.int32)
+        for resample in counts:
+            resample[:] = np.bincount(rng.integers(n_units, size=n_units), minlength=n_units)
+        yield counts if unit is None else counts[:, unit]
+
+
+def percentile_interval(samples: FloatArray, *, level: float = 0.95) -> Interval:
+    """Return the interval that holds the middle of the resampled statistics.
+
+    Args:
+        samples: The statistic on each resample, shape (n_resamples,); NaN where undefined.
+        level: Share of the resamples inside, in (0, 1).
+
+    Returns:
+        The interval; its ends are NaN when the statistic was undefined everywhere.
+
+    Raises:
+        ValueError: If ``level`` is outside (0, 1).
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level!r}; accepted is a fraction between 0 and 1")
+    defined = samples[~np.isnan(samples)]
+    low, high = np.nan, np.nan
+    if len(defined):
+        low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(
+        low=float(low), high=float(high), level=level, n_undefined=len(samples) - len(defined)
+    )

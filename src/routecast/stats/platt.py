@@ -1,0 +1,118 @@
+"""Platt scaling: a strictly increasing map from one probability to a calibrated one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from routecast.types import FloatArray
+
+_EDGE = 1e-12
+_MIN_SLOPE = 1e-3
+_TOLERANCE = 1e-10
+_MAX_STEPS = 100
+
+
+@dataclass(frozen=True)
+class PlattScaling:
+    """The map p -> sigmoid(slope * logit(p) + intercept).
+
+    Attributes:
+        slope: Positive, so that the order of prompts never changes. Below 1 it shrinks towards
+            the base rate.
+        intercept: Log-odds of the base rate when the slope is near 0.
+    """
+
+    slope: float
+    intercept: float
+
+    def __post_init__(self) -> None:
+        """Refuse a map that would turn the order of prompts round."""
+        if not (self.slope > 0 and np.isfinite(self.slope) and np.isfinite(self.intercept)):
+            raise ValueError(
+                f"slope {self.slope!r} and intercept {self.intercept!r} must be finite, "
+                "and the slope above 0"
+            )
+
+    def apply(self, probabilities: FloatArray) -> FloatArray:
+        """Return calibrated probabilities, same shape; NaN stays NaN."""
+        return sigmoid(self.slope * log_odds(probabilities) + self.intercept)
+
+
+def sigmoid(values: FloatArray) -> FloatArray:
+    """Return 1 / (1 + exp(-x)) elementwise, without overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)), dtype=np.float64)
+
+
+def log_odds(probabilities: FloatArray) -> FloatArray:
+    """Return log(p / (1 - p)) elementwise, with p kept 1e-12 away from 0 and 1."""
+    clipped = np.clip(probabilities, _EDGE, 1.0 - _EDGE)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped), dtype=np.float64)
+
+
+def fit_platt(
+    probabilities: FloatArray, targets: FloatArray, *, weights: FloatArray | None = None
+) -> PlattScaling:
+    """Fit slope and intercept by maximum likelihood on soft targets.
+
+    Platt's correction of the targets is left out: it is meant for hard labels on the training
+    sample, and these targets are soft and held out. A tiny ridge (1e-6 per unit weight) keeps
+    separable samples finite.
+
+    Args:
+        probabilities: Uncalibrated win probabilities, shape (n_prompts,), in [0, 1].
+        targets: What happened, shape (n_prompts,), in [0, 1]; a tie is 0.5.
+        weights: Weight per prompt, shape (n_prompts,), positive; all 1 when None.
+
+    Returns:
+        The fitted map. When higher scores do not win more often, the best slope is not positive;
+        it is then set to 0.001, which sends every prompt to the base rate and keeps the order.
+
+    Raises:
+        ValueError: If the sample is empty, or shapes differ, or a value is out of range.
+
+    References:
+        Platt (1999), "Probabilistic outputs for support vector machines".
+    """
+    weights = np.ones_like(probabilities) if weights is None else weights
+    _check_sample(probabilities, targets, weights)
+    features = np.stack([log_odds(probabilities), np.ones_like(probabilities)])  # (2, n)
+    weights = weights / weights.sum()
+    slope, intercept = _newton(features, targets, weights, start=np.array([1.0, 0.0]))
+    if slope < _MIN_SLOPE:
+        base_rate = np.clip(np.sum(weights * targets), _EDGE, 1 - _EDGE)
+        mean_log_odds = float(np.sum(weights * features[0]))
+        slope = _MIN_SLOPE
+        intercept = float(log_odds(np.asarray(base_rate))) - slope * mean_log_odds
+    return PlattScaling(slope=float(slope), intercept=float(intercept))
+
+
+def _check_sample(probabilities: FloatArray, targets: FloatArray, weights: FloatArray) -> None:
+    if not (probabilities.shape == targets.shape == weights.shape) or probabilities.ndim != 1:
+        raise ValueError(
+            f"probabilities {probabilities.shape}, targets {targets.shape} and weights "
+            f"{weights.shape} must be vectors of one length"
+        )
+    if probabilities.size == 0:
+        raise ValueError("an empty sample cannot be calibrated on; give at least one prompt")
+    for name, values in (("probabilities", probabilities), ("targets", targets)):
+        if not (np.all(values >= 0) and np.all(values <= 1)):
+            raise ValueError(f"{name} must lie in [0, 1]")
+    if not (np.all(weights > 0) and np.all(np.isfinite(weights))):
+        raise ValueError("weights must be finite and positive")
+
+
+def _newton(
+    features: FloatArray, targets: FloatArray, weights: FloatArray, *, start: FloatArray
+) -> FloatArray:
+    """Minimise the weighted logistic loss by damped Newton steps; features are (2, n)."""
+    ridge = 1e-6
+    parameters = start
+    for _ in range(_MAX_STEPS):
+        fitted = sigmoid(parameters @ features)
+        gradient = features @ (weights * (fitted - targets)) + ridge * parameters
+        curvature = (features * (weights * fitted * (1 - fitted))) @ features.T
+        step = np.linalg.solve(curvature + ridge * np.eye(2), gradient)
+        parameters = parameters - step / max(1.0, float(np.abs(step).max()))
+        if np.abs(step).max() < _TOLERANCE:
+            return parameters
+    raise ValueError(f"Platt scaling did not converge in {_MAX_STEPS} steps")
