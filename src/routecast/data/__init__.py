@@ -1,0 +1,1 @@
+"""Preference data: its contracts, files, splits, and the check for leakage."""

@@ -1,0 +1,1 @@
+"""One file per published format; each turns a source into our contracts."""

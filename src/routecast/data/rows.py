@@ -1,0 +1,162 @@
+"""Rows of JSONL and CSV files, one by one, by the standard library alone."""
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from routecast.data.files import require_file
+from routecast.errors import DataError
+
+
+class BadRowError(DataError):
+    """One row that cannot be used; the rest of the file may still be.
+
+    Attributes:
+        reason: Why, in a few words, the same for all rows with this fault.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        """Keep the message beside the reason that it is counted under."""
+        super().__init__(message)
+        self.reason = reason
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """Return ``repr(value)`` cut to about ``limit`` characters, for a message."""
+    shown = repr(value[:limit] if isinstance(value, str) else value)
+    whole = len(shown) <= limit + 2 and (not isinstance(value, str) or len(value) <= limit)
+    return shown if whole else shown[:limit] + "..."
+
+
+def parse_json_object(line: bytes, *, where: str) -> dict[str, Any]:
+    """Parse one line of JSONL.
+
+    Lone surrogates are kept, escaped or as bytes. Numbers beyond double precision's
+    range and ``NaN`` are refused: no JSON that we could write would hold them.
+
+    Args:
+        line: The line's bytes.
+        where: File and line, for the message.
+
+    Raises:
+        BadRowError: If it is not UTF-8, not JSON, or not an object.
+    """
+    try:
+        parsed = json.loads(
+            line.decode("utf-8", "surrogatepass"),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except (ValueError, RecursionError) as error:
+        shown = shorten(line.decode("utf-8", "replace"))
+        raise BadRowError(
+            f"{where}: {shown} ({_json_fault(error)}); accepted is one JSON object per line, "
+            "in UTF-8",
+            reason="unreadable JSON",
+        ) from error
+    if not isinstance(parsed, dict):
+        raise BadRowError(
+            f"{where}: {shorten(parsed)}; accepted is one JSON object per line",
+            reason="not a JSON object",
+        )
+    return parsed
+
+
+def json_objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield line number, from 1, and object of each line of a JSONL file; blank lines are passed.
+
+    Raises:
+        DataError: If the file is missing, or at its first line that is no JSON object.
+    """
+    path = require_file(path)
+    with path.open("rb") as lines:
+        for number, line in numbered_lines(lines):
+            yield number, parse_json_object(line, where=f"{path.name}, line {number}")
+
+
+def numbered_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Number lines from 1, leaving out blank ones and a byte-order mark at the start."""
+    for number, line in enumerate(lines, start=1):
+        stripped = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+        if stripped:
+            yield number, stripped
+
+
+def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str] | BadRowError]]:
+    """Yield the line a row starts at, and the row or what is wrong with it.
+
+    Lone surrogates are kept, in the bytes that Python calls ``surrogatepass``. Fields may be of
+    any length; the csv module's limit is lifted for the whole interpreter.
+
+    Raises:
+        DataError: If the file has no header, or names a column twice.
+    """
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    with path.open("rb") as file:
+        undecodable: list[int] = []
+        reader = csv.reader(_decoded(file, undecodable), strict=True)
+        try:
+            header = next(reader, [])
+        except csv.Error as error:
+            raise DataError(f"{path.name}, line 1: {error}; accepted is CSV in UTF-8") from error
+        if not header or len(set(header)) != len(header):
+            raise DataError(
+                f"{path.name}, line 1: header {shorten(header)}; accepted is one name per "
+                "column, each once"
+            )
+        while True:
+            line = reader.line_num + 1
+            try:
+                fields = next(reader, None)
+            except csv.Error as error:
+                yield line, _bad_csv(path, line, str(error))
+                continue
+            if fields is None:
+                return
+            if undecodable and undecodable[-1] >= line:
+                yield line, _bad_csv(path, line, "not UTF-8")
+            elif len(fields) == len(header):
+                yield line, dict(zip(header, fields, strict=True))
+            elif fields:
+                yield line, _bad_csv(path, line, f"{len(fields)} fields for {len(header)} columns")
+
+
+def _decoded(lines: Iterable[bytes], undecodable: list[int]) -> Iterator[str]:
+    """Decode line by line, and note the numbers of those that are not UTF-8."""
+    for number, line in enumerate(lines, start=1):
+        try:
+            text = line.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            undecodable.append(number)
+            text = line.decode("utf-8", "replace")
+        yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+def _bad_csv(path: Path, line: int, what: str) -> BadRowError:
+    return BadRowError(
+        f"{path.name}, line {line}: {what}; accepted is CSV with as many fields as the header",
+        reason="unreadable CSV",
+    )
+
+
+def _json_fault(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at character {error.pos + 1}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{error.reason} at byte {error.start + 1}"
+    return "nested too deep" if isinstance(error, RecursionError) else str(error)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:20]} is too large a number")
+    return number
