@@ -1,0 +1,1 @@
+"""What routing costs and what it keeps: curves, metrics, benchmarks."""
