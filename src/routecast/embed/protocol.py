@@ -1,0 +1,40 @@
+"""What every embedder offers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from routecast.types import EmbeddingArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedderIdentity:
+    """What pins an embedder: two embedders with equal identities give equal vectors.
+
+    Attributes:
+        name: As users write it: ``static``, ``sentence:ID_OR_FOLDER``, ``openai:MODEL``.
+        revision: Version of the weights, for people; empty when nobody numbers them.
+        dimension: Length of one vector.
+        digest: SHA-256 over the files that decide the vectors, in hexadecimal.
+    """
+
+    name: str
+    revision: str
+    dimension: int
+    digest: str
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors."""
+
+    @property
+    def identity(self) -> EmbedderIdentity:
+        """What an artifact pins, so that a router never reads foreign vectors."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> EmbeddingArray:
+        """Return one finite unit vector per text, shape (n_texts, dimension).
+
+        Any text is accepted: empty, very long, with control characters or lone surrogates.
+        """
+        ...

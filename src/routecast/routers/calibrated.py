@@ -1,0 +1,25 @@
+"""A router whose win probabilities mean what they say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from routecast.routers.protocol import Router
+from routecast.stats.platt import PlattScaling
+from routecast.types import FloatArray
+
+
+@dataclass(frozen=True)
+class CalibratedRouter:
+    """Passes another router's scores through a strictly increasing map.
+
+    Attributes:
+        router: Gives the uncalibrated win probabilities.
+        calibration: The map, fitted on held-out prompts.
+    """
+
+    router: Router
+    calibration: PlattScaling
+
+    def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
+        """Return calibrated win probabilities, shape (n_prompts,), in [0, 1]; NaN stays NaN."""
+        return self.calibration.apply(self.router.win_probabilities(prompts))

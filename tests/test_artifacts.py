@@ -1,0 +1,231 @@
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from safetensors import SafetensorError
+
+from routecast.artifacts import (
+    Artifact,
+    CalibrationRecord,
+    Manifest,
+    MetricRecord,
+    Source,
+    TrainingRecord,
+    load_artifact,
+    load_router,
+    save_artifact,
+)
+from routecast.embed.protocol import Embedder
+from routecast.errors import ArtifactError, ConfigError
+from routecast.routers.mf import MatrixFactorization
+
+PROMPTS = ["one", "two words", "a third prompt"]
+
+
+@pytest.fixture
+def model() -> MatrixFactorization:
+    generator = np.random.default_rng(5)
+    return MatrixFactorization(
+        model_names=("strong-1", "weak-1"),
+        projection=generator.normal(size=(8, 3)),
+        projection_bias=generator.normal(size=3),
+        output=generator.normal(size=3),
+        model_vectors=generator.normal(size=(2, 3)),
+        n_comparisons=np.array([7.0, 7.0]),
+    )
+
+
+@pytest.fixture
+def artifact(model: MatrixFactorization, word_embedder: Embedder) -> Artifact:
+    manifest = Manifest(
+        format_version=1,
+        router="mf",
+        package_version="0.1.0",
+        embedder=word_embedder.identity,
+        strong=("strong-1",),
+        weak=("weak-1",),
+        seed=5,
+        settings={"n_factors": 3},
+        training=TrainingRecord(
+            digest="0" * 64,
+            n_prompts=2,
+            n_comparisons=7,
+            sources=(Source(name="made up", licence="none", n_prompts=2, n_comparisons=7),),
+        ),
+        calibration=CalibrationRecord(
+            sample="two prompts",
+            n_prompts=2,
+            slope=0.5,
+            intercept=0.1,
+            win_probability_quantiles=tuple(np.linspace(0.2, 0.7, 1001).tolist()),
+        ),
+        metrics=(
+            MetricRecord(
+                benchmark="made up", metric="apgr", value=0.5, low=0.4, high=0.6, n_prompts=2
+            ),
+        ),
+        files={},
+    )
+    hashes = np.array([3, 2**64 - 1], dtype=np.uint64)
+    return Artifact(manifest, model.tensors(), word_embedder.embed(PROMPTS), hashes)
+
+
+@pytest.fixture
+def folder(artifact: Artifact, tmp_path: Path) -> Path:
+    save_artifact(artifact, tmp_path / "router")
+    return tmp_path / "router"
+
+
+def edit_manifest(folder: Path, **changes: object) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_saved_router_scores_the_same_when_loaded(
+    artifact: Artifact, folder: Path, word_embedder: Embedder
+) -> None:
+    before = artifact.router(word_embedder).win_probabilities(PROMPTS)
+    after = load_router(str(folder), embedder=word_embedder).router.win_probabilities(PROMPTS)
+    assert after.tolist() == before.tolist()
+
+
+def test_everything_beside_the_weights_survives(artifact: Artifact, folder: Path) -> None:
+    loaded = load_artifact(folder)
+    assert msgspec.structs.replace(loaded.manifest, files={}) == artifact.manifest
+    assert loaded.training_prompt_hashes.tolist() == artifact.training_prompt_hashes.tolist()
+    assert loaded.reference_embeddings == pytest.approx(artifact.reference_embeddings, abs=1e-3)
+
+
+def test_a_loaded_router_brings_its_quantiles_and_their_sample(
+    folder: Path, word_embedder: Embedder
+) -> None:
+    loaded = load_router(str(folder), embedder=word_embedder)
+    assert loaded.win_probability_quantiles is not None
+    assert loaded.win_probability_quantiles[[0, 500, 1000]] == pytest.approx([0.2, 0.45, 0.7])
+    assert loaded.calibration_sample == "two prompts"
+
+
+def test_no_prompt_is_stored(folder: Path) -> None:
+    stored = b"".join(path.read_bytes() for path in folder.iterdir())
+    assert not [prompt for prompt in PROMPTS if len(prompt) > 3 and prompt.encode() in stored]
+
+
+def test_saving_again_replaces_the_old_router_whole(artifact: Artifact, folder: Path) -> None:
+    (folder / "stale").write_text("from before")
+    save_artifact(artifact, folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "manifest.json",
+        "weights.safetensors",
+    ]
+    assert [path.name for path in folder.parent.iterdir()] == ["router"]
+
+
+def test_saving_over_another_folder_is_refused_and_loses_nothing(
+    artifact: Artifact, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ArtifactError, match="is no trained router"):
+        save_artifact(artifact, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_failed_save_leaves_nothing_behind(artifact: Artifact, tmp_path: Path) -> None:
+    broken = Artifact(
+        artifact.manifest, {"odd": np.array(["text"])}, artifact.reference_embeddings,
+        artifact.training_prompt_hashes,
+    )  # fmt: skip
+    with pytest.raises(SafetensorError):  # it has no type for text
+        save_artifact(broken, tmp_path / "router")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_truncated_file_is_found(folder: Path) -> None:
+    path = folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ArtifactError, match="truncated or changed"):
+        load_artifact(folder)
+
+
+def test_a_changed_byte_is_found(folder: Path) -> None:
+    path = folder / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match="its SHA-256 is not the manifest's"):
+        load_artifact(folder)
+
+
+def test_a_missing_weights_file_is_named(folder: Path) -> None:
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(ArtifactError, match=r"weights\.safetensors is missing"):
+        load_artifact(folder)
+
+
+def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"holds no manifest\.json"):
+        load_artifact(tmp_path)
+
+
+def test_a_newer_format_says_to_upgrade(folder: Path) -> None:
+    edit_manifest(folder, format_version=2)
+    with pytest.raises(ArtifactError, match=r"format version 2; .* upgrade"):
+        load_artifact(folder)
+
+
+def test_an_unreadable_manifest_is_an_artifact_error(folder: Path) -> None:
+    (folder / "manifest.json").write_text('{"format_version": 1')
+    with pytest.raises(ArtifactError, match="not a readable manifest"):
+        load_artifact(folder)
+
+
+def test_a_file_outside_the_folder_is_never_read(folder: Path) -> None:
+    edit_manifest(folder, files={"../elsewhere": {"n_bytes": 0, "sha256": ""}})
+    with pytest.raises(ArtifactError, match="no plain file name"):
+        load_artifact(folder)
+
+
+def test_another_embedder_is_refused_with_both_names(
+    folder: Path, other_embedder: Embedder
+) -> None:
+    with pytest.raises(ArtifactError, match=r"'words' \(revision '1'.*got 'words' \(revision '2'"):
+        load_router(str(folder), embedder=other_embedder)
+
+
+def test_an_unknown_family_is_refused(folder: Path, word_embedder: Embedder) -> None:
+    edit_manifest(folder, router="mff")
+    with pytest.raises(ArtifactError, match="unknown router family 'mff'"):
+        load_router(str(folder), embedder=word_embedder)
+
+
+def test_an_unknown_name_lists_what_there_is() -> None:
+    with pytest.raises(ConfigError, match=r"unknown router 'defualt'; choose one of \['default'"):
+        load_router("defualt")
+
+
+def test_the_random_router_has_uniform_quantiles_and_length_has_none() -> None:
+    quantiles = load_router("random").win_probability_quantiles
+    assert quantiles is not None
+    assert quantiles[250] == pytest.approx(0.25)
+    assert load_router("length").win_probability_quantiles is None
+
+
+@pytest.mark.parametrize("n_quantiles", [0, 1000])
+def test_a_wrong_number_of_quantiles_is_refused(
+    artifact: Artifact, tmp_path: Path, n_quantiles: int
+) -> None:
+    record = msgspec.structs.replace(
+        artifact.manifest.calibration, win_probability_quantiles=(0.5,) * n_quantiles
+    )
+    manifest = msgspec.structs.replace(artifact.manifest, calibration=record)
+    with pytest.raises(ArtifactError, match="the format has 1001"):
+        save_artifact(
+            Artifact(
+                manifest,
+                artifact.tensors,
+                artifact.reference_embeddings,
+                artifact.training_prompt_hashes,
+            ),
+            tmp_path / "router",
+        )
