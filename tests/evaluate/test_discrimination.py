@@ -82,7 +82,7 @@ def test_log_loss_and_brier_by_hand() -> None:
     # P of what happened: 0.8, 0.5 either way at the tie, and 1 - 0.25.
     expected = -(math.log(0.8) + math.log(0.5) + math.log(0.75)) / 3
     assert log_loss(probabilities, labels) == pytest.approx(expected)
-    # (0.2^2 + 0 + 0.25^2) / 3
+    # Off by 0.2, by nothing at the tie, and by 0.25.
     assert brier_score(probabilities, labels) == pytest.approx((0.04 + 0.0625) / 3)
 
 

@@ -47,8 +47,11 @@ def columns(rows: list[tuple[float, int, int]]) -> tuple[FloatArray, Qualities]:
 
 
 def slow_area(curve: CostQualityCurve) -> float:
-    points = list(zip(curve.strong_share.tolist(), curve.gap_recovered.tolist(), strict=True))
-    return sum((right - left) * (low + high) / 2 for (left, low), (right, high) in pairwise(points))
+    points = zip(curve.strong_share, curve.gap_recovered, strict=True)
+    area = 0.0
+    for (left, low), (right, high) in pairwise(points):
+        area += float((right - left) * (low + high) / 2)
+    return area
 
 
 def slow_share(curve: CostQualityCurve, target: float) -> float:
