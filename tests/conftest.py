@@ -7,9 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from routecast.embed.protocol import EmbedderIdentity
 from routecast.types import EmbeddingArray, FloatArray
+
+settings.register_profile("routecast", deadline=None)  # machines are shared and noisy
+settings.load_profile("routecast")
 
 
 @pytest.fixture(scope="session")

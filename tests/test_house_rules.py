@@ -15,8 +15,8 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 HEAVY_FOR_IMPORT = {
     "aiohttp", "asyncio", "matplotlib", "msgspec", "openai", "plotly", "polars",
-    "prometheus_client", "pydantic", "rich", "safetensors", "scipy", "sklearn", "sqlalchemy", "starlette",
-    "tokenizers", "torch", "transformers", "typer", "uvicorn",
+    "prometheus_client", "pydantic", "rich", "safetensors", "scipy", "sklearn", "sqlalchemy",
+    "starlette", "tokenizers", "torch", "transformers", "typer", "uvicorn",
 }  # fmt: skip
 HEAVY_FOR_HELP = HEAVY_FOR_IMPORT - {"asyncio", "rich", "typer"}
 

@@ -1,6 +1,8 @@
 """Writing files of scores."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -141,3 +143,20 @@ def test_a_file_can_be_scored_onto_itself(tmp_path: Path) -> None:
     path.write_text('{"prompt": "one"}\n{"prompt": "two"}\n')
     write_scores(path, (([entry], np.array([0.5])) for entry in iter_prompts(path)))
     assert [entry.columns["win_probability"] for entry in iter_prompts(path)] == [0.5, 0.5]
+
+
+def test_scoring_jsonl_loads_nothing_of_the_extras(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"prompt": "one"}\n')
+    program = (
+        "import sys, numpy as np\n"
+        "from routecast.data.prompts import iter_prompts\n"
+        "from routecast.data.scores import write_scores\n"
+        "rows = list(iter_prompts('p.jsonl'))\n"
+        "write_scores('s.csv', [(rows, np.array([0.5]))])\n"
+        "print(sorted({'polars', 'scipy', 'pyarrow', 'pandas'} & set(sys.modules)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "[]\n"
+    assert (tmp_path / "s.csv").read_text() == "prompt,win_probability\none,0.5\n"

@@ -45,8 +45,8 @@ def sigmoid(values: FloatArray) -> FloatArray:
 
 def log_odds(probabilities: FloatArray) -> FloatArray:
     """Return log(p / (1 - p)) elementwise, with p kept 1e-12 away from 0 and 1."""
-    clipped = np.clip(probabilities, _EDGE, 1.0 - _EDGE)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped), dtype=np.float64)
+    clipped = np.minimum(np.maximum(probabilities, _EDGE), 1.0 - _EDGE)  # faster than np.clip
+    return np.asarray(np.log(clipped / (1.0 - clipped)), dtype=np.float64)
 
 
 def fit_platt(

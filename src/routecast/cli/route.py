@@ -1,0 +1,62 @@
+"""`routecast route`: where one prompt would go."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+DEFAULT_STRONG_SHARE = 0.5
+
+
+def route(
+    prompt: Annotated[str, typer.Argument(help="The prompt, or - to read it from stdin.")],
+    router: Annotated[
+        str, typer.Option(help="default, random, length, or a trained router's folder.")
+    ] = "default",
+    strong_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of prompts that should go to the strong model. [default: 0.5]"
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Win probability from which the strong model is asked."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Say whether a prompt goes to the strong or to the weak model, and why."""
+    if strong_share is not None and threshold is not None:
+        raise typer.BadParameter("give --strong-share or --threshold, not both")
+    from routecast.artifacts import load_router
+    from routecast.errors import DataError
+    from routecast.policy.decide import decide, threshold_for_goal
+
+    text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if prompt == "-" else prompt
+    if not text.strip():
+        raise DataError("the prompt is empty; give text as the argument, or - and text on stdin")
+    loaded = load_router(router)
+    if threshold is None:
+        strong_share = DEFAULT_STRONG_SHARE if strong_share is None else strong_share
+        threshold = threshold_for_goal(loaded, strong_share=strong_share)
+    win_probability = float(loaded.router.win_probabilities([text])[0])
+    decision = decide(win_probability, threshold, strong="strong", weak="weak")
+    if as_json:
+        document = {
+            "model": decision.model,
+            "win_probability": win_probability,
+            "threshold": threshold,
+            "strong_share": strong_share,
+            "reason": decision.reason,
+            "router": loaded.name,
+            "calibration_sample": loaded.calibration_sample,
+        }
+        typer.echo(json.dumps(document))
+        return
+    sign = ">=" if win_probability >= threshold else "<"
+    typer.echo(f"{decision.model}  (win probability {win_probability:.3f} {sign} {threshold:.3f})")
+    if strong_share is not None:
+        typer.echo(
+            f"threshold: {strong_share:.0%} strong calls on {loaded.calibration_sample}", err=True
+        )

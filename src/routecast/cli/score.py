@@ -1,0 +1,98 @@
+"""`routecast score`: a win probability for every prompt of a file."""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from routecast.data.prompts import PromptRow
+    from routecast.routers.protocol import Router
+    from routecast.types import FloatArray
+
+_N_ROWS_AT_ONCE = 2048
+
+
+def score(
+    source: Annotated[
+        str,
+        typer.Option(
+            "--input",
+            help="JSONL, CSV or Parquet with `prompt` or `messages`; - is JSONL from stdin.",
+        ),
+    ],
+    output: Annotated[
+        str, typer.Option(help="Where the rows go, with `win_probability`; - is JSONL on stdout.")
+    ],
+    router: Annotated[
+        str, typer.Option(help="default, random, length, or a trained router's folder.")
+    ] = "default",
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Drop bad rows and count them.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON summary.")] = False,
+) -> None:
+    """Add the strong model's win probability to every row of a file of prompts."""
+    if as_json and output == "-":
+        raise typer.BadParameter("--json and --output - both want stdout; write to a file")
+    from routecast.artifacts import load_router
+    from routecast.data.prompts import iter_prompts
+    from routecast.data.scores import write_scores
+
+    loaded = load_router(router)
+    dropped: Counter[str] = Counter()
+    rows = iter_prompts(source, skip_bad=skip_bad, dropped=dropped)
+    start_s = time.perf_counter()
+    n_rows = write_scores(output, _scored(_with_progress(rows, source), loaded.router))
+    elapsed_s = time.perf_counter() - start_s
+    if as_json:
+        document = {
+            "router": loaded.name,
+            "n_rows": n_rows,
+            "dropped": dict(dropped),
+            "elapsed_s": elapsed_s,
+            "output": output,
+        }
+        typer.echo(json.dumps(document))
+        return
+    for reason, n_dropped in sorted(dropped.items()):
+        typer.echo(f"dropped {n_dropped:,} rows: {reason}", err=True)
+    rate = f"{n_rows / elapsed_s:,.0f} a second"
+    typer.echo(
+        f"scored {n_rows:,} prompts with {loaded.name} in {elapsed_s:.1f} s, {rate}", err=True
+    )
+
+
+def _scored(
+    rows: "Iterator[PromptRow]", router: "Router"
+) -> "Iterator[tuple[list[PromptRow], FloatArray]]":
+    """Score rows in batches as they come."""
+    while batch := list(islice(rows, _N_ROWS_AT_ONCE)):
+        yield batch, router.win_probabilities([row.prompt for row in batch])
+
+
+def _with_progress(rows: "Iterator[PromptRow]", source: str) -> "Iterator[PromptRow]":
+    """Show a bar with rate and time left while rows are read, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield from rows
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(
+        rows, description="scoring", total=_count_lines(source), console=Console(stderr=True)
+    )
+
+
+def _count_lines(source: str) -> int | None:
+    """Count the lines of a JSONL file, which are its rows; None where that is not known."""
+    if not source.endswith(".jsonl") or not Path(source).is_file():
+        return None
+    with Path(source).open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))

@@ -1,0 +1,1 @@
+"""The first minute: everything on one machine, with no key."""

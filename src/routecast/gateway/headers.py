@@ -1,0 +1,108 @@
+"""Which headers pass, in both directions.
+
+End-to-end headers do. Hop-by-hop ones (RFC 9110, section 7.6.1) belong to one connection. The
+client's own credentials and cookies are for the gateway, never for the upstream.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from multidict import CIMultiDict, istr
+
+from routecast.errors import RequestError
+from routecast.policy.decide import Decision
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_CLIENT_ONLY = _HOP_BY_HOP | {
+    b"authorization",
+    b"content-length",
+    b"cookie",
+    b"expect",
+    b"host",
+    b"x-api-key",
+}
+_OURS = b"x-routecast-"
+
+
+def upstream_headers(headers: RawHeaders, own: Mapping[str, str]) -> CIMultiDict[str]:
+    """Return what goes upstream: the client's end-to-end headers, then the upstream's own key.
+
+    Args:
+        headers: The client's, names in lower case.
+        own: What identifies us to the upstream.
+
+    Raises:
+        RequestError: If a value is not UTF-8, since it could not be passed unchanged.
+    """
+    passed: CIMultiDict[str] = CIMultiDict()
+    for name, value in headers:
+        text = _upstream_name(name)
+        if text is not None:
+            passed.add(text, _decode(text, value))
+        elif name == b"connection" and value != b"keep-alive":
+            return upstream_headers(_without_named(headers), own)
+    passed.update(own)
+    return passed
+
+
+@lru_cache(maxsize=1024)
+def _upstream_name(name: bytes) -> istr | None:
+    """Return a header's name as text, or None if it must not go upstream."""
+    if name in _CLIENT_ONLY or name.startswith(_OURS):
+        return None
+    return istr(name.decode("ascii"))
+
+
+def _decode(name: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise RequestError(f"header {name!r} is not UTF-8; send it as UTF-8") from None
+
+
+def _without_named(headers: RawHeaders) -> RawHeaders:
+    """Leave out ``Connection`` and the further hop-by-hop headers that it lists."""
+    listed = b",".join(value for name, value in headers if name == b"connection")
+    hops = {b"connection", *(token.strip() for token in listed.lower().split(b","))}
+    return [header for header in headers if header[0] not in hops]
+
+
+def client_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """Return the upstream's end-to-end headers, names in lower case."""
+    lowered = [(name.lower(), value) for name, value in headers]
+    if any(name == b"connection" for name, _ in lowered):
+        lowered = _without_named(lowered)
+    return [header for header in lowered if _passes_to_client(header[0])]
+
+
+@lru_cache(maxsize=1024)
+def _passes_to_client(name: bytes) -> bool:
+    return name not in _HOP_BY_HOP and not name.startswith(_OURS)
+
+
+def decision_headers(decision: Decision, decision_id: str) -> RawHeaders:
+    """Return the headers that tell the client which model answers, and why."""
+    headers = [
+        (b"x-routecast-decision", decision_id.encode()),
+        (b"x-routecast-model", decision.model.encode()),
+        (b"x-routecast-reason", decision.reason.encode()),
+    ]
+    if decision.win_probability is not None:
+        headers.append((b"x-routecast-win-probability", b"%.6g" % decision.win_probability))
+    if decision.threshold is not None:
+        headers.append((b"x-routecast-threshold", b"%.6g" % decision.threshold))
+    return headers

@@ -1,0 +1,130 @@
+"""What clients may ask for: routes, configured models, and ``router-NAME-THRESHOLD``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from routecast.artifacts import LoadedRouter
+from routecast.errors import ConfigError, RequestError
+from routecast.policy.decide import threshold_for_goal
+from routecast.policy.names import parse_router_name
+from routecast.policy.settings import RouteSettings, Settings
+from routecast.routers.protocol import Router
+from routecast.upstream.endpoint import Endpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """A route whose goal has become a threshold.
+
+    Attributes:
+        name: What clients ask for.
+        strong: Name of the model for prompts at or above the threshold.
+        weak: Name of the model for the others.
+        fallback: Name of the model that answers when there is no win probability.
+        threshold: Win probability from which the strong model answers.
+        router_name: As the settings name it.
+        router: Scores the prompts.
+        calibration_sample: What the threshold was read from, in words; None if it was given.
+    """
+
+    name: str
+    strong: str
+    weak: str
+    fallback: str
+    threshold: float
+    router_name: str
+    router: Router
+    calibration_sample: str | None
+
+
+@dataclass(frozen=True)
+class RouteTable:
+    """Every name that clients may send.
+
+    Attributes:
+        routes: By name.
+        endpoints: The configured models, by name.
+    """
+
+    routes: Mapping[str, Route]
+    endpoints: Mapping[str, Endpoint]
+
+    def find(self, model: str) -> Route | Endpoint:
+        """Return the route, or the model that was named directly.
+
+        Raises:
+            RequestError: Status 404, with a list of what exists.
+        """
+        found = self.routes.get(model) or self.endpoints.get(model) or self._by_router(model)
+        if found is None:
+            raise RequestError(
+                f"unknown model {model!r}; routes: {list(self.routes)!r}, models: "
+                f"{list(self.endpoints)!r}, or router-NAME-THRESHOLD with NAME one of "
+                f"{sorted({route.router_name for route in self.routes.values()})!r} and "
+                "THRESHOLD from 0 to 1",
+                status=404,
+                code="model_not_found",
+            )
+        return found
+
+    def _by_router(self, model: str) -> Route | None:
+        """Return the first route that uses the named router, with the threshold in the name."""
+        asked = parse_router_name(model)
+        if asked is None:
+            return None
+        for route in self.routes.values():
+            if route.router_name == asked.router:
+                return replace(route, threshold=asked.threshold, calibration_sample=None)
+        return None
+
+
+def build_route(name: str, settings: RouteSettings, loaded: LoadedRouter) -> Route:
+    """Turn a route's goal into a threshold.
+
+    Raises:
+        ConfigError: If the router cannot answer the goal.
+    """
+    threshold, sample = settings.threshold, None
+    if threshold is None and settings.strong_share is not None:
+        try:
+            threshold = threshold_for_goal(loaded, strong_share=settings.strong_share)
+        except ConfigError as error:
+            raise ConfigError(f"routes.{name}: {error}") from None
+        sample = loaded.calibration_sample
+    if threshold is None:
+        raise ConfigError(f"routes.{name} has no goal; set strong_share or threshold")
+    return Route(
+        name=name,
+        strong=settings.strong,
+        weak=settings.weak,
+        fallback=settings.strong if settings.on_router_error == "strong" else settings.weak,
+        threshold=threshold,
+        router_name=settings.router,
+        router=loaded.router,
+        calibration_sample=sample,
+    )
+
+
+def build_route_table(
+    settings: Settings,
+    routers: Mapping[str, LoadedRouter],
+    endpoints: Mapping[str, Endpoint],
+) -> RouteTable:
+    """Make ready every route of the settings.
+
+    Args:
+        settings: Checked settings.
+        routers: By the name that routes use; each that a route names must be there.
+        endpoints: Every configured model, by name.
+
+    Raises:
+        ConfigError: If a router is missing or cannot answer a route's goal.
+    """
+    missing = {route.router for route in settings.routes.values()} - routers.keys()
+    if missing:
+        raise ConfigError(f"routers {sorted(missing)!r} are not loaded; got {sorted(routers)!r}")
+    routes = {
+        name: build_route(name, route, routers[route.router])
+        for name, route in settings.routes.items()
+    }
+    return RouteTable(routes, endpoints)

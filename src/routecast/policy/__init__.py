@@ -1,0 +1,1 @@
+"""From a win probability to a decision: settings, gates, thresholds. No network, no disk."""

@@ -1,0 +1,160 @@
+"""routecast.toml: what may stand in it, and a message for whatever may not.
+
+The descriptions below are the reference that users read. Reading the file and the secrets is the
+caller's: nothing here touches disk, network or environment.
+"""
+
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from routecast.upstream.secrets import ACCEPTED, is_secret_reference
+
+DEFAULT_PORT = 6060
+"""The port of ``routellm``'s server, so that its clients find this one unchanged."""
+
+LATER_GOALS = ("budget_usd_per_1k", "min_quality")
+"""Goals that need costs or qualities along the calibration sample, which no router has yet."""
+
+
+def _check_reference(value: str) -> str:
+    if not is_secret_reference(value):
+        raise ValueError(f"a secret must not be written out; accepted: {ACCEPTED}")
+    return value
+
+
+def _check_base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if "@" in parts.netloc:
+        raise ValueError("a URL must not hold a user name or password; use api_key")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+        raise ValueError("accepted: an http:// or https:// URL such as https://api.openai.com/v1")
+    if parts.query or parts.fragment:
+        raise ValueError("accepted: a URL without '?' and '#'")
+    if parts.path.rstrip("/").endswith("/chat/completions"):
+        raise ValueError("leave '/chat/completions' off; accepted: the part before it")
+    return value
+
+
+class _Table(BaseModel):
+    """A TOML table: unknown keys are refused, and nothing is converted silently."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+
+class PriceSettings(_Table):
+    """What a model costs."""
+
+    input: float = Field(ge=0)
+    """US dollars per million tokens of the prompt."""
+
+    output: float = Field(ge=0)
+    """US dollars per million tokens of the answer."""
+
+
+class ModelSettings(_Table):
+    """One upstream model; clients may ask for it by its table's name, without routing."""
+
+    model: str = Field(min_length=1)
+    """The name that the upstream knows the model by."""
+
+    base_url: Annotated[str, AfterValidator(_check_base_url)]
+    """The upstream's OpenAI-compatible address, up to and with the version."""
+
+    api_key: Annotated[str, AfterValidator(_check_reference)] | None = None
+    """Where the upstream's key is: env:NAME or file:PATH; leave it out where none is needed."""
+
+    price: PriceSettings | None = None
+    """US dollars per million tokens, for every figure in dollars."""
+
+
+class RouteSettings(_Table):
+    """One route; clients ask for it as if it were a model."""
+
+    strong: str
+    """The model for prompts that need it, by its name in [models]."""
+
+    weak: str
+    """The model for all other prompts, by its name in [models]."""
+
+    router: str = "default"
+    """What scores the prompts: default, random, length, or a trained router's folder."""
+
+    strong_share: float | None = Field(default=None, ge=0, le=1)
+    """The goal: the share of requests that should go to the strong model, on the router's
+    calibration sample."""
+
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    """The goal, spelt out: the win probability from which a prompt goes to the strong model."""
+
+    on_router_error: Literal["strong", "weak"] = "strong"
+    """Who answers when the router fails, abstains, or the request holds no text to score."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_later_goals(cls, table: Any) -> Any:  # noqa: ANN401 (whatever TOML held)
+        for goal in LATER_GOALS:
+            if isinstance(table, dict) and goal in table:
+                raise ValueError(
+                    f"{goal} is not supported by this version yet; use strong_share or threshold"
+                )
+        return table
+
+    @model_validator(mode="after")
+    def _check_goal(self) -> Self:
+        if (self.strong_share is None) == (self.threshold is None):
+            raise ValueError("set exactly one goal: strong_share or threshold")
+        if self.strong == self.weak:
+            raise ValueError(f"strong and weak are both {self.strong!r}; name two models")
+        return self
+
+
+class ServerSettings(_Table):
+    """How the gateway listens and how long it waits."""
+
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
+    """The port on 127.0.0.1; 0 takes any free one."""
+
+    max_body_mib: int = Field(default=32, ge=1, le=1024)
+    """The largest request body, in MiB; a larger one is refused with status 413."""
+
+    connect_timeout_s: float = Field(default=10.0, gt=0)
+    """Seconds until an upstream must have accepted the connection."""
+
+    first_byte_timeout_s: float = Field(default=600.0, gt=0)
+    """Seconds until an upstream must have begun to answer, once the request is sent."""
+
+    between_chunks_timeout_s: float = Field(default=300.0, gt=0)
+    """Seconds that an upstream may be silent in the middle of an answer."""
+
+    total_timeout_s: float = Field(default=3600.0, gt=0)
+    """Seconds that one answer may take in all."""
+
+
+def _check_name(value: str) -> str:
+    if not value or not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("accepted: a name of printable ASCII without spaces")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+
+
+class Settings(_Table):
+    """All of routecast.toml."""
+
+    models: dict[Name, ModelSettings] = Field(min_length=1)
+    """The upstream models, one table each."""
+
+    routes: dict[Name, RouteSettings] = {}
+    """The routes between them, one table each."""
+
+    server: ServerSettings = ServerSettings()
+    """How the gateway listens and how long it waits."""

@@ -1,0 +1,17 @@
+"""Public test doubles: upstreams that answer without a model."""
+
+from routecast.testing.faults import Fault, Gzip, Hang, Refuse, StopMidStream
+from routecast.testing.loopback import serve_on_loopback, serve_upstream
+from routecast.testing.upstream import FakeUpstream, RecordedRequest
+
+__all__ = [
+    "FakeUpstream",
+    "Fault",
+    "Gzip",
+    "Hang",
+    "RecordedRequest",
+    "Refuse",
+    "StopMidStream",
+    "serve_on_loopback",
+    "serve_upstream",
+]

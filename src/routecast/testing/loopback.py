@@ -1,0 +1,74 @@
+"""Any ASGI app on a loopback port, inside the event loop that is already running."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is ready, and leaves Ctrl-C to the program around it."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serve_on_loopback(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
+    """Serve an app on 127.0.0.1 until the block ends.
+
+    Args:
+        app: Any ASGI app; its lifespan is run if it has one.
+        port: 0 takes any free port.
+
+    Yields:
+        The address, for example ``http://127.0.0.1:54321``.
+    """
+    listener = socket.create_server(("127.0.0.1", port))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio leaves it off here
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        ready = asyncio.create_task(server.ready.wait())
+        await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            ready.cancel()
+            raise RuntimeError("the app's lifespan failed before it could serve; see the log")
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await running
+
+
+@asynccontextmanager
+async def serve_upstream(upstream: ASGIApp) -> AsyncIterator[str]:
+    """Serve a fake upstream until the block ends.
+
+    Yields:
+        Its base URL, for example ``http://127.0.0.1:54321/v1``.
+    """
+    async with serve_on_loopback(upstream) as address:
+        yield f"{address}/v1"

@@ -1,0 +1,1 @@
+"""Chat and embedding endpoints over HTTP, and what their tokens cost."""

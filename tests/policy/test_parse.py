@@ -1,0 +1,201 @@
+"""routecast.toml: what is read, and the message for whatever is not."""
+
+import pytest
+
+from routecast.errors import ConfigError
+from routecast.policy.parse import parse_settings
+from routecast.policy.settings import DEFAULT_PORT, PriceSettings, Settings
+
+GOOD = """
+[models.strong]
+model = "gpt-5.2"
+base_url = "https://api.openai.com/v1"
+api_key = "env:OPENAI_API_KEY"
+price = { input = 1.75, output = 14.0 }
+
+[models.weak]
+model = "llama3.2"
+base_url = "http://127.0.0.1:11434/v1"
+
+[routes.auto]
+strong = "strong"
+weak = "weak"
+strong_share = 0.3
+"""
+SECRET = "sk-0123456789abcdef"
+
+
+def parse(text: str) -> Settings:
+    return parse_settings(text, source="routecast.toml")
+
+
+def refusal_of(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    return str(caught.value)
+
+
+def test_the_design_s_own_example_is_read() -> None:
+    settings = parse(GOOD)
+    assert settings.models["strong"].price == PriceSettings(input=1.75, output=14.0)
+    assert settings.models["weak"].api_key is None
+    assert settings.routes["auto"].strong_share == 0.3
+    assert settings.routes["auto"].router == "default"
+    assert settings.routes["auto"].on_router_error == "strong"
+    assert settings.server.port == DEFAULT_PORT
+
+
+def test_whole_numbers_are_accepted_where_fractions_are() -> None:
+    assert parse(GOOD.replace("0.3", "1")).routes["auto"].strong_share == 1
+
+
+def test_a_syntax_error_names_the_file_and_the_line() -> None:
+    message = refusal_of("[models.strong]\nmodel = \n")
+    assert message.startswith("routecast.toml is not valid TOML")
+    assert "line 2" in message
+
+
+def test_an_unknown_key_names_its_path_and_the_nearest_valid_one() -> None:
+    message = refusal_of(GOOD.replace("strong_share", "strong_shares"))
+    assert "unknown key routes.auto.strong_shares; did you mean 'strong_share'?" in message
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "guess"),
+    [
+        ("[sever]\nport = 1", "sever", "server"),
+        ("[server]\nprot = 1", "server.prot", "port"),
+        ("[models.third]\nurl = 'x'", "models.third.url", "base_url"),
+        ("[models.third.price]\ninputs = 1", "models.third.price.inputs", "input"),
+    ],
+)
+def test_every_table_knows_its_own_keys(line: str, path: str, guess: str) -> None:
+    assert f"unknown key {path}; did you mean {guess!r}?" in refusal_of(GOOD + line)
+
+
+def test_an_unknown_key_like_no_other_lists_what_is_accepted() -> None:
+    message = refusal_of(GOOD + "[server]\nzzz = 1")
+    assert "unknown key server.zzz; accepted here: ['port'" in message
+
+
+def test_a_value_out_of_range_is_shown_with_its_path_and_its_range() -> None:
+    message = refusal_of(GOOD.replace("0.3", "1.5"))
+    assert message == (
+        "routecast.toml: routes.auto.strong_share = 1.5 is refused: "
+        "it should be less than or equal to 1"
+    )
+
+
+@pytest.mark.parametrize("value", ["'0.3'", "true", "nan", "inf", "-0.1", "[0.3]"])
+def test_nothing_that_is_no_share_is_taken_for_one(value: str) -> None:
+    assert "routes.auto.strong_share = " in refusal_of(GOOD.replace("0.3", value))
+
+
+def test_a_missing_key_says_what_belongs_there() -> None:
+    message = refusal_of(GOOD.replace('model = "llama3.2"\n', ""))
+    assert "models.weak.model is missing; add it: the name that the upstream knows" in message
+
+
+def test_every_fault_is_told_at_once() -> None:
+    message = refusal_of(GOOD.replace("0.3", "3").replace("base_url", "url"))
+    assert len(message.splitlines()) == 5  # the share; per model a missing and an unknown key
+
+
+def test_an_empty_file_is_told_what_it_lacks() -> None:
+    assert "models is missing" in refusal_of("")
+    assert "models" in refusal_of("[models]")
+
+
+def test_a_table_that_is_no_table_is_told_so() -> None:
+    assert refusal_of("models = 3").endswith("models is refused: it should be a table")
+
+
+def test_a_route_to_an_unknown_model_lists_those_that_exist() -> None:
+    message = refusal_of(GOOD.replace('weak = "weak"', 'weak = "week"'))
+    assert (
+        "routes.auto.weak = 'week' is no configured model; choose one of ['strong', 'weak']"
+        in message
+    )
+
+
+def test_a_route_between_a_model_and_itself_is_refused() -> None:
+    message = refusal_of(GOOD.replace('weak = "weak"', 'weak = "strong"'))
+    assert "strong and weak are both 'strong'" in message
+
+
+def test_a_route_with_the_name_of_a_model_is_refused() -> None:
+    message = refusal_of(GOOD.replace("[routes.auto]", "[routes.weak]"))
+    assert "routes.weak has the name of a model" in message
+
+
+@pytest.mark.parametrize("name", ['""', '"two words"', '"naïve"', r'"tab\t"'])
+def test_a_name_that_no_header_can_hold_is_refused(name: str) -> None:
+    message = refusal_of(GOOD.replace("[routes.auto]", f"[routes.{name}]"))
+    assert "accepted: a name of printable ASCII without spaces" in message
+
+
+def test_a_name_with_a_dot_is_written_as_toml_writes_it() -> None:
+    message = refusal_of(GOOD.replace("[routes.auto]", '[routes."gpt-4.1"]').replace("0.3", "3"))
+    assert 'routes."gpt-4.1".strong_share = 3 is refused' in message
+
+
+@pytest.mark.parametrize("goals", ["", "strong_share = 0.3\nthreshold = 0.5"])
+def test_a_route_needs_exactly_one_goal(goals: str) -> None:
+    message = refusal_of(GOOD.replace("strong_share = 0.3", goals))
+    assert "routes.auto is refused: set exactly one goal: strong_share or threshold" in message
+
+
+@pytest.mark.parametrize("goal", ["budget_usd_per_1k", "min_quality"])
+def test_a_goal_of_a_later_version_says_that_it_is_not_here_yet(goal: str) -> None:
+    message = refusal_of(GOOD.replace("strong_share", goal))
+    assert f"{goal} is not supported by this version yet; use strong_share" in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD.replace("env:OPENAI_API_KEY", SECRET),
+        GOOD.replace("env:OPENAI_API_KEY", f"token:{SECRET}"),
+        GOOD.replace('"env:OPENAI_API_KEY"', f'["{SECRET}"]'),
+        GOOD.replace("api_key", "api_kye").replace("env:OPENAI_API_KEY", SECRET),
+        GOOD.replace("https://", f"https://user:{SECRET}@"),
+        GOOD.replace("https://", f"ftp://user:{SECRET}@"),
+        f'models = {{ strong = "{SECRET}" }}',
+        f'[models]\nstrong = ["{SECRET}"]',
+        f"[models.strong]\napi_key = {SECRET}",
+        f'[models.strong]\napi_key = "{SECRET}',
+    ],
+)
+def test_a_secret_that_was_written_out_is_refused_and_never_repeated(text: str) -> None:
+    assert SECRET not in refusal_of(text)
+
+
+def test_a_literal_secret_is_told_how_to_be_given() -> None:
+    message = refusal_of(GOOD.replace("env:OPENAI_API_KEY", SECRET))
+    assert "models.strong.api_key is refused" in message
+    assert "'env:NAME'" in message
+    assert "'file:PATH'" in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "api.openai.com/v1", "ftp://host/v1", "http://", "https://host/v1?x=1", "http://host/#a",
+        "https://host/v1/chat/completions", "http://host:99999/v1", "http://[::1/v1",
+    ],
+)  # fmt: skip
+def test_a_base_url_that_cannot_work_is_refused(url: str) -> None:
+    assert "models.weak.base_url = " in refusal_of(GOOD.replace("http://127.0.0.1:11434/v1", url))
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        parse(GOOD).server.port = 1  # type: ignore[misc]
+
+
+def test_every_setting_is_described_in_a_sentence() -> None:
+    definitions = Settings.model_json_schema()["$defs"]
+    assert set(definitions) == {"ModelSettings", "PriceSettings", "RouteSettings", "ServerSettings"}
+    for table in definitions.values():
+        for name, field in table["properties"].items():
+            assert field["description"].endswith("."), name

@@ -1,0 +1,28 @@
+"""What tokens cost."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routecast.upstream.prices import Price, cost_usd
+
+counts = st.integers(min_value=0, max_value=10**9)
+
+
+def test_cost_is_price_per_million_times_tokens() -> None:
+    # 2,000 tokens in at 1.75 a million are .0035; 500 out at 14 are .007; together .0105.
+    price = Price(input=1.75, output=14.0)
+    assert cost_usd(price, n_input_tokens=2000, n_output_tokens=500) == pytest.approx(0.0105)
+
+
+def test_a_million_tokens_each_way_cost_the_two_prices() -> None:
+    price = Price(input=0.15, output=0.6)
+    assert cost_usd(price, n_input_tokens=10**6, n_output_tokens=10**6) == pytest.approx(0.75)
+
+
+@given(counts, counts)
+def test_costs_of_two_answers_add_up(first: int, second: int) -> None:
+    price = Price(input=3.0, output=15.0)
+    parts = [cost_usd(price, n_input_tokens=n, n_output_tokens=n) for n in (first, second)]
+    whole = cost_usd(price, n_input_tokens=first + second, n_output_tokens=first + second)
+    assert sum(parts) == pytest.approx(whole)
