@@ -1,0 +1,19 @@
+"""Embedders by name."""
+
+import pytest
+
+from routecast.embed.registry import load_embedder
+from routecast.errors import ConfigError
+
+
+def test_static_resolves_to_the_shipped_embedder() -> None:
+    embedder = load_embedder("static")
+    assert embedder.identity.name == "static"
+    assert embedder.embed(["hello"]).shape == (1, embedder.identity.dimension)
+
+
+def test_an_unknown_name_is_refused_with_the_list() -> None:
+    with pytest.raises(
+        ConfigError, match=r"unknown embedder 'statick'; choose one of \['static'\]"
+    ):
+        load_embedder("statick")
