@@ -1,0 +1,1 @@
+"""Labels for preference data: gold ones from outcomes, a judge model's verdicts."""
