@@ -2,19 +2,25 @@
 
 import json
 import logging
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import openai
 import pytest
 
+if TYPE_CHECKING:
+    from tests.gateway.conftest import Gateway
+
 pytestmark = pytest.mark.anyio
 
-EASY = [{"role": "user", "content": "an easy prompt"}]
-HARD = [{"role": "user", "content": "a hard prompt"}]
+EASY: Any = [{"role": "user", "content": "an easy prompt"}]
+HARD: Any = [{"role": "user", "content": "a hard prompt"}]
 
 
-async def test_an_easy_prompt_goes_to_the_weak_model_and_the_headers_say_why(gateway: Any) -> None:
+async def test_an_easy_prompt_goes_to_the_weak_model_and_the_headers_say_why(
+    gateway: "Gateway",
+) -> None:
     async with gateway.client() as client:
         raw = await client.chat.completions.with_raw_response.create(model="auto", messages=EASY)
     assert raw.parse().choices[0].message.content == "This is a simulated answer by small."
@@ -26,7 +32,7 @@ async def test_an_easy_prompt_goes_to_the_weak_model_and_the_headers_say_why(gat
     assert json.loads(gateway.small.requests[-1].body)["model"] == "upstream-small"
 
 
-async def test_a_hard_prompt_goes_to_the_strong_model(gateway: Any) -> None:
+async def test_a_hard_prompt_goes_to_the_strong_model(gateway: "Gateway") -> None:
     async with gateway.client() as client:
         answer = await client.chat.completions.create(model="auto", messages=HARD)
     assert answer.model == "big"
@@ -35,14 +41,14 @@ async def test_a_hard_prompt_goes_to_the_strong_model(gateway: Any) -> None:
     assert gateway.router.prompts == ["a hard prompt"]
 
 
-async def test_decision_ids_differ(gateway: Any) -> None:
+async def test_decision_ids_differ(gateway: "Gateway") -> None:
     async with gateway.client() as client:
         create = client.chat.completions.with_raw_response.create
         answers = [await create(model="auto", messages=EASY) for _ in range(3)]
     assert len({answer.headers["x-routecast-decision"] for answer in answers}) == 3
 
 
-async def test_a_stream_arrives_event_by_event_with_its_usage(gateway: Any) -> None:
+async def test_a_stream_arrives_event_by_event_with_its_usage(gateway: "Gateway") -> None:
     async with gateway.client() as client:
         stream = await client.chat.completions.create(
             model="auto", messages=HARD, stream=True, stream_options={"include_usage": True}
@@ -55,13 +61,11 @@ async def test_a_stream_arrives_event_by_event_with_its_usage(gateway: Any) -> N
     assert stream.response.headers["x-routecast-model"] == "big"
 
 
-async def test_the_synchronous_client_works_too_streamed_and_not(gateway: Any) -> None:
+async def test_the_synchronous_client_works_too_streamed_and_not(gateway: "Gateway") -> None:
     def talk() -> tuple[str | None, str]:
         with openai.OpenAI(base_url=f"{gateway.address}/v1", api_key="x") as client:
-            plain = client.chat.completions.create(model="auto", messages=EASY)  # type: ignore[arg-type]
-            stream = client.chat.completions.create(  # type: ignore[call-overload]
-                model="auto", messages=EASY, stream=True
-            )
+            plain = client.chat.completions.create(model="auto", messages=EASY)
+            stream = client.chat.completions.create(model="auto", messages=EASY, stream=True)
             text = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
         return plain.choices[0].message.content, text
 
@@ -69,13 +73,13 @@ async def test_the_synchronous_client_works_too_streamed_and_not(gateway: Any) -
     assert plain == streamed == "This is a simulated answer by small."
 
 
-async def test_tools_images_and_unknown_fields_pass_untouched(gateway: Any) -> None:
+async def test_tools_images_and_unknown_fields_pass_untouched(gateway: "Gateway") -> None:
     function = {"name": "f", "parameters": {"type": "object", "properties": {"model": {}}}}
     content = [
         {"type": "text", "text": "a hard picture"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
     ]
-    fields = {
+    fields: Any = {
         "messages": [{"role": "user", "content": content}],
         "tools": [{"type": "function", "function": function}],
         "tool_choice": {"type": "function", "function": {"name": "f"}},
@@ -95,7 +99,8 @@ async def test_tools_images_and_unknown_fields_pass_untouched(gateway: Any) -> N
     [
         (
             b'{ "model" : "auto",\n"messages":[{"role":"user","content":"hard"}],"x":1e400}\n',
-            b'{ "model" : "upstream-big",\n"messages":[{"role":"user","content":"hard"}],"x":1e400}\n',
+            b'{ "model" : "upstream-big",\n"messages":[{"role":"user","content":"hard"}],'
+            b'"x":1e400}\n',
         ),
         (
             b'{"messages":[{"role":"user","content":"hard"}],"\\u006dodel":"auto","n":00}',
@@ -109,14 +114,14 @@ async def test_tools_images_and_unknown_fields_pass_untouched(gateway: Any) -> N
     ],
 )
 async def test_the_upstream_gets_the_very_bytes_but_for_the_model(
-    gateway: Any, body: bytes, sent: bytes
+    gateway: "Gateway", body: bytes, sent: bytes
 ) -> None:
     async with gateway.http.post(gateway.chat_url, data=body) as answer:
         await answer.read()
     assert gateway.big.requests[-1].body == sent
 
 
-async def test_deep_nesting_and_ten_megabytes_reach_the_upstream_whole(gateway: Any) -> None:
+async def test_deep_nesting_and_ten_megabytes_reach_the_upstream_whole(gateway: "Gateway") -> None:
     deep = b"[" * 20_000 + b"]" * 20_000
     for filler in (deep, b'"' + b"A" * 10_000_000 + b'"', b"[" + b'"model",' * 50_000 + b"0]"):
         body = b'{"messages":[{"role":"user","content":"hard"}],"x":' + filler + b',"model":"%s"}'
@@ -125,13 +130,13 @@ async def test_deep_nesting_and_ten_megabytes_reach_the_upstream_whole(gateway: 
         assert gateway.big.requests[-1].body == body % b"upstream-big"
 
 
-async def iter_of(body: bytes) -> Any:  # noqa: ANN401
+async def iter_of(body: bytes) -> AsyncIterator[bytes]:
     """Send in chunks, as a client does that does not know the length."""
     for start in range(0, len(body), 1 << 18):
         yield body[start : start + (1 << 18)]
 
 
-async def test_a_client_may_name_a_model_directly(gateway: Any) -> None:
+async def test_a_client_may_name_a_model_directly(gateway: "Gateway") -> None:
     async with gateway.client() as client:
         raw = await client.chat.completions.with_raw_response.create(model="big", messages=EASY)
     assert raw.headers["x-routecast-model"] == "big"
@@ -141,7 +146,7 @@ async def test_a_client_may_name_a_model_directly(gateway: Any) -> None:
     assert gateway.router.prompts == []
 
 
-async def test_a_client_may_name_a_router_and_a_threshold(gateway: Any) -> None:
+async def test_a_client_may_name_a_router_and_a_threshold(gateway: "Gateway") -> None:
     async with gateway.client() as client:
         create = client.chat.completions.with_raw_response.create
         raw = await create(model="router-length-like-0.05", messages=EASY)
@@ -149,7 +154,7 @@ async def test_a_client_may_name_a_router_and_a_threshold(gateway: Any) -> None:
     assert raw.headers["x-routecast-threshold"] == "0.05"
 
 
-async def test_an_unknown_model_is_not_found_and_told_what_there_is(gateway: Any) -> None:
+async def test_an_unknown_model_is_not_found_and_told_what_there_is(gateway: "Gateway") -> None:
     async with gateway.client() as client:
         with pytest.raises(openai.NotFoundError) as caught:
             await client.chat.completions.create(model="gpt-4", messages=EASY)
@@ -159,7 +164,7 @@ async def test_an_unknown_model_is_not_found_and_told_what_there_is(gateway: Any
 
 
 async def test_a_failing_router_fails_no_request_and_logs_no_prompt(
-    gateway: Any, caplog: pytest.LogCaptureFixture
+    gateway: "Gateway", caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway.router.fails = True
     with caplog.at_level(logging.DEBUG):
@@ -174,8 +179,8 @@ async def test_a_failing_router_fails_no_request_and_logs_no_prompt(
     assert not any("easy prompt" in message for message in ours)
 
 
-async def test_a_request_without_text_takes_the_fallback(gateway: Any) -> None:
-    image = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+async def test_a_request_without_text_takes_the_fallback(gateway: "Gateway") -> None:
+    image: Any = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     async with gateway.client() as client:
         create = client.chat.completions.with_raw_response.create
         raw = await create(model="auto", messages=[{"role": "user", "content": image}])
@@ -183,21 +188,21 @@ async def test_a_request_without_text_takes_the_fallback(gateway: Any) -> None:
     assert raw.headers["x-routecast-reason"] == "no_text"
 
 
-async def test_models_are_listed(gateway: Any) -> None:
+async def test_models_are_listed(gateway: "Gateway") -> None:
     async with gateway.client() as client:
         models = (await client.models.list()).data
     assert [model.id for model in models] == ["auto", "big", "small"]
     assert gateway.big.n_requests == gateway.small.n_requests == 0
 
 
-async def test_the_list_of_models_holds_no_key_and_no_address(gateway: Any) -> None:
+async def test_the_list_of_models_holds_no_key_and_no_address(gateway: "Gateway") -> None:
     async with gateway.http.get(f"{gateway.address}/v1/models") as answer:
         content = await answer.text()
     assert "sk-" not in content
     assert "127.0.0.1" not in content
 
 
-async def test_health_is_told(gateway: Any) -> None:
+async def test_health_is_told(gateway: "Gateway") -> None:
     async with gateway.http.get(f"{gateway.address}/healthz") as answer:
         assert (answer.status, await answer.json()) == (200, {"status": "ok"})
 
@@ -212,7 +217,7 @@ async def test_health_is_told(gateway: Any) -> None:
     ],
 )
 async def test_other_endpoints_are_refused_in_openai_s_shape(
-    gateway: Any, method: str, path: str, status: int
+    gateway: "Gateway", method: str, path: str, status: int
 ) -> None:
     async with gateway.http.request(method, gateway.address + path) as answer:
         error = (await answer.json())["error"]
@@ -232,7 +237,7 @@ async def test_other_endpoints_are_refused_in_openai_s_shape(
     ],
 )
 async def test_a_body_that_names_no_model_is_a_400_in_openai_s_shape(
-    gateway: Any, body: bytes, code: str
+    gateway: "Gateway", body: bytes, code: str
 ) -> None:
     async with gateway.http.post(gateway.chat_url, data=body) as answer:
         error = (await answer.json())["error"]
@@ -244,11 +249,13 @@ async def test_a_body_that_names_no_model_is_a_400_in_openai_s_shape(
 
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_over_the_limit_is_a_413_and_the_connection_stays_usable(
-    gateway: Any, chunked: bool
+    gateway: "Gateway", chunked: bool
 ) -> None:
     body = b'{"model":"auto","x":"' + b"A" * (13 << 20) + b'"}'
     async with gateway.http.post(
-        gateway.chat_url, data=iter_of(body), headers={} if chunked else {"content-length": str(len(body))}
+        gateway.chat_url,
+        data=iter_of(body),
+        headers={} if chunked else {"content-length": str(len(body))},
     ) as answer:
         error = (await answer.json())["error"]
     assert (answer.status, error["code"]) == (413, "body_too_large")
@@ -256,7 +263,7 @@ async def test_a_body_over_the_limit_is_a_413_and_the_connection_stays_usable(
         assert answer.status == 200
 
 
-async def test_a_compressed_body_is_a_415(gateway: Any) -> None:
+async def test_a_compressed_body_is_a_415(gateway: "Gateway") -> None:
     headers = {"content-encoding": "gzip"}
     async with gateway.http.post(gateway.chat_url, data=b"\x1f\x8b", headers=headers) as answer:
         assert answer.status == 415
@@ -275,7 +282,7 @@ async def test_a_compressed_body_is_a_415(gateway: Any) -> None:
     ],
 )
 async def test_web_pages_are_refused_on_every_endpoint(
-    gateway: Any, method: str, path: str, headers: dict[str, str], code: str
+    gateway: "Gateway", method: str, path: str, headers: dict[str, str], code: str
 ) -> None:
     body = b'{"model":"auto","messages":[{"role":"user","content":"hard"}]}'
     url = gateway.address + path

@@ -26,7 +26,8 @@ def plain(text: str) -> str:
 keys = st.sampled_from(["model", "messages", "stream", "x"]) | st.text(max_size=4)
 strings = st.builds(
     lambda text, write: write(text),
-    st.sampled_from(["model", '"model', 'say "model": "x"', "auto", "\\", "ü"]) | st.text(max_size=6),
+    st.sampled_from(["model", '"model', 'say "model": "x"', "auto", "\\", "ü"])
+    | st.text(max_size=6),
     st.sampled_from([plain, escaped, json.dumps]),
 )
 space = st.sampled_from(["", " ", "\n\t", "\r\n  "])
@@ -54,7 +55,9 @@ def objects(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 documents = objects(
     st.recursive(
         scalars,
-        lambda inner: objects(inner) | st.builds(joined("[", "]"), st.lists(inner, max_size=3), space),
+        lambda inner: (
+            objects(inner) | st.builds(joined("[", "]"), st.lists(inner, max_size=3), space)
+        ),
         max_leaves=12,
     )
 )

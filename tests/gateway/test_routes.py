@@ -58,7 +58,9 @@ def test_a_given_threshold_is_from_no_sample() -> None:
 
 def test_a_router_without_a_sample_is_refused_with_the_route_s_name() -> None:
     text = SETTINGS.replace('"random"', '"length"')
-    with pytest.raises(ConfigError, match=r"routes.auto: router 'length' has no calibration sample"):
+    with pytest.raises(
+        ConfigError, match=r"routes.auto: router 'length' has no calibration sample"
+    ):
         table_of(text, length=load_router("length"))
 
 

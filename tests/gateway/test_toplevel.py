@@ -37,9 +37,7 @@ def test_members_are_those_that_the_standard_library_reads(
 ) -> None:
     body = json.dumps(document, indent=indent, ensure_ascii=False).encode("utf-8", "surrogatepass")
     members = top_level_members(body, {key.lower() for key in document})
-    assert [(m.key, json.loads(body[m.start : m.end])) for m in members] == [
-        *document.items()
-    ]
+    assert [(m.key, json.loads(body[m.start : m.end])) for m in members] == [*document.items()]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +50,7 @@ def test_members_are_those_that_the_standard_library_reads(
     ],
 )  # fmt: skip
 def test_what_is_no_object_is_refused(body: bytes) -> None:
-    with pytest.raises(ValueError, match="expected|closed|follows|escape"):
+    with pytest.raises(ValueError, match=r"expected|closed|follows|escape"):
         top_level_members(body, ["a"])
 
 

@@ -107,5 +107,5 @@ def test_a_goal_is_read_from_the_router_s_own_calibration_sample() -> None:
 
 def test_a_router_without_a_sample_cannot_answer_a_share() -> None:
     loaded = LoadedRouter("mine", RandomRouter(), None, None, None)
-    with pytest.raises(ConfigError, match="'mine' has no calibration sample.*give a threshold"):
+    with pytest.raises(ConfigError, match=r"'mine' has no calibration sample.*give a threshold"):
         threshold_for_goal(loaded, strong_share=0.25)

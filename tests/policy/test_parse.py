@@ -190,7 +190,7 @@ def test_a_base_url_that_cannot_work_is_refused(url: str) -> None:
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        parse(GOOD).server.port = 1  # type: ignore[misc]
+        parse(GOOD).server.port = 1
 
 
 def test_every_setting_is_described_in_a_sentence() -> None:

@@ -62,16 +62,15 @@ def read_chat_body(content: bytes) -> ChatBody:
 def _read_fast(content: bytes) -> ChatBody | None:
     """Read a body in which only one key can be meant by ``model``; None if unsure.
 
-    Inside a JSON string every quote is escaped, so ``"model"`` is a whole string unless a
-    backslash stands before it. If there is one such string in any case of letters, no escape
-    that could spell a letter of it, and msgspec has found a top-level ``model``, then that is it.
+    If msgspec has found a top-level ``model``, and no escape could spell a letter of it, then the
+    key stands there as ``"model"``. If that occurs only once, in any case of letters, this is it.
     """
     folded = content.lower()
     if folded.count(_KEY) != 1 or b"\\u006" in folded or b"\\u004" in folded:
         return None
     start = content.find(_KEY)
     found = _VALUE.match(content, start) if start > 0 else None
-    if found is None or content[start - 1 : start] == b"\\":
+    if found is None:
         return None
     try:
         envelope = _ENVELOPE.decode(content)

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from routecast.gateway.body import read_chat_body
 from routecast.gateway.headers import decision_headers, upstream_headers
 from routecast.gateway.intake import read_body
-from routecast.gateway.relay import Upstream, forward
+from routecast.gateway.relay import Call, Upstream, forward
 from routecast.gateway.routes import Route, RouteTable
 from routecast.gateway.scoring import decide_route
 from routecast.policy.decide import Decision, Reason
@@ -56,12 +56,15 @@ class ChatEndpoint:
         upstream = self.upstreams[decision.model]
         answer_headers = decision_headers(decision, urandom(12).hex())
         scope["routecast.headers"] = answer_headers
-        await forward(
-            scope["state"]["session"],
-            upstream,
+        call = Call(
+            upstream=upstream,
             query=scope["query_string"],
             headers=upstream_headers(scope["headers"], upstream.endpoint.headers()),
             body=body.with_model(upstream.model_json),
+        )
+        await forward(
+            scope["state"]["session"],
+            call,
             answer_headers=answer_headers,
             silence_s=self.settings.between_chunks_timeout_s,
             receive=receive,

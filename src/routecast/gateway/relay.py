@@ -43,6 +43,28 @@ class Upstream:
     model_json: bytes
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One request as it goes upstream.
+
+    Attributes:
+        upstream: Whom to ask.
+        query: The query string of the client's request.
+        headers: With the upstream's key.
+        body: With the upstream's name for the model.
+    """
+
+    upstream: Upstream
+    query: bytes
+    headers: CIMultiDict[str]
+    body: bytes
+
+    @property
+    def name(self) -> str:
+        """The model's name in the settings."""
+        return self.upstream.endpoint.name
+
+
 def prepare_upstream(endpoint: Endpoint) -> Upstream:
     """Make an endpoint ready for calls.
 
@@ -80,11 +102,8 @@ async def open_session(settings: ServerSettings) -> AsyncIterator[aiohttp.Client
 
 async def forward(
     session: aiohttp.ClientSession,
-    upstream: Upstream,
+    call: Call,
     *,
-    query: bytes,
-    headers: CIMultiDict[str],
-    body: bytes,
     answer_headers: RawHeaders,
     silence_s: float,
     receive: Receive,
@@ -94,10 +113,7 @@ async def forward(
 
     Args:
         session: The pool of connections.
-        upstream: Whom to ask.
-        query: The query string of the client's request.
-        headers: What goes upstream.
-        body: What goes upstream.
+        call: What to send, and to whom.
         answer_headers: What is added to the answer's headers.
         silence_s: How long the upstream may be silent in the middle of its answer.
         receive: Tells when the client leaves: then the call is cancelled at once.
@@ -106,17 +122,19 @@ async def forward(
     Raises:
         UpstreamError: If the upstream failed before the first byte of an answer.
     """
-    watcher = asyncio.create_task(_cancel_when_client_leaves(receive, asyncio.current_task()))
+    worker = asyncio.current_task()
+    watcher = asyncio.create_task(_cancel_when_client_leaves(receive, worker))
     try:
-        response = await _ask(session, upstream, query=query, headers=headers, body=body)
+        response = await _ask(session, call)
         try:
-            await _answer(response, upstream, answer_headers, silence_s, send)
+            await _answer(response, call.name, answer_headers, silence_s, send)
         finally:
             response.close()  # drops the connection unless the answer was read to its end
     except asyncio.CancelledError:
-        if not watcher.done():
+        if worker is None or not watcher.done():
             raise
-        _LOGGER.info("the client left; the call to model %r is cancelled", upstream.endpoint.name)
+        worker.uncancel()
+        _LOGGER.info("the client left; the call to model %r is cancelled", call.name)
     finally:
         watcher.cancel()
 
@@ -130,36 +148,30 @@ async def _cancel_when_client_leaves(
         worker.cancel()
 
 
-async def _ask(
-    session: aiohttp.ClientSession,
-    upstream: Upstream,
-    *,
-    query: bytes,
-    headers: CIMultiDict[str],
-    body: bytes,
-) -> aiohttp.ClientResponse:
+async def _ask(session: aiohttp.ClientSession, call: Call) -> aiohttp.ClientResponse:
     """Return the upstream's answer once its head is there."""
-    name = upstream.endpoint.name
-    url = upstream.chat_url
-    if query:
-        url = URL(f"{url}?{query.decode('latin-1')}", encoded=True)
-    absent = [header for header in _AUTOMATIC if header not in headers]
+    url = call.upstream.chat_url
+    if call.query:
+        url = URL(f"{url}?{call.query.decode('latin-1')}", encoded=True)
+    absent = [header for header in _AUTOMATIC if header not in call.headers]
     try:
         return await session.post(
             url,
-            data=body if len(body) <= _MAX_BYTES_AT_ONCE else BytesIO(body),
-            headers=headers,
+            data=call.body if len(call.body) <= _MAX_BYTES_AT_ONCE else BytesIO(call.body),
+            headers=call.headers,
             skip_auto_headers=absent or None,  # the client's silence is passed on too
             allow_redirects=False,
         )
     except TimeoutError as error:
         step = "connect" if isinstance(error, aiohttp.ConnectionTimeoutError) else "answer"
-        _LOGGER.warning("model %r did not %s in time", name, step)
-        raise UpstreamTimeoutError(f"model {name!r} did not {step} in time; try again") from None
+        _LOGGER.warning("model %r did not %s in time", call.name, step)
+        raise UpstreamTimeoutError(
+            f"model {call.name!r} did not {step} in time; try again"
+        ) from None
     except aiohttp.ClientError as error:
-        _LOGGER.warning("model %r failed before an answer: %s", name, _kind(error))
+        _LOGGER.warning("model %r failed before an answer: %s", call.name, _kind(error))
         raise UpstreamError(
-            f"model {name!r} could not be reached or broke off before it answered; try again"
+            f"model {call.name!r} could not be reached or broke off before it answered; try again"
         ) from None
 
 
@@ -171,7 +183,7 @@ def _kind(error: Exception) -> str:
 
 async def _answer(
     response: aiohttp.ClientResponse,
-    upstream: Upstream,
+    name: str,
     answer_headers: RawHeaders,
     silence_s: float,
     send: Send,
@@ -190,8 +202,8 @@ async def _answer(
         try:
             chunk = await content.readany()
         except (aiohttp.ClientError, TimeoutError) as error:
-            _LOGGER.warning("model %r broke off: %s", upstream.endpoint.name, _kind(error))
-            await _end_broken(upstream.endpoint.name, cutter, send)
+            _LOGGER.warning("model %r broke off: %s", name, _kind(error))
+            await _end_broken(name, cutter, send)
             return
         more = not content.at_eof()
         if cutter is not None:

@@ -58,7 +58,7 @@ class RouteTable:
         found = self.routes.get(model) or self.endpoints.get(model) or self._by_router(model)
         if found is None:
             raise RequestError(
-                f"unknown model {model!r}; routes: {list(self.routes)!r}, models: "
+                f"unknown model {model[:100]!r}; routes: {list(self.routes)!r}, models: "
                 f"{list(self.endpoints)!r}, or router-NAME-THRESHOLD with NAME one of "
                 f"{sorted({route.router_name for route in self.routes.values()})!r} and "
                 "THRESHOLD from 0 to 1",

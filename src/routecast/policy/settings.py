@@ -84,7 +84,7 @@ class RouteSettings(_Table):
     weak: str
     """The model for all other prompts, by its name in [models]."""
 
-    router: str = "default"
+    router: str = Field(default="default", min_length=1)
     """What scores the prompts: default, random, length, or a trained router's folder."""
 
     strong_share: float | None = Field(default=None, ge=0, le=1)

@@ -1,0 +1,323 @@
+r"""Requests per second of the gateway, as a share of a bare relay's in the same run.
+
+    python benchmarks/gateway_overhead.py --router random default \
+        --output results/gateway_overhead.md
+
+Both relays run on uvicorn with raw ASGI and aiohttp, each in a process of its own, with the same
+garbage-collector settings (`gc.freeze()` after start-up), against two fake upstreams in processes
+of their own. The bare relay reads the body, posts it to either, and sends the answer back: no
+route, no JSON, no router, no headers passed on but the content type. A prompt is thirty common
+words in random order and a number; none is sent twice. Short rounds alternate between the two
+relays, so that a busy machine slows both; the ratios are medians over the rounds.
+
+On Linux each process is pinned to its own core, and CPU time per request is measured too: where the
+load or the upstream cannot keep the relay's core busy, that is the figure to read.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import count, cycle
+from pathlib import Path
+from random import Random
+
+from aiohttp import ClientSession, TCPConnector
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+N_CLIENTS = 64
+N_WARM_UP_ROUNDS = 4
+N_WORDS = 30
+WORDS = """\
+the of and to in is that for it as was with be by on not he this are or his from at which but have
+an had they you were their one all we can her has there been if more when will would who so no out
+up what time about work first people year good new know think make many write explain between
+compare plan code table test list short long answer question city train letter price market story
+history science water energy number example reason result problem model data language function
+""".split()  # noqa: SIM905 (a list of a hundred literals reads worse)
+NUMBERS = count()
+RANDOM = Random(0)  # noqa: S311 (nothing secret)
+
+HEADING = """# What the gateway costs per request
+
+Made by `python benchmarks/gateway_overhead.py --router random default --output
+results/gateway_overhead.md`, which says how. The budget: 80% of the bare relay's requests per
+second with `random`, 65% with the default router. Where a core was not busy throughout, other work
+on the machine held the relay back, and CPU time per request is the figure to read."""
+
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round against one relay; no CPU time where the system does not say it."""
+
+    n_requests: int
+    elapsed_s: float
+    cpu_s: float
+
+
+def main() -> None:
+    """Run the comparison, or one of its processes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--router", nargs="+", default=["random"], help="of the gateway's route")
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--round-s", type=float, default=0.5)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--role", choices=["upstream", "bare", "gateway"], help=argparse.SUPPRESS)
+    parser.add_argument("--upstreams", default="", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.role:
+        run_role(arguments.role, arguments.upstreams, arguments.router[0])
+        return
+    reports = [HEADING]
+    for router in arguments.router:
+        rounds = compare(router, n_rounds=arguments.rounds, round_s=arguments.round_s)
+        reports.append(report(router, rounds))
+        print(reports[-1], flush=True)
+    if arguments.output:
+        arguments.output.write_text("\n\n".join(reports) + "\n", encoding="utf-8")
+
+
+def run_role(role: str, upstreams: str, router: str) -> None:
+    """Be one of the processes: print the port, serve until SIGTERM."""
+    from routecast.gateway.server import bind_loopback, serve
+
+    app: ASGIApp
+    if role == "upstream":
+        from routecast.testing import FakeUpstream
+
+        app = FakeUpstream("simulated", n_recorded=1)
+    elif role == "bare":
+        app = bare_relay(upstreams)
+    else:
+        app = gateway(upstreams, router)
+    listener = bind_loopback(0)
+    print(listener.getsockname()[1], flush=True)
+    serve(app, listener)
+
+
+def gateway(upstreams: str, router: str) -> ASGIApp:
+    """The gateway with one route between the two upstreams."""
+    from routecast.artifacts import load_router
+    from routecast.gateway.app import create_app
+    from routecast.policy.parse import parse_settings
+
+    strong, weak = upstreams.split(",")
+    settings = parse_settings(
+        f"""
+        [models.strong]
+        model = "simulated-strong"
+        base_url = "http://127.0.0.1:{strong}/v1"
+        [models.weak]
+        model = "simulated-weak"
+        base_url = "http://127.0.0.1:{weak}/v1"
+        [routes.auto]
+        strong = "strong"
+        weak = "weak"
+        router = "{router}"
+        strong_share = 0.5
+        """,
+        source="the benchmark's settings",
+    )
+    return create_app(settings, {router: load_router(router)})
+
+
+def bare_relay(upstreams: str) -> ASGIApp:
+    """The least that a relay can do with the same libraries."""
+    ports = upstreams.split(",")
+    urls = cycle([f"http://127.0.0.1:{port}/v1/chat/completions" for port in ports])
+    session: ClientSession
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal session
+        if scope["type"] == "lifespan":
+            await receive()
+            async with ClientSession(
+                connector=TCPConnector(limit=0), auto_decompress=False
+            ) as session:
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        message = await receive()
+        body = message["body"]
+        while message["more_body"]:
+            message = await receive()
+            body += message["body"]
+        async with session.post(
+            next(urls), data=body, headers={"content-type": "application/json"}
+        ) as answer:
+            content = await answer.read()
+            headers = [
+                (b"content-type", answer.headers["content-type"].encode()),
+                (b"content-length", str(len(content)).encode()),
+            ]
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": content})
+
+    return app
+
+
+@contextmanager
+def process(
+    role: str, *, core: int, upstreams: str = "", router: str = ""
+) -> Iterator[tuple[int, int]]:
+    """Run a role in a process of its own; yields its process id and port."""
+    command = [
+        sys.executable,
+        __file__,
+        "--role",
+        role,
+        "--upstreams",
+        upstreams,
+        "--router",
+        router,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603
+        try:
+            port = int(child.stdout.readline() if child.stdout else "")
+            pin(child.pid, core)
+            yield child.pid, port
+        finally:
+            child.send_signal(signal.SIGTERM)
+
+
+def pin(pid: int, core: int) -> None:
+    """Give a process one core, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0)) if pid else range(os.cpu_count() or 1)
+        os.sched_setaffinity(pid, {list(cores)[core % len(cores)]})
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process has used; 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def compare(router: str, *, n_rounds: int, round_s: float) -> dict[str, list[Round]]:
+    """Alternate rounds between the bare relay and the gateway."""
+    with ExitStack() as stack:
+        upstreams = [stack.enter_context(process("upstream", core=core))[1] for core in (1, 3)]
+        ports = ",".join(str(port) for port in upstreams)
+        relays = {
+            role: stack.enter_context(process(role, core=2, upstreams=ports, router=router))
+            for role in ("bare", "gateway")
+        }
+        return asyncio.run(alternate(relays, n_rounds=n_rounds, round_s=round_s))
+
+
+async def alternate(
+    relays: dict[str, tuple[int, int]], *, n_rounds: int, round_s: float
+) -> dict[str, list[Round]]:
+    """Load each relay in turn, by the same clients over connections that stay open."""
+    clients = {
+        role: [await connect(port) for _ in range(N_CLIENTS)] for role, (_, port) in relays.items()
+    }
+    rounds: dict[str, list[Round]] = {role: [] for role in relays}
+    for i in range(n_rounds + N_WARM_UP_ROUNDS):
+        for role in relays if i % 2 else reversed(relays):
+            measured = await measure(relays[role][0], clients[role], duration_s=round_s)
+            if i >= N_WARM_UP_ROUNDS:
+                rounds[role].append(measured)
+    for _, writer in (*clients["bare"], *clients["gateway"]):
+        writer.close()
+    return rounds
+
+
+async def connect(port: int) -> Client:
+    """Open one client's connection."""
+    return await asyncio.open_connection("127.0.0.1", port)
+
+
+async def measure(pid: int, clients: list[Client], *, duration_s: float) -> Round:
+    """Load one relay with all clients for a while."""
+    before, began = cpu_s(pid), time.perf_counter()
+    until = began + duration_s
+    n_requests = sum(await asyncio.gather(*(ask_until(until, *client) for client in clients)))
+    after, elapsed_s = cpu_s(pid), time.perf_counter() - began
+    return Round(n_requests, elapsed_s, after - before)
+
+
+async def ask_until(
+    until: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> int:
+    """One client: the next prompt when the last is answered. Returns how many were."""
+    n_answers = 0
+    while time.perf_counter() < until:
+        body = f'{{"model":"auto","messages":[{{"role":"user","content":"{new_prompt()}"}}]}}'
+        writer.write(
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+            b"accept: application/json\r\naccept-encoding: gzip, deflate\r\n"
+            b"authorization: Bearer none\r\ncontent-type: application/json\r\n"
+            b"user-agent: benchmark\r\ncontent-length: %d\r\n\r\n" % len(body) + body.encode()
+        )
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"a relay answered {head[:200]!r}")
+        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+        await reader.readexactly(int(length))
+        n_answers += 1
+    return n_answers
+
+
+def new_prompt() -> str:
+    """Thirty common words in an order that nobody saw, and a number that nobody saw."""
+    return f"{' '.join(RANDOM.choices(WORDS, k=N_WORDS))} {next(NUMBERS)}"
+
+
+def report(router: str, rounds: dict[str, list[Round]]) -> str:
+    """Return the figures as Markdown."""
+    lines = [
+        f"## Router `{router}`",
+        "",
+        "| relay | requests | requests/s | CPU per request | core busy |",
+        "|---|---|---|---|---|",
+    ]
+    for role, measured in rounds.items():
+        n_requests = sum(r.n_requests for r in measured)
+        elapsed_s, used_s = sum(r.elapsed_s for r in measured), sum(r.cpu_s for r in measured)
+        lines.append(
+            f"| {role} | {n_requests:,} | {n_requests / elapsed_s:,.0f} "
+            f"| {used_s / n_requests * 1e6:.0f} us | {used_s / elapsed_s:.0%} |"
+        )
+    pairs = list(zip(rounds["gateway"], rounds["bare"], strict=True))
+    speeds = [(o.n_requests / o.elapsed_s) / (b.n_requests / b.elapsed_s) for o, b in pairs]
+    costs = [(b.cpu_s / b.n_requests) / (o.cpu_s / o.n_requests) for o, b in pairs if o.cpu_s]
+    lines += [
+        "",
+        f"- Requests/s, gateway over bare: {spread(speeds)}.",
+        f"- CPU per request, bare over gateway: {spread(costs)}.",
+        f"- {len(pairs)} rounds of each, {N_CLIENTS} clients, "
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"{'httptools' if find_spec('httptools') else 'h11'} as uvicorn's parser.",
+    ]
+    return "\n".join(lines)
+
+
+def spread(ratios: list[float]) -> str:
+    """The median with a 95% interval for it, by the order statistics."""
+    if not ratios:
+        return "not measured on this system"
+    ordered = sorted(ratios)
+    reach = 0.98 * len(ordered) ** 0.5
+    low = ordered[max(0, int(len(ordered) / 2 - reach))]
+    high = ordered[min(len(ordered) - 1, int(len(ordered) / 2 + reach))]
+    return f"median {statistics.median(ordered):.1%}, 95% interval {low:.1%} to {high:.1%}"
+
+
+if __name__ == "__main__":
+    main()

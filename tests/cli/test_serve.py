@@ -1,0 +1,199 @@
+"""`routecast serve` and `routecast config check`, as processes and as functions."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from routecast.cli import config as config_command
+from routecast.cli.serve import serve
+from routecast.errors import ArtifactError, ConfigError
+
+SETTINGS = """
+[models.big]
+model = "gpt-5.2"
+base_url = "http://127.0.0.1:1/v1"
+api_key = "env:ROUTECAST_TEST_KEY"
+[models.small]
+model = "llama3.2"
+base_url = "http://127.0.0.1:1/v1"
+[routes.auto]
+strong = "big"
+weak = "small"
+router = "random"
+strong_share = 0.3
+"""
+SECRET = "sk-0123456789"
+
+app = typer.Typer()
+app.command()(serve)
+app.add_typer(config_command.app, name="config")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A settings file that can be served, and the environment it needs."""
+    monkeypatch.setenv("ROUTECAST_TEST_KEY", SECRET)
+    path = tmp_path / "routecast.toml"
+    path.write_text(SETTINGS)
+    return path
+
+
+def refusal_of(*arguments: str) -> Exception:
+    """Run a command and return the error that it ends with."""
+    run = CliRunner().invoke(app, arguments)
+    assert isinstance(run.exception, Exception)
+    return run.exception
+
+
+@contextmanager
+def served(settings: Path) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
+    """Run ``routecast serve`` on any free port until it has said where it is."""
+    program = "import typer; from routecast.cli.serve import serve; typer.run(serve)"
+    command = [sys.executable, "-c", program, "--config", str(settings), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        lines = []
+        try:
+            for line in server.stderr:
+                lines.append(line.rstrip("\n"))
+                if line.startswith("Ctrl-C"):
+                    break
+            address = re.search(r"http://127\.0\.0\.1:\d+", "\n".join(lines))
+            assert address is not None, lines
+            yield server, address.group(), lines
+        finally:
+            server.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_says_what_and_ends_cleanly(settings: Path, number: signal.Signals) -> None:
+    with served(settings) as (server, address, lines):
+        with urllib.request.urlopen(f"{address}/v1/models", timeout=30) as answer:
+            names = [model["id"] for model in json.load(answer)["data"]]
+        server.send_signal(number)
+        assert server.wait(timeout=30) == 0
+        assert server.stderr is not None
+        assert server.stderr.read() == ""
+    assert names == ["auto", "big", "small"]
+    assert lines[0] == f"Routecast serves {address}/v1"
+    assert lines[1] == (
+        "  route auto: big when router random gives 0.7 or more (from uniform by construction), "
+        "else small; big when it gives nothing"
+    )
+    assert f"curl -i {address}/v1/chat/completions" in lines[-2]
+    assert SECRET not in "\n".join(lines)
+
+
+def test_the_printed_curl_line_is_a_request_that_the_gateway_reads(settings: Path) -> None:
+    with served(settings) as (_, address, lines):
+        body = re.search(r"-d '(.*)'$", lines[-2])
+        assert body is not None
+        request = urllib.request.Request(
+            f"{address}/v1/chat/completions", data=body.group(1).encode(), method="POST"
+        )
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=30)
+        caught.value.close()
+    # Nobody listens on port 1, so the request was read, routed, and failed there.
+    assert caught.value.status == 502
+    assert caught.value.headers["x-routecast-model"] in {"big", "small"}
+
+
+def test_a_port_in_use_is_refused_before_anything_is_loaded(settings: Path) -> None:
+    settings.write_text(SETTINGS.replace('"random"', '"nowhere"'))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        error = refusal_of("serve", "--config", str(settings), "--port", port)
+    assert isinstance(error, ConfigError)
+    assert f"port {port} on 127.0.0.1 is in use" in str(error)
+
+
+def test_the_port_of_the_settings_is_used(settings: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings.write_text(f"{SETTINGS}[server]\nport = {port}\n")
+        assert f"port {port} " in str(refusal_of("serve", "--config", str(settings)))
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["config", "check"]])
+@pytest.mark.parametrize(
+    ("before", "after", "error", "message"),
+    [
+        ("env:ROUTECAST_TEST_KEY", "env:NOT_SET", ConfigError,
+         "models.big.api_key: environment variable 'NOT_SET' is not set"),
+        ("strong_share", "strong_shares", ConfigError, "did you mean 'strong_share'?"),
+        ('"random"', '"nowhere"', ConfigError, "unknown router 'nowhere'"),
+        ('"random"', '"."', ArtifactError, "so it is no trained router"),
+        ('"random"', '"length"', ConfigError, "routes.auto: router 'length' has no calibration"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_served_is_refused_in_one_message(
+    settings: Path,
+    command: list[str],
+    before: str,
+    after: str,
+    error: type[Exception],
+    message: str,
+) -> None:
+    settings.write_text(SETTINGS.replace(before, after))
+    refusal = refusal_of(*command, "--config", str(settings))
+    assert isinstance(refusal, error)
+    assert message in str(refusal)
+
+
+def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
+    error = refusal_of("config", "check", "--config", str(tmp_path / "none.toml"))
+    assert "there is no file" in str(error)
+
+
+def test_a_port_that_is_none_is_wrong_usage(settings: Path) -> None:
+    run = CliRunner().invoke(app, ["serve", "--config", str(settings), "--port", "70000"])
+    assert run.exit_code == 2
+
+
+def test_check_says_what_would_be_served(settings: Path) -> None:
+    run = CliRunner().invoke(app, ["config", "check", "--config", str(settings)])
+    assert run.exit_code == 0
+    assert run.stdout.splitlines() == [
+        "model big: gpt-5.2 at http://127.0.0.1:1/v1, key found",
+        "model small: llama3.2 at http://127.0.0.1:1/v1, without a key",
+        "route auto: big when router random gives 0.7 or more (from uniform by construction), "
+        "else small; big when it gives nothing",
+        f"{settings} can be served",
+    ]
+
+
+def test_check_prints_one_json_document(settings: Path) -> None:
+    run = CliRunner().invoke(app, ["config", "check", "--config", str(settings), "--json"])
+    document = json.loads(run.stdout)
+    assert document["routes"][0]["threshold"] == pytest.approx(0.7)
+    assert document["routes"][0]["calibration_sample"] == "uniform by construction"
+    assert document["models"][0] == {
+        "name": "big",
+        "model": "gpt-5.2",
+        "base_url": "http://127.0.0.1:1/v1",
+        "has_key": True,
+    }
+    assert SECRET not in run.stdout
+
+
+def test_the_commands_load_nothing_heavy_until_they_run() -> None:
+    program = "import sys, routecast.cli.serve, routecast.cli.config; print(*sys.modules)"
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    ).stdout.split()
+    assert not {"aiohttp", "starlette", "pydantic", "uvicorn", "msgspec"} & set(loaded)
