@@ -69,7 +69,7 @@ def test_a_leaderboard_shows_its_category_and_no_comparisons(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing.csv"], "'nothing.csv' does not exist"),
+        (["nothing.csv"], "there is no file 'nothing.csv'"),
         (["votes.csv"], "cannot fill 10 tiers; ask for at most 3"),
         (["votes.csv", "--category", "math"], "leave --category out"),
     ],

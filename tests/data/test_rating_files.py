@@ -92,14 +92,26 @@ def test_what_is_written_reads_as_a_leaderboard(tmp_path: Path, ending: str) -> 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({**VOTES, "winner": ["model_a", "b", "tie", "tie"]}, "row 2: winner 'b' is not accepted"),
-        ({**VOTES, "winner": ["model_a", None, "tie", "tie"]}, "row 2: winner None is not accept"),
-        ({**VOTES, "model_a": ["x", "y", None, "x"]}, "row 3: model_a None is not accepted"),
-        ({**VOTES, "outcome": ["1", "0", "x", "0"]}, "row 3: outcome 'x' is not accepted"),
-        ({**VOTES, "outcome": ["1", "0", "0", "2"]}, "row 4: outcome 2.0 must be"),
-        ({**VOTES, "weight": ["1", "-1", "1", "1"]}, "row 2: weight -1.0 must be"),
-        ({**BOARD, "rating": ["1", "?", "1", "1"]}, "row 2: rating '\\?' is not accepted"),
-        ({**BOARD, "rating": ["1", "nan", "1", "1"]}, "row 2: rating 'nan' is not accepted"),
+        (
+            {**VOTES, "winner": ["model_a", "b", "tie", "tie"]},
+            "row 2, column 'winner': 'b'; accepted is one of",
+        ),
+        (
+            {**VOTES, "winner": ["model_a", None, "tie", "tie"]},
+            "row 2, column 'winner': None; accepted is one",
+        ),
+        (
+            {**VOTES, "model_a": ["x", "y", None, "x"]},
+            "row 3, column 'model_a': None; accepted is text",
+        ),
+        (
+            {**VOTES, "outcome": ["1", "0", "x", "0"]},
+            "row 3, column 'outcome': 'x'; accepted is a num",
+        ),
+        ({**VOTES, "outcome": ["1", "0", "0", "2"]}, "row 4, column 'outcome': 2; accepted"),
+        ({**VOTES, "weight": ["1", "-1", "1", "1"]}, "row 2, column 'weight': -1; accepted"),
+        ({**BOARD, "rating": ["1", "?", "1", "1"]}, "row 2, column 'rating': '\\?'; accepted is a"),
+        ({**BOARD, "rating": ["1", "nan", "1", "1"]}, "row 2, column 'rating': 'nan'; accepted is"),
         ({**BOARD, "category": ["a", "a", "b", "b"]}, "no category was named.*\\['a', 'b'\\]"),
         (
             {"model": ["x"], "score": [1]},
@@ -114,12 +126,12 @@ def test_bad_rows_and_columns_are_named(
     path = save(columns, tmp_path / "table.csv")
     with pytest.raises(DataError, match=message) as caught:
         read_ratings(path)
-    assert str(path) in str(caught.value)
+    assert path.name in str(caught.value)
 
 
 def test_rows_are_counted_in_the_file_and_not_in_the_category(tmp_path: Path) -> None:
     path = save({**BOARD, "rating": ["1", "1", "1", "?"]}, tmp_path / "board.csv")
-    with pytest.raises(DataError, match="row 4: rating '\\?'"):
+    with pytest.raises(DataError, match="row 4, column 'rating': '\\?'"):
         read_ratings(path, category="math")
 
 
@@ -137,17 +149,19 @@ def test_a_category_is_refused_where_there_is_none(tmp_path: Path) -> None:
 
 
 def test_files_that_are_missing_or_of_another_kind_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not exist; give a Parquet, JSONL or CSV"):
+    with pytest.raises(DataError, match="there is no file .*nothing.csv"):
         read_ratings(tmp_path / "nothing.csv")
     (tmp_path / "table.xlsx").write_bytes(b"")
-    with pytest.raises(DataError, match=r"ends in '\.xlsx'; accepted are"):
+    with pytest.raises(DataError, match=r"by its ending '\.xlsx'; accepted are"):
         read_ratings(tmp_path / "table.xlsx")
 
 
 def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     path = tmp_path / "votes.jsonl"
     path.write_text('{"model_a": "x", "model_b": "y", "outcome": 1}\n\n{"model_a": oops}\n')
-    with pytest.raises(DataError, match=r"votes\.jsonl, line 3: not a JSON object"):
+    with pytest.raises(
+        DataError, match=r"votes\.jsonl, line 3: .*accepted is one JSON object per line"
+    ):
         read_ratings(path)
 
 
@@ -164,8 +178,8 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path, ending: str) -> Non
 
 def test_tiers_that_cannot_be_written_leave_nothing_behind(tmp_path: Path) -> None:
     table = assign_tiers(read_ratings(save(VOTES, tmp_path / "votes.csv")).models, n_tiers=2)
-    with pytest.raises(DataError, match=r"ends in '\.txt'; accepted are"):
+    with pytest.raises(DataError, match=r"by its ending '\.txt'; accepted are"):
         write_tiers(table, tmp_path / "tiers.txt")
-    with pytest.raises(DataError, match="cannot be written: No such file or directory"):
+    with pytest.raises(DataError, match="there is no folder .*nowhere"):
         write_tiers(table, tmp_path / "nowhere" / "tiers.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["votes.csv"]

@@ -94,5 +94,5 @@ async def test_a_refused_key_is_one_clear_error() -> None:
         environ = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": base_url}
         pair = Pair.real("big-model", "small-model", environ=environ)
         async with running_demo(pair, load_router("default"), environ=environ) as running:
-            with pytest.raises(UpstreamError, match="status 401.*bad key"):
+            with pytest.raises(UpstreamError, match=r"status 401.*bad key"):
                 await send_prompts(running, prices={}, calibration_sample=None)

@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from routecast.data.prompts import PromptRow
 
 
 def check_leakage(
@@ -16,36 +19,42 @@ def check_leakage(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Find training rows that hold an evaluation prompt, word for word or nearly."""
-    from routecast.data.columns import check_texts
-    from routecast.data.files import read_table, write_table
+    from routecast.data.prompts import iter_prompts
     from routecast.embed.registry import load_embedder
     from routecast.evaluate.leakage import check_leakage as check
 
-    tables = {path: read_table(path) for path in (training, evaluation)}
-    for path, table in tables.items():
-        check_texts(table, "prompt", source=path.name)
-    prompts = {path: table["prompt"].to_list() for path, table in tables.items()}
-    report = check(prompts[training], prompts[evaluation], load_embedder("static"))
+    rows = list(iter_prompts(training))
+    questions = [row.prompt for row in iter_prompts(evaluation)]
+    report = check([row.prompt for row in rows], questions, load_embedder("static"))
+    kept = [row for row, leaked in zip(rows, report.leaked.tolist(), strict=True) if not leaked]
     if output is not None:
-        write_table(output, tables[training].filter(~report.leaked))
-    document = {
-        "n_training": len(prompts[training]),
-        "n_contained": int(report.contained.sum()),
-        "n_near_duplicates": int(report.near.sum()),
-        "n_leaked": int(report.leaked.sum()),
-        "n_evaluation": report.n_evaluation,
-        "n_evaluation_hit": report.n_evaluation_hit,
-        "output": None if output is None else str(output),
-    }
+        _write(kept, output, is_typed=training.suffix.lower() != ".csv")
     if as_json:
+        document = {
+            "n_training": len(rows),
+            "n_contained": int(report.contained.sum()),
+            "n_near_duplicates": int(report.near.sum()),
+            "n_leaked": len(rows) - len(kept),
+            "n_evaluation": report.n_evaluation,
+            "n_evaluation_hit": report.n_evaluation_hit,
+            "output": None if output is None else str(output),
+        }
         typer.echo(json.dumps(document))
         return
     typer.echo(
-        f"{document['n_leaked']:,} of {document['n_training']:,} training rows are also in the "
-        f"evaluation data ({document['n_contained']:,} by their text, "
-        f"{document['n_near_duplicates']:,} nearly)"
+        f"{len(rows) - len(kept):,} of {len(rows):,} training rows are also in the evaluation data "
+        f"({report.contained.sum():,} by their text, {report.near.sum():,} nearly)"
     )
     typer.echo(f"{report.n_evaluation_hit:,} of {report.n_evaluation:,} evaluation rows are hit")
     if output is not None:
-        n_left = len(prompts[training]) - int(report.leaked.sum())
-        typer.echo(f"wrote the other {n_left:,} rows to {output}")
+        typer.echo(f"wrote the other {len(kept):,} rows to {output}")
+
+
+def _write(rows: "list[PromptRow]", output: Path, *, is_typed: bool) -> None:
+    """Write rows as they were read, whole or not at all."""
+    from routecast.data.batches import batch_of_rows, in_batches
+    from routecast.data.writing import table_writer
+
+    with table_writer(output) as writer:
+        for batch in in_batches(rows):
+            writer.add(batch_of_rows([(row.line, row.columns) for row in batch]), is_typed=is_typed)

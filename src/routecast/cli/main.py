@@ -5,7 +5,8 @@ import sys
 import typer
 
 from routecast import __version__
-from routecast.cli import config, data
+from routecast.cli import config, data, label
+from routecast.cli.data_leakage import check_leakage
 from routecast.cli.demo import demo
 from routecast.cli.route import route
 from routecast.cli.score import score
@@ -22,7 +23,9 @@ app = typer.Typer(
 for command in (demo, route, score, serve):
     app.command()(command)
 app.add_typer(config.app, name="config")
+data.app.command()(check_leakage)
 app.add_typer(data.app, name="data")
+app.add_typer(label.app, name="label")
 
 
 def _print_version(wanted: bool) -> None:

@@ -17,7 +17,7 @@ def route(
     strong_share: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Share of prompts that should go to the strong model. [default: 0.5]"
+            min=0, max=1, help="Share of prompts that should go to the strong model (0.5 if none)."
         ),
     ] = None,
     threshold: Annotated[

@@ -6,13 +6,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routecast.data.columns import check_texts, checked_numbers, floats_of
+from routecast.data.columns import (
+    Fault,
+    floats_of,
+    holds_texts,
+    number_faults,
+    numbers_of,
+    refuse_faults,
+    require_column,
+    text_faults,
+)
 from routecast.data.reading import require_polars
-from routecast.errors import DataError
 from routecast.types import FloatArray
 
 if TYPE_CHECKING:
     import polars as pl
+
+AGAINST_ITSELF = "a model against itself"
+"""Reason under which such rows are counted; ratings leave them out without complaint."""
 
 _OUTCOME = "a number from 0 (model_b wins) to 1 (model_a wins), 0.5 for a tie"
 _WEIGHT = "a finite number above 0"
@@ -43,40 +54,9 @@ class Comparisons:
 
     def __post_init__(self) -> None:
         """Check everything and settle the types."""
-        texts = ["model_a", "model_b"]
-        texts += ["prompt"] if self.has_prompts else []
-        for column in texts:
-            check_texts(self.table, column, source=self.source)
-        if "outcome" not in self.table.columns:
-            raise DataError(
-                f"{self.source} has no column 'outcome' among {self.table.columns[:12]!r}; it "
-                f"holds {_OUTCOME}"
-            )
-        limits = [("outcome", 0.0, 1.0, _OUTCOME)]
-        if "weight" in self.table.columns:
-            limits.append(("weight", np.nextafter(0.0, 1.0), np.inf, _WEIGHT))
-        columns = [
-            checked_numbers(
-                self.table[name],
-                low=low,
-                high=high,
-                accepted=accepted,
-                source=self.source,
-                null_allowed=False,
-            )
-            for name, low, high, accepted in limits
-        ]
-        object.__setattr__(self, "table", self.table.with_columns(columns))
-        self._refuse_a_model_against_itself()
-
-    def _refuse_a_model_against_itself(self) -> None:
-        same = self.table["model_a"] == self.table["model_b"]
-        if same.any():
-            row = int(same.arg_max() or 0)
-            raise DataError(
-                f"{self.source}, row {row + 1}: {self.table['model_a'][row]!r} against itself; "
-                "accepted are two different models"
-            )
+        table, faults = settle_comparisons(self.table, source=self.source)
+        refuse_faults(self.table, faults, source=self.source)
+        object.__setattr__(self, "table", table)
 
     def __len__(self) -> int:
         """Return the number of comparisons."""
@@ -105,3 +85,60 @@ class Comparisons:
         if "weight" not in self.table.columns:
             return np.ones(len(self))
         return floats_of(self.table["weight"])
+
+
+def settle_comparisons(
+    table: "pl.DataFrame", *, source: str
+) -> tuple["pl.DataFrame", tuple[Fault, ...]]:
+    """Turn outcomes and weights into double precision, and find what the contract refuses.
+
+    Args:
+        table: The table as read, in the contract's columns.
+        source: What messages call the table.
+
+    Returns:
+        The table with its numbers (null where a value is no number), and the faults of its rows.
+
+    Raises:
+        DataError: If a column is missing.
+    """
+    texts = ["model_a", "model_b", *(["prompt"] if "prompt" in table.columns else [])]
+    for name in texts:
+        require_column(table, name, source=source, holds="text")
+    require_column(table, "outcome", source=source, holds=_OUTCOME)
+    faults = [fault for name in texts for fault in text_faults(table[name])]
+    faults += _name_faults(table)
+    limits = [("outcome", 0.0, 1.0, _OUTCOME)]
+    if "weight" in table.columns:
+        limits.append(("weight", np.nextafter(0.0, 1.0), np.inf, _WEIGHT))
+    numbers = {name: numbers_of(table[name]) for name, *_ in limits}
+    for name, low, high, accepted in limits:
+        faults += number_faults(
+            table[name], numbers[name], low=low, high=high, accepted=accepted, null_allowed=False
+        )
+    return table.with_columns(list(numbers.values())), tuple(faults)
+
+
+def _name_faults(table: "pl.DataFrame") -> list[Fault]:
+    """Return where a model has no name to speak of, or meets itself."""
+    model_a, model_b = table["model_a"], table["model_b"]
+    if not (holds_texts(model_a) and holds_texts(model_b)):
+        return []
+    model_a, model_b = model_a.cast(str), model_b.cast(str)
+    faults = [
+        Fault(
+            column=names.name,
+            bad=(names.str.strip_chars() == "").fill_null(value=False),
+            reason=f"no {names.name}",
+            accepted="a model's name",
+        )
+        for names in (model_a, model_b)
+    ]
+    same = Fault(
+        column="model_a",
+        bad=(model_a == model_b).fill_null(value=False),
+        reason=AGAINST_ITSELF,
+        accepted="two different models",
+        complaint="{where}: {value} against itself; accepted are {accepted}",
+    )
+    return [*faults, same]

@@ -3,10 +3,10 @@
 import errno
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
 
 from routecast.data.reading import require_polars
 from routecast.errors import DataError
@@ -14,6 +14,7 @@ from routecast.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
+FrameT = TypeVar("FrameT", "pl.DataFrame", "pl.LazyFrame")
 FileFormat = Literal["jsonl", "csv", "parquet"]
 _DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 _ENDINGS: dict[str, FileFormat] = {
@@ -54,28 +55,53 @@ def require_file(path: str | Path) -> Path:
     return path
 
 
-def read_table(path: str | Path) -> "pl.DataFrame":
-    """Read a whole table by polars.
+def read_table(path: str | Path, *, columns: Collection[str] | None = None) -> "pl.DataFrame":
+    """Read a whole table.
+
+    Lone surrogates become U+FFFD. Lists and objects in JSONL become JSON texts. A column of a CSV
+    file becomes numbers or truth values where every text is one and is written in the usual way.
 
     Args:
         path: Parquet, JSONL or CSV, told by the ending.
+        columns: Which columns to keep of those that the file has; all when None.
 
     Raises:
-        DataError: If the file is missing, has another ending, or polars cannot read it.
+        DataError: If the file is missing, has another ending, or cannot be read; the message names
+            the line where it can. JSONL and CSV need at least one row.
         MissingExtraError: If polars is not installed.
     """
     path = require_file(path)
+    if file_format(path) == "parquet":
+        return _read_parquet(path, columns)
+    from routecast.data.csv_types import kinds_of, with_kinds
+    from routecast.data.sources import open_file
+    from routecast.data.tally import Tally
+
     polars = require_polars("reading tables")
-    readers: dict[FileFormat, Callable[..., pl.DataFrame]] = {
-        "parquet": polars.read_parquet,
-        "jsonl": lambda file: polars.read_ndjson(file, infer_schema_length=None),
-        "csv": lambda file: polars.read_csv(file, infer_schema_length=None),
-    }
+    source = open_file(path)
+    tables = [_select(batch.table, columns) for batch in source.batches(Tally())]
+    table: pl.DataFrame = polars.concat(tables, how="diagonal_relaxed")
+    return table if source.is_typed else with_kinds(table, kinds_of(table))
+
+
+def _read_parquet(path: Path, columns: Collection[str] | None) -> "pl.DataFrame":
+    polars = require_polars("reading Parquet")
     try:
-        return readers[file_format(path)](path)
+        table: pl.DataFrame = _select(polars.scan_parquet(path), columns).collect()
     except (polars.exceptions.PolarsError, OSError) as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        raise DataError(f"cannot read {str(path)!r}: {first_line}") from error
+        raise unreadable_file(path, error) from error
+    return table
+
+
+def _select(table: FrameT, columns: Collection[str] | None) -> FrameT:
+    names = table.collect_schema().names()
+    return table.select([name for name in names if columns is None or name in columns])
+
+
+def unreadable_file(path: Path, error: Exception) -> DataError:
+    """Return the error for a file that a library could not read."""
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    return DataError(f"cannot read {str(path)!r}: {first_line}")
 
 
 @contextmanager

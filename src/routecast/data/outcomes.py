@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routecast.data.columns import check_texts, checked_numbers, floats_of
+from routecast.data.columns import (
+    Fault,
+    floats_of,
+    number_faults,
+    numbers_of,
+    refuse_faults,
+    require_column,
+    text_faults,
+)
 from routecast.data.reading import require_polars
 from routecast.errors import DataError
 from routecast.types import FloatArray, IntArray
@@ -21,6 +29,10 @@ INPUT_TOKENS = "input_tokens|"
 OUTPUT_TOKENS = "output_tokens|"
 ANSWER = "answer|"
 _AMOUNTS = (COST_USD, INPUT_TOKENS, OUTPUT_TOKENS)
+_QUALITY_ACCEPTED = (
+    "a number from {:g} to {:g}, or null for unknown; another scale is given as the quality range "
+    "(LOW, HIGH)"
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,44 +63,11 @@ class Outcomes:
 
     def __post_init__(self) -> None:
         """Check everything and settle the types."""
-        low, high = self.quality_range
-        if not (np.isfinite(low) and np.isfinite(high) and low < high):
-            raise DataError(
-                f"quality range {self.quality_range!r} is not a scale; give two finite numbers, "
-                "the lower first"
-            )
-        check_texts(self.table, "prompt", source=self.source)
-        if not self.models:
-            raise DataError(
-                f"{self.source} has no column of qualities among {self.table.columns[:12]!r}; "
-                "name one 'quality|MODEL' for each model"
-            )
-        object.__setattr__(self, "table", self._with_checked_numbers())
-
-    def _with_checked_numbers(self) -> "pl.DataFrame":
-        low, high = self.quality_range
-        quality = (
-            f"a number from {low:g} to {high:g}, or null for unknown; another scale is given "
-            "as the quality range (LOW, HIGH)"
+        table, faults = settle_outcomes(
+            self.table, quality_range=self.quality_range, source=self.source
         )
-        columns = []
-        for name in self.table.columns:
-            if name.startswith(QUALITY):
-                limits, accepted = (low, high), quality
-            elif name.startswith(_AMOUNTS):
-                limits, accepted = (0.0, np.inf), "a finite number from 0, or null for unknown"
-            else:
-                continue
-            columns.append(
-                checked_numbers(
-                    self.table[name],
-                    low=limits[0],
-                    high=limits[1],
-                    accepted=accepted,
-                    source=self.source,
-                )
-            )
-        return self.table.with_columns(columns)
+        refuse_faults(self.table, faults, source=self.source)
+        object.__setattr__(self, "table", table)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -215,6 +194,50 @@ class PairOutcomes:
         """Strong minus weak quality on the scale [0, 1], so in [-1, 1]: what learners predict."""
         low, high = self.outcomes.quality_range
         return (self.strong_quality - self.weak_quality) / (high - low)
+
+
+def settle_outcomes(
+    table: "pl.DataFrame", *, quality_range: tuple[float, float], source: str
+) -> tuple["pl.DataFrame", tuple[Fault, ...]]:
+    """Turn qualities and amounts into double precision, and find what the contract refuses.
+
+    Args:
+        table: The table as read, in the contract's columns.
+        quality_range: Lowest and highest quality that the scale knows.
+        source: What messages call the table.
+
+    Returns:
+        The table with its numbers (null where a value is no number), and the faults of its rows.
+
+    Raises:
+        DataError: If the range is not a scale, there is no prompt or no quality.
+    """
+    low, high = quality_range
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise DataError(
+            f"quality range {quality_range!r} is not a scale; give two finite numbers, "
+            "the lower first"
+        )
+    require_column(table, "prompt", source=source, holds="text")
+    if not any(name.startswith(QUALITY) for name in table.columns):
+        raise DataError(
+            f"{source} has no column of qualities among {table.columns[:12]!r}; "
+            "name one 'quality|MODEL' for each model"
+        )
+    faults = text_faults(table["prompt"])
+    numbers = []
+    for name in table.columns:
+        if name.startswith(QUALITY):
+            limits, accepted = (low, high), _QUALITY_ACCEPTED.format(low, high)
+        elif name.startswith(_AMOUNTS):
+            limits, accepted = (0.0, np.inf), "a finite number from 0, or null for unknown"
+        else:
+            continue
+        numbers.append(numbers_of(table[name]))
+        faults += number_faults(
+            table[name], numbers[-1], low=limits[0], high=limits[1], accepted=accepted
+        )
+    return table.with_columns(numbers), tuple(faults)
 
 
 def rescale_quality(outcomes: Outcomes) -> Outcomes:

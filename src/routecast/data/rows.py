@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from routecast.data.files import require_file
+from routecast.data.files import file_format, require_file
 from routecast.errors import DataError
 
 
@@ -76,6 +76,35 @@ def json_objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open("rb") as lines:
         for number, line in numbered_lines(lines):
             yield number, parse_json_object(line, where=f"{path.name}, line {number}")
+
+
+def rows_or_faults(path: Path) -> Iterator[tuple[int, dict[str, Any] | BadRowError]]:
+    """Yield number and values of each row of a JSONL or CSV file, or what is wrong with it.
+
+    An empty field of a CSV file is null.
+
+    Raises:
+        DataError: If the file is missing, has another ending, or its CSV header is no good.
+    """
+    path = require_file(path)
+    if file_format(path) == "csv":
+        for number, fields in csv_rows(path):
+            if isinstance(fields, BadRowError):
+                yield number, fields
+            else:
+                yield number, {name: text or None for name, text in fields.items()}
+        return
+    with path.open("rb") as lines:
+        for number, line in numbered_lines(lines):
+            try:
+                yield number, parse_json_object(line, where=f"{path.name}, line {number}")
+            except BadRowError as error:
+                yield number, error
+
+
+def without_lone_surrogates(text: str) -> str:
+    """Return text that UTF-8 can hold: halves that belong together joined, others U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def numbered_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -9,9 +9,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from routecast.data.files import read_table
+import numpy as np
+
+from routecast.data.batches import Batch
 from routecast.data.outcomes import COST_USD, INPUT_TOKENS, OUTPUT_TOKENS, QUALITY, Outcomes
-from routecast.data.reading import ReadResult, dropped_from_counts, require_polars
+from routecast.data.readers.context import Reading, ReadOptions
+from routecast.data.readers.whole import read_outcomes_as
+from routecast.data.reading import ReadResult, require_polars
+from routecast.data.rows import BadRowError
 from routecast.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,6 +41,7 @@ def read_matrix(
     prompt_column: str | None = None,
     group_column: str | None = None,
     quality_range: tuple[float, float] = (0.0, 1.0),
+    skip_bad: bool = False,
 ) -> ReadResult[Outcomes]:
     """Read a wide table of outcomes.
 
@@ -47,6 +53,7 @@ def read_matrix(
         group_column: Column to copy into ``group``; by default the first there is of ``group``,
             ``task`` and ``category``.
         quality_range: Lowest and highest quality that the scale knows.
+        skip_bad: Leave bad rows out and count them, instead of stopping at the first.
 
     Returns:
         The outcomes, with all other columns kept, flags such as ``in_mt_bench`` too. Dropped are
@@ -57,22 +64,30 @@ def read_matrix(
             of qualities, or a value is not accepted.
         MissingExtraError: If polars is not installed.
     """
+    options = ReadOptions(
+        prompt_column=prompt_column, group_column=group_column, quality_range=quality_range
+    )
+    return read_outcomes_as("matrix", path, options=options, skip_bad=skip_bad)
+
+
+def matrix_batch(batch: Batch, reading: Reading) -> Batch:
+    """Turn rows of a wide table into outcomes."""
     polars = require_polars("reading outcomes")
-    source = Path(path).name
-    table = read_table(path)
-    prompts = _prompts(table, prompt_column, source=source)
-    groups = _groups(table, group_column, source=source)
-    table = table.rename(_new_names(table.columns, source=source))
+    source, options = reading.source.name, reading.options
+    batch, prompts = _prompts(batch, reading)
+    groups = _groups(batch.table, options.group_column, source=source)
+    renamed = _new_names(batch.table.columns, source=source)
+    table = batch.table.rename(renamed)
     table = table.with_columns(*groups).with_columns(prompts.alias("prompt"))
     qualities = [name for name in table.columns if name.startswith(QUALITY)]
-    no_prompt = polars.col("prompt").is_null()
-    unlabelled = ~no_prompt & polars.all_horizontal(polars.col(qualities).is_null())
-    counts = table.select(no_prompt.sum().alias("no"), unlabelled.sum().alias("un")).row(0)
-    outcomes = Outcomes(
-        table=table.filter(~(no_prompt | unlabelled)), quality_range=quality_range, source=source
-    )
-    reasons = dict(zip(("no prompt", "no model's quality is known"), counts, strict=True))
-    return ReadResult(table=outcomes, dropped=dropped_from_counts(reasons))
+    no_prompt = prompts.is_null().to_numpy()
+    unknown = table.select(polars.all_horizontal(polars.col(qualities).is_null())).to_series()
+    unlabelled = unknown.to_numpy() & ~no_prompt
+    for reason, rows in (("no prompt", no_prompt), ("no model's quality is known", unlabelled)):
+        if rows.any():
+            reading.tally.left_out[reason] += int(rows.sum())
+    turned = batch.with_table(table, origins={new: old for old, new in renamed.items()})
+    return turned.keep(~(no_prompt | unlabelled))
 
 
 def _new_names(columns: list[str], *, source: str) -> dict[str, str]:
@@ -99,41 +114,50 @@ def _new_names(columns: list[str], *, source: str) -> dict[str, str]:
     return renamed
 
 
-def _prompts(table: "pl.DataFrame", column: str | None, *, source: str) -> "pl.Series":
+def _prompts(batch: Batch, reading: Reading) -> "tuple[Batch, pl.Series]":
+    """Return the rows whose prompts can be made, and the prompts."""
+    table, column = batch.table, reading.options.prompt_column
+    source = reading.source.name
     if column is None:
         present = [name for name in _PROMPT_COLUMNS if name in table.columns]
         if not present:
             raise DataError(
                 f"{source} has none of the columns {list(_PROMPT_COLUMNS)!r}; name the one that "
-                f"holds the prompt: prompt_column={table.columns[0]!r}, say"
+                f"holds the prompt: --prompt-column {table.columns[0]!r}, say"
             )
         if present[0] == "question" and "options" in table.columns:
-            return _lettered(table, source=source)
+            return _lettered(batch, reading)
         column = present[0]
     _require_column(table, column, source=source)
-    prompts: pl.Series = table[column]
-    return prompts
+    return batch, table[column]
 
 
-def _lettered(table: "pl.DataFrame", *, source: str) -> "pl.Series":
+def _lettered(batch: Batch, reading: Reading) -> "tuple[Batch, pl.Series]":
     """Join each question with its options, one per line, behind a letter."""
     polars = require_polars("reading outcomes")
     texts: list[str | None] = []
-    rows = zip(table["question"], table["options"], strict=True)
-    for row, (question, options) in enumerate(rows, start=1):
+    good = np.ones(len(batch), dtype=np.bool_)
+    rows = zip(batch.lines, batch.table["question"], batch.table["options"], strict=True)
+    for position, (number, question, options) in enumerate(rows):
+        choices = _choices(options)
         if question is None:
             texts.append(None)
-            continue
-        choices = _choices(options)
-        if choices is None:
-            raise DataError(
-                f"{source}, row {row}, column 'options': {str(options)[:60]!r}; accepted is a "
-                f"JSON list of at most {len(_LETTERS)} texts"
-            )
-        lines = (f"\n{letter}. {choice}" for letter, choice in zip(_LETTERS, choices, strict=False))
-        texts.append(question + "".join(lines))
-    prompts: pl.Series = polars.Series("prompt", texts, dtype=polars.String)
-    return prompts
+        elif choices is None:
+            good[position] = False
+            reading.tally.refuse(_bad_options(options, reading.where(number)))
+        else:
+            lettered = zip(_LETTERS, choices, strict=False)
+            lines = (f"\n{letter}. {choice}" for letter, choice in lettered)
+            texts.append(question + "".join(lines))
+    return batch.keep(good), polars.Series("prompt", texts, dtype=polars.String)
+
+
+def _bad_options(options: object, where: str) -> BadRowError:
+    return BadRowError(
+        f"{where}, column 'options': {str(options)[:60]!r}; accepted is a JSON list of at most "
+        f"{len(_LETTERS)} texts",
+        reason="unknown options",
+    )
 
 
 def _choices(options: object) -> list[str] | None:

@@ -2,40 +2,56 @@
 
 from pathlib import Path
 
+from routecast.data.batches import Batch
+from routecast.data.columns import Fault, refuse_faults, require_column, rows_without_faults
 from routecast.data.comparisons import Comparisons
-from routecast.data.files import read_table
+from routecast.data.readers.context import Reading, ReadOptions
+from routecast.data.readers.whole import read_comparisons_as
 from routecast.data.reading import ReadResult, require_polars
-from routecast.errors import DataError
-
-_OUTCOMES = {"model_a": 1.0, "tie": 0.5, "model_b": 0.0}
+from routecast.data.winners import WINNER_ACCEPTED, outcomes_of_winners
 
 
-def read_pandalm(path: str | Path) -> ReadResult[Comparisons]:
+def read_pandalm(
+    path: str | Path, *, min_prompt_chars: int = 1, skip_bad: bool = False
+) -> ReadResult[Comparisons]:
     """Read the battles; the winner is what most of the three people said.
 
     Args:
         path: A table with ``prompt``, ``model_a``, ``model_b`` and ``winner`` (``model_a``,
             ``model_b`` or ``tie``); other columns are kept.
+        min_prompt_chars: Leave out prompts with fewer characters; `data import` asks for 16.
+        skip_bad: Leave bad rows out and count them, instead of stopping at the first.
 
     Returns:
-        The comparisons, ``source`` set to ``pandalm``. Nothing is dropped.
+        The comparisons, ``source`` set to ``pandalm``.
 
     Raises:
         DataError: If a column is missing or a winner is none of the three.
         MissingExtraError: If polars is not installed.
     """
+    options = ReadOptions(min_prompt_chars=min_prompt_chars)
+    return read_comparisons_as("pandalm", path, options=options, skip_bad=skip_bad)
+
+
+def pandalm_batch(batch: Batch, reading: Reading) -> Batch:
+    """Turn battles with a winner by name into comparisons."""
     polars = require_polars("reading comparisons")
-    source = Path(path).name
-    table = read_table(path)
-    if "winner" not in table.columns:
-        raise DataError(f"{source} has no column 'winner' among {table.columns!r}")
-    known = table["winner"].is_in(list(_OUTCOMES)).fill_null(value=False)
-    if not known.all():
-        row = int((~known).arg_max() or 0)
-        raise DataError(
-            f"{source}, row {row + 1}, column 'winner': {table['winner'][row]!r}; accepted are "
-            f"{list(_OUTCOMES)!r}"
+    name = reading.source.name
+    require_column(batch.table, "winner", source=name, holds="the winner's label")
+    outcomes = outcomes_of_winners(batch.table["winner"])
+    unknown = Fault(
+        column="winner",
+        bad=outcomes.is_null(),
+        reason="unknown winner",
+        accepted=WINNER_ACCEPTED,
+    )
+    label_source = polars.lit(reading.options.label_source or "pandalm").alias("source")
+    turned = batch.with_table(batch.table.with_columns(outcomes, label_source))
+    if not reading.tally.skip_bad:
+        refuse_faults(
+            batch.table, [unknown], source=name, lines=batch.lines, unit=reading.source.unit
         )
-    outcome = table["winner"].replace_strict(_OUTCOMES, return_dtype=polars.Float64)
-    table = table.with_columns(outcome.alias("outcome"), polars.lit("pandalm").alias("source"))
-    return ReadResult(table=Comparisons(table=table, source=source))
+        return turned
+    good, reasons = rows_without_faults([unknown], len(batch))
+    reading.tally.bad.update(reasons)
+    return turned.keep(good)

@@ -1,0 +1,226 @@
+"""What an engineer wants to see of a table before using it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routecast.data.batches import Batch
+from routecast.data.comparisons import Comparisons
+from routecast.data.model_figures import (
+    ModelFigures,
+    figures_of_comparisons,
+    figures_of_outcomes,
+)
+from routecast.data.outcomes import COST_USD, QUALITY, Outcomes
+from routecast.data.readers.context import Kind, ReadOptions
+from routecast.data.readers.opening import BENCHMARK_FORMAT, is_benchmark, open_table
+from routecast.data.readers.routellm_eval import read_routellm_eval
+from routecast.data.readers.whole import whole_table
+from routecast.data.reading import Dropped, require_polars
+from routecast.data.tally import Tally
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_QUANTILES = {
+    "min": 0.0,
+    "5%": 0.05,
+    "25%": 0.25,
+    "median": 0.5,
+    "75%": 0.75,
+    "95%": 0.95,
+    "max": 1,
+}
+_LANGUAGES = ("language", "lang")
+_NEEDED = ("prompt", "model_a", "model_b", "outcome", "weight", "source", "group", *_LANGUAGES)
+_NEEDED_PREFIXES = (QUALITY, COST_USD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """How rows are spread over the column ``group``.
+
+    Attributes:
+        n_groups: Distinct groups; rows without one are not counted.
+        largest: Rows of the largest.
+    """
+
+    n_groups: int
+    largest: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """Figures of a table.
+
+    Attributes:
+        source: What was read.
+        format: Name of its format.
+        kind: The contract that it follows, or becomes when it is imported.
+        n_rows: Rows, those left out not counted.
+        n_prompts: Distinct prompts; None where there are no prompts.
+        n_duplicates: Rows that repeat an earlier one's prompt and models.
+        prompt_chars: Characters per distinct prompt: mean, and quantiles by name.
+        models: Every model's figures, best win rate first.
+        tie_share: Share of comparisons that are ties, in [0, 1], by weight; None for prompts.
+            Outcomes are compared model by model, where both qualities are known.
+        soft_share: Share of comparisons that are neither won, lost nor tied; None for others.
+        label_sources: Rows by ``source``, most first; empty without that column.
+        languages: Rows by ``language`` or ``lang``, likewise.
+        groups: None without the column ``group``.
+        left_out: What could not be described, and why.
+    """
+
+    source: str
+    format: str
+    kind: Kind
+    n_rows: int
+    n_prompts: int | None
+    n_duplicates: int
+    prompt_chars: Mapping[str, float] | None = None
+    models: tuple[ModelFigures, ...] = ()
+    tie_share: float | None = None
+    soft_share: float | None = None
+    label_sources: Mapping[str, int] = field(default_factory=dict)
+    languages: Mapping[str, int] = field(default_factory=dict)
+    groups: Groups | None = None
+    left_out: tuple[Dropped, ...] = ()
+
+
+def describe_table(
+    where: str | Path,
+    *,
+    format_name: str | None = None,
+    quality_range: tuple[float, float] = (0.0, 1.0),
+    skip_bad: bool = False,
+    split: str | None = None,
+) -> Description:
+    """Describe a table in any format that can be imported.
+
+    Args:
+        where: A file, ``hf:OWNER/NAME``, or the folder of one of RouteLLM's benchmarks.
+        format_name: Name of the format; guessed from the columns when None.
+        quality_range: Lowest and highest quality that the scale knows; for outcomes.
+        skip_bad: Leave bad rows out and count them, instead of stopping at the first.
+        split: Which split of a data set of the Hub.
+
+    Raises:
+        ConfigError: If an option means nothing for this source.
+        DataError: If the source is not usable, or at the first bad row unless they are skipped.
+        MissingExtraError: If polars, or for the Hub ``datasets``, is not installed.
+    """
+    if is_benchmark(where, format_name):
+        result = read_routellm_eval(where)
+        outcomes = result.table
+        return _describe(
+            outcomes.table,
+            source=Path(where).name,
+            format_name=BENCHMARK_FORMAT,
+            kind="outcomes",
+            quality_range=outcomes.quality_range,
+            left_out=result.dropped,
+        )
+    opened = open_table(where, format_name=format_name, split=split)
+    options = ReadOptions(
+        min_prompt_chars=1,
+        quality_range=quality_range,
+        answers="answers" not in opened.table_format.options,
+    )
+    tally = Tally(skip_bad=skip_bad)
+    reading, batches = opened.read(options, tally)
+    table = whole_table(_needed_only(batches), reading)
+    return _describe(
+        table,
+        source=opened.source.name,
+        format_name=opened.table_format.name,
+        kind=opened.kind,
+        quality_range=quality_range,
+        left_out=tally.dropped(),
+    )
+
+
+def _describe(
+    table: "pl.DataFrame",
+    *,
+    source: str,
+    format_name: str,
+    kind: Kind,
+    quality_range: tuple[float, float],
+    left_out: tuple[Dropped, ...],
+) -> Description:
+    models, tie_share, soft_share = _model_figures(table, kind, quality_range)
+    return Description(
+        source=source,
+        format=format_name,
+        kind=kind,
+        n_rows=table.height,
+        n_prompts=table["prompt"].n_unique() if "prompt" in table.columns else None,
+        n_duplicates=_n_duplicates(table),
+        prompt_chars=_prompt_chars(table),
+        models=models,
+        tie_share=tie_share,
+        soft_share=soft_share,
+        label_sources=_counts(table, ("source",)),
+        languages=_counts(table, _LANGUAGES),
+        groups=_groups(table),
+        left_out=left_out,
+    )
+
+
+def _needed_only(batches: Iterator[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        names = batch.table.columns
+        wanted = [n for n in names if n in _NEEDED or n.startswith(_NEEDED_PREFIXES)]
+        yield batch.with_table(batch.table.select(wanted))
+
+
+def _model_figures(
+    table: "pl.DataFrame", kind: Kind, quality_range: tuple[float, float]
+) -> tuple[tuple[ModelFigures, ...], float | None, float | None]:
+    if kind == "comparisons":
+        comparisons = Comparisons(table=table)
+        outcome, weight = comparisons.outcome, comparisons.weight
+        ties = float(np.average(outcome == 0.5, weights=weight))
+        soft = float(np.average(~np.isin(outcome, (0.0, 0.5, 1.0)), weights=weight))
+        return figures_of_comparisons(comparisons), ties, soft
+    if kind == "outcomes":
+        return (*figures_of_outcomes(Outcomes(table=table, quality_range=quality_range)), None)
+    return (), None, None
+
+
+def _n_duplicates(table: "pl.DataFrame") -> int:
+    if "prompt" not in table.columns:
+        return 0
+    keys = table.select("prompt")
+    if "model_a" in table.columns:
+        polars = require_polars("describing tables")
+        models = polars.concat_list("model_a", "model_b").list.sort()  # either may come first
+        keys = table.select("prompt", models.alias("models"))
+    return table.height - keys.n_unique()
+
+
+def _prompt_chars(table: "pl.DataFrame") -> dict[str, float] | None:
+    if "prompt" not in table.columns:
+        return None
+    n_chars = table["prompt"].unique().str.len_chars().to_numpy()
+    quantiles = np.quantile(n_chars, list(_QUANTILES.values()))
+    named = dict(zip(_QUANTILES, quantiles.tolist(), strict=True))
+    return {"mean": float(n_chars.mean()), **named}
+
+
+def _counts(table: "pl.DataFrame", names: tuple[str, ...]) -> dict[str, int]:
+    present = [name for name in names if name in table.columns]
+    if not present:
+        return {}
+    counts = table[present[0]].drop_nulls().cast(str).value_counts(sort=True)
+    return dict(counts.iter_rows())
+
+
+def _groups(table: "pl.DataFrame") -> Groups | None:
+    if "group" not in table.columns:
+        return None
+    sizes = table["group"].drop_nulls().value_counts()["count"]
+    return Groups(n_groups=len(sizes), largest=int(sizes.max() or 0))  # type: ignore[arg-type]

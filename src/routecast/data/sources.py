@@ -1,0 +1,173 @@
+"""Where rows come from: a file, read batch by batch whatever its format."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from routecast.data.batches import ROWS_PER_BATCH, Batch, batch_of_rows, in_batches
+from routecast.data.files import file_format, require_file, unreadable_file
+from routecast.data.reading import require_polars
+from routecast.data.rows import BadRowError, rows_or_faults, shorten
+from routecast.data.tally import Tally
+from routecast.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+RowOrFault = tuple[int, Mapping[str, Any] | BadRowError]
+_PICKLES = (".pkl", ".pickle", ".joblib", ".dill")
+_N_PEEKED = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A table that can be read from its start, again and again.
+
+    Attributes:
+        name: What error messages call it.
+        columns: Its columns; of files without a header those of the first hundred rows.
+        batches: Reads it; bad rows and the number of rows go into the tally.
+        unit: What messages number: ``line`` or ``row``.
+        is_typed: False for CSV, whose values are all texts.
+        n_numbers: Largest number that a row can have, for progress; None where unknown.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    batches: Callable[[Tally], Iterator[Batch]]
+    unit: str = "row"
+    is_typed: bool = True
+    n_numbers: int | None = None
+
+
+def open_file(path: str | Path) -> Source:
+    """Open a Parquet, JSONL or CSV file, or a ``.json`` file that holds one list of objects.
+
+    Raises:
+        DataError: If the file is missing, of another kind, unreadable, or has no rows. A pickle is
+            refused: loading one runs whatever it holds.
+        MissingExtraError: If polars is not installed.
+    """
+    path = Path(path)
+    require_polars("reading tables")
+    if path.suffix.lower() in _PICKLES:
+        raise DataError(
+            f"{str(path)!r} is a pickle, and loading one runs whatever code it holds; convert it "
+            'where that does no harm, then import the result: python -c "import pandas; '
+            f"pandas.read_pickle({path.name!r}).to_json({path.stem + '.jsonl'!r}, "
+            "orient='records', lines=True)\""
+        )
+    path = require_file(path)
+    if path.suffix.lower() == ".json":
+        return source_of_rows(path.name, lambda: _json_list(path))
+    if file_format(path) == "parquet":
+        return _open_parquet(path)
+    return source_of_rows(
+        path.name,
+        lambda: rows_or_faults(path),
+        unit="line",
+        is_typed=file_format(path) != "csv",
+        n_numbers=_count_lines(path),
+    )
+
+
+def source_of_rows(
+    name: str,
+    rows: Callable[[], Iterable[RowOrFault]],
+    *,
+    unit: str = "row",
+    is_typed: bool = True,
+    n_numbers: int | None = None,
+) -> Source:
+    """Make a source of rows that come one by one.
+
+    Args:
+        name: What error messages call it.
+        rows: Starts from the first row each time it is called.
+        unit: What messages number.
+        is_typed: False where all values are texts.
+        n_numbers: Largest number that a row can have; None where unknown.
+
+    Raises:
+        DataError: If none of the first rows can be read, or there are none.
+    """
+    peeked = list(islice(rows(), _N_PEEKED))
+    good = [row for _, row in peeked if not isinstance(row, BadRowError)]
+    if not good:
+        for _, row in peeked:
+            if isinstance(row, BadRowError):
+                raise row
+        raise DataError(f"{name} holds no rows")
+
+    def batches(tally: Tally) -> Iterator[Batch]:
+        for batch in in_batches(_good_rows(rows(), tally)):
+            yield batch_of_rows(batch)
+
+    return Source(
+        name=name,
+        columns=tuple(dict.fromkeys(column for row in good for column in row)),
+        batches=batches,
+        unit=unit,
+        is_typed=is_typed,
+        n_numbers=n_numbers,
+    )
+
+
+def _good_rows(rows: Iterable[RowOrFault], tally: Tally) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, row in rows:
+        tally.n_rows += 1
+        if isinstance(row, BadRowError):
+            tally.refuse(row)
+        else:
+            yield number, row
+
+
+def _open_parquet(path: Path) -> Source:
+    polars = require_polars("reading Parquet")
+    try:
+        lazy = polars.scan_parquet(path)
+        columns = tuple(lazy.collect_schema().names())
+        n_rows = lazy.select(polars.len()).collect().item()
+    except (polars.exceptions.PolarsError, OSError) as error:
+        raise unreadable_file(path, error) from error
+
+    def batches(tally: Tally) -> Iterator[Batch]:
+        for start in range(0, n_rows, ROWS_PER_BATCH):
+            try:
+                table: pl.DataFrame = lazy.slice(start, ROWS_PER_BATCH).collect()
+            except (polars.exceptions.PolarsError, OSError) as error:
+                raise unreadable_file(path, error) from error
+            tally.n_rows += table.height
+            yield Batch(table=table, lines=np.arange(start + 1, start + 1 + table.height))
+
+    return Source(name=path.name, columns=columns, batches=batches, n_numbers=n_rows)
+
+
+def _json_list(path: Path) -> Iterator[RowOrFault]:
+    """Yield the objects of one list; the file is held whole."""
+    try:
+        entries = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"cannot read {path.name!r}: {error}; accepted is JSON in UTF-8") from error
+    if not isinstance(entries, list):
+        raise DataError(f"{path.name}: {shorten(entries)}; accepted is one list of objects")
+    for number, entry in enumerate(entries, start=1):
+        yield (
+            number,
+            entry
+            if isinstance(entry, dict)
+            else BadRowError(
+                f"{path.name}, row {number}: {shorten(entry)}; accepted is an object",
+                reason="not a JSON object",
+            ),
+        )
+
+
+def _count_lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return 1 + sum(part.count(b"\n") for part in iter(lambda: file.read(2**20), b""))
