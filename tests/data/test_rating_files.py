@@ -149,7 +149,7 @@ def test_a_category_is_refused_where_there_is_none(tmp_path: Path) -> None:
 
 
 def test_files_that_are_missing_or_of_another_kind_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no file .*nothing.csv"):
+    with pytest.raises(DataError, match=r"there is no file .*nothing\.csv"):
         read_ratings(tmp_path / "nothing.csv")
     (tmp_path / "table.xlsx").write_bytes(b"")
     with pytest.raises(DataError, match=r"by its ending '\.xlsx'; accepted are"):
@@ -180,6 +180,6 @@ def test_tiers_that_cannot_be_written_leave_nothing_behind(tmp_path: Path) -> No
     table = assign_tiers(read_ratings(save(VOTES, tmp_path / "votes.csv")).models, n_tiers=2)
     with pytest.raises(DataError, match=r"by its ending '\.txt'; accepted are"):
         write_tiers(table, tmp_path / "tiers.txt")
-    with pytest.raises(DataError, match="there is no folder .*nowhere"):
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere"):
         write_tiers(table, tmp_path / "nowhere" / "tiers.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["votes.csv"]

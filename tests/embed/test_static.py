@@ -205,7 +205,7 @@ def test_threads_share_an_embedder() -> None:
         np.testing.assert_array_equal(result, expected)
 
 
-def test_a_forgotten_memo_changes_nothing() -> None:
+def test_forgetting_changes_nothing() -> None:
     embedder = StaticEmbedder(FOLDER)
     first = embedder.embed(["The unaffable Johanson"])
     embedder.forget()

@@ -13,12 +13,12 @@ from routecast.embed import wordpiece
 from routecast.embed.wordpiece import WordPieceTokenizer, without_surrogates
 
 TOKENIZER_JSON = Path(str(files("routecast"))).joinpath("models", "static", "tokenizer.json")
-SHARED = WordPieceTokenizer(TOKENIZER_JSON.read_bytes())  # its memo lives through all tests
+SHARED = WordPieceTokenizer(TOKENIZER_JSON.read_bytes())  # what it learns lives through all tests
 
 
 @pytest.fixture
 def tokenizer() -> WordPieceTokenizer:
-    """A tokenizer with an empty memo."""
+    """A tokenizer with an empty memory."""
     return WordPieceTokenizer(TOKENIZER_JSON.read_bytes())
 
 
@@ -105,18 +105,31 @@ def test_any_ascii_text_has_the_ids_of_the_library(text: str) -> None:
     assert SHARED.token_ids(text) == library_ids(text)
 
 
-def test_the_memo_is_bounded(
+def test_learned_words_are_bounded(
     tokenizer: WordPieceTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wordpiece, "MAX_MEMO_CHUNKS", 10)
-    text = " ".join(f"word{number}" for number in range(100))
+    monkeypatch.setattr(wordpiece, "MAX_LEARNED_WORDS", 10)
+    text = " ".join(f"word{number} é{number}" for number in range(60))
+    for _ in range(2):
+        assert tokenizer.token_ids(text) == library_ids(text)
+        assert tokenizer.n_learned <= 10
+
+
+def test_long_words_are_not_learned(tokenizer: WordPieceTokenizer) -> None:
+    tokenizer.token_ids(f"{'q' * 25} {'z' * 24}")
+    assert tokenizer.n_learned == 1
+    tokenizer.token_ids("é" * 25)
+    assert tokenizer.n_learned == 1
+
+
+def test_what_was_learned_can_be_forgotten(tokenizer: WordPieceTokenizer) -> None:
+    text = "unaffable Johanson, déjà vu"
+    tokenizer.token_ids(text)
+    tokenizer.token_ids("unaffable")
+    assert tokenizer.n_learned > 0
+    tokenizer.forget()
+    assert tokenizer.n_learned == 0
     assert tokenizer.token_ids(text) == library_ids(text)
-    assert tokenizer.n_known_chunks <= 10
-
-
-def test_long_chunks_are_not_kept(tokenizer: WordPieceTokenizer) -> None:
-    tokenizer.token_ids(f"{'a' * 25} {'.' * 13} {'b' * 24}")
-    assert tokenizer.n_known_chunks == 1
 
 
 def test_a_text_with_many_new_words_beyond_ascii_is_learned_in_part(
@@ -125,13 +138,13 @@ def test_a_text_with_many_new_words_beyond_ascii_is_learned_in_part(
     text = " ".join(f"é{number}" for number in range(200))
     for n_known in (64, 128, 192, 200):
         assert tokenizer.token_ids(text) == library_ids(text)
-        assert tokenizer.n_known_chunks == n_known
+        assert tokenizer.n_learned == n_known
 
 
 def test_threads_share_a_tokenizer(
     tokenizer: WordPieceTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wordpiece, "MAX_MEMO_CHUNKS", 50)
+    monkeypatch.setattr(wordpiece, "MAX_LEARNED_WORDS", 50)
     texts = [" ".join(f"w{a}x{b}" for a in range(40)) for b in range(40)]
     expected = [library_ids(text) for text in texts]
     failures: list[int] = []
@@ -147,7 +160,7 @@ def test_threads_share_a_tokenizer(
     for thread in threads:
         thread.join()
     assert not failures
-    assert tokenizer.n_known_chunks <= 50 + len(threads)
+    assert tokenizer.n_learned <= 50 + len(threads)
 
 
 def test_halves_of_surrogate_pairs_are_joined_and_lone_ones_replaced() -> None:
@@ -166,3 +179,11 @@ def test_the_shipped_tokenizer_is_the_bert_that_this_module_knows() -> None:
     assert settings["pre_tokenizer"] == {"type": "BertPreTokenizer"}
     assert settings["model"]["continuing_subword_prefix"] == "##"
     assert sorted(settings["model"]["vocab"].values()) == list(range(30_522))
+
+
+def test_every_word_of_the_vocabulary_is_its_own_token() -> None:
+    vocabulary = json.loads(TOKENIZER_JSON.read_text(encoding="utf-8"))["model"]["vocab"]
+    words = {word: id_ for word, id_ in vocabulary.items() if word.isalnum() or len(word) == 1}
+    assert len(words) > 23_000
+    for word, id_ in words.items():
+        assert SHARED.token_ids(word) == [id_] == library_ids(word), word

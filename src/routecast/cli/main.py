@@ -8,6 +8,7 @@ from routecast import __version__
 from routecast.cli import config, data, label
 from routecast.cli.data_leakage import check_leakage
 from routecast.cli.demo import demo
+from routecast.cli.label_gold import gold
 from routecast.cli.route import route
 from routecast.cli.score import score
 from routecast.cli.serve import serve
@@ -25,6 +26,7 @@ for command in (demo, route, score, serve):
 app.add_typer(config.app, name="config")
 data.app.command()(check_leakage)
 app.add_typer(data.app, name="data")
+label.app.command()(gold)
 app.add_typer(label.app, name="label")
 
 

@@ -1,9 +1,9 @@
 """Rows in batches: what readers pass along, so that no large file is ever held whole."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -53,19 +53,29 @@ class Batch:
         return replace(self, table=table, lines=self.lines[rows])
 
     def with_table(
-        self, table: "pl.DataFrame", *, origins: Mapping[str, str] | None = None
+        self,
+        table: "pl.DataFrame",
+        *,
+        origins: Mapping[str, str] | None = None,
+        decoded: Collection[str] = (),
     ) -> "Batch":
-        """Return the same rows with other columns, of which some may have been renamed."""
+        """Return the same rows with other columns.
+
+        Args:
+            table: The new columns.
+            origins: What those that were renamed are called in the file.
+            decoded: Those that are no JSON any more.
+        """
         return replace(
             self,
             table=table,
-            json_columns=self.json_columns.intersection(table.columns),
+            json_columns=self.json_columns.intersection(table.columns).difference(decoded),
             origins=self.origins if origins is None else origins,
         )
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield number and values of each row, those held as JSON decoded."""
-        rows = self.table.iter_rows(named=True)
+        rows = self.table.iter_rows(named=True) if self.table.width else repeat({}, len(self))
         for number, row in zip(self.lines.tolist(), rows, strict=True):
             for name in self.json_columns:
                 if row[name] is not None:

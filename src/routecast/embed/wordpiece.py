@@ -1,38 +1,38 @@
 """BERT's uncased WordPiece, fast: the ids of the ``tokenizers`` library, mostly without it.
 
-A text is cut at white space into chunks, and the ids of a chunk do not depend on its neighbours:
-BERT's normaliser and pre-tokeniser look at one character at a time, and no accent reaches across
-a space. So a bounded memo from chunk to ids does nearly all the work. Chunks that it has not seen
-are tokenised here when they are plain ASCII, and by the library when they are not, or when they
-hold a special token such as ``[MASK]``.
-
-What the library does before it cuts is done here too: control characters are dropped, also
-between words, and each Chinese character stands alone.
+BERT's normaliser and pre-tokeniser look at one character at a time: control characters are
+dropped (also inside words), capitals and accents are folded, each mark and each Chinese character
+stands alone. So a text is a sequence of words that do not depend on one another: pad what stands
+alone with spaces, lower the case of ASCII, split, and look the words up. An ASCII word that is
+not in the vocabulary is cut into pieces here; any other word goes to the library. Both are
+remembered. A text with a special token such as ``[MASK]`` goes to the library whole.
 """
 
 import re
 from collections.abc import Iterable
-from itertools import chain, islice
-from typing import Final
+from itertools import islice
+from typing import Final, cast
 
 import msgspec
 from tokenizers import Tokenizer
 
-MAX_MEMO_CHUNKS: Final = 65_536
-"""The memo is emptied when it holds so many chunks."""
+MAX_LEARNED_WORDS: Final = 65_536
+"""Words beyond the vocabulary that are remembered; at this number all are forgotten."""
 
-MAX_MEMO_CHARS: Final = 32
-"""Longer chunks are tokenised each time they occur."""
+MAX_LEARNED_CHARS: Final = 24
+"""Words of more characters, or more tokens, are not remembered: all take 35 MB at most."""
 
-MAX_MEMO_TOKENS: Final = 16
-"""So are chunks of more tokens. Together these keep the memo below about 32 MB."""
+MAX_NEW_WORDS: Final = 64
+"""A text with more unseen words beyond ASCII goes to the library whole."""
 
-MAX_NEW_CHUNKS: Final = 64
-"""A text with more unseen chunks beyond ASCII goes to the library whole."""
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_C1_CONTROL = re.compile(r"[\x80-\x9f]+")
 _CHINESE = re.compile(r"([\u3400-\u4dbf\u4e00-\u9fff])")  # most of what the library sets apart
-_WORD_OR_MARK = re.compile(r"[a-z0-9]+|[!-~]")
+_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_NO_MARKS = _LETTERS + b"0123456789 \t\r\n" + bytes(range(0x80, 0x100))
+_PADDED = [f" {chr(code)} " if 0x20 < code < 0x7F else "" for code in range(0x80)]
+_BRACKET = ord("[")  # every special token has one
+
+Ids = tuple[int, ...]
 
 
 class _Token(msgspec.Struct):
@@ -59,20 +59,23 @@ class WordPieceTokenizer:
         """Read the content of the library's ``tokenizer.json``.
 
         It must be BERT's: ``BertNormalizer`` that cleans, sets Chinese apart, strips accents and
-        lowers case; ``BertPreTokenizer``; ``WordPiece`` with ``##``.
+        lowers case; ``BertPreTokenizer``; ``WordPiece`` with ``##``; special tokens in brackets.
         """
         self.library = Tokenizer.from_buffer(tokenizer_json)
         settings = msgspec.json.decode(tokenizer_json, type=_TokenizerFile)
-        self._memo = _ChunkMemo(self.library, settings)
+        specials = [re.escape(token.content) for token in settings.added_tokens]
+        self._special = re.compile("|".join(specials) or r"(?!)")
+        self._words = settings.model.vocab
+        self._learned = _LearnedWords(settings.model, self.library)
 
     @property
-    def n_known_chunks(self) -> int:
-        """How many chunks the memo holds."""
-        return len(self._memo)
+    def n_learned(self) -> int:
+        """How many words are remembered beside the vocabulary."""
+        return len(self._learned)
 
     def forget(self) -> None:
-        """Empty the memo."""
-        self._memo.clear()
+        """Forget the words that are not in the vocabulary."""
+        self._learned.clear()
 
     def token_ids(self, text: str) -> list[int]:
         """Return the ids that the library gives without special tokens added.
@@ -80,85 +83,78 @@ class WordPieceTokenizer:
         Args:
             text: Any text without lone surrogates (`without_surrogates`).
         """
-        memo = self._memo
-        if _CONTROL.search(text):
-            whole, text = text, _CONTROL.sub("", text)
-            if memo.special.search(text):  # which a control character may have hidden
-                return self._library_ids(whole)
-        if text.isascii():
-            return list(chain.from_iterable(map(memo.__getitem__, text.split())))
-        chunks = _CHINESE.sub(r" \1 ", text).split()
-        if memo.can_learn(chunks):
-            return list(chain.from_iterable(map(memo.__getitem__, chunks)))
-        return self._library_ids(text)
+        whole, ascii_only = text, text.isascii()
+        if not ascii_only:
+            text = _CHINESE.sub(r" \1 ", _C1_CONTROL.sub("", text))
+        marks = set(text.encode().translate(None, _NO_MARKS))
+        if _BRACKET in marks and self._special.search(text):
+            return self.library_ids(whole)
+        for mark in marks:
+            text = text.replace(chr(mark), _PADDED[mark])
+        words = (text.lower() if ascii_only else text.encode().lower().decode()).split()
+        ids = list(map(self._words.get, words))
+        n_unknown = ids.count(None)
+        if n_unknown and not (ascii_only or self._learned.can_learn(words)):
+            return self.library_ids(whole)
+        return self._fill_in(ids, words, n_unknown)
 
-    def _library_ids(self, text: str) -> list[int]:
+    def _fill_in(self, ids: list[int | None], words: list[str], n_unknown: int) -> list[int]:
+        """Put the ids of learned words where the vocabulary had None."""
+        at = n_added = 0
+        for _ in range(n_unknown):
+            at = ids.index(None, at)
+            pieces = self._learned[words[at - n_added]]
+            ids[at : at + 1] = pieces
+            at += len(pieces)
+            n_added += len(pieces) - 1
+        return cast("list[int]", ids)
+
+    def library_ids(self, text: str) -> list[int]:
+        """Return the same, from the library."""
         ids: list[int] = self.library.encode(text, add_special_tokens=False).ids
         return ids
 
 
-class _ChunkMemo(dict[str, tuple[int, ...]]):
-    """Ids by chunk; a chunk that is not there is tokenised and, within bounds, kept.
+class _LearnedWords(dict[str, Ids]):
+    """Ids by word that the vocabulary does not hold; a word that is new is learned.
 
-    Threads may lose one another's entries and pass the bound by one entry each, no more.
+    Threads may lose one another's words and pass the bound by one word each, no more.
     """
 
-    def __init__(self, library: Tokenizer, settings: _TokenizerFile) -> None:
+    def __init__(self, model: _Model, library: Tokenizer) -> None:
         super().__init__()
         self._library = library
-        self._words = _Words(settings.model)
-        specials = "|".join(re.escape(token.content) for token in settings.added_tokens)
-        self.special = re.compile(specials or r"(?!)")
-        self._shared_ids = sorted(settings.model.vocab.values())
-
-    def __missing__(self, chunk: str) -> tuple[int, ...]:
-        """Tokenise a chunk that is new."""
-        if chunk.isascii() and not self.special.search(chunk):
-            ids = self._words[chunk.lower()]
-        else:
-            found = self._library.encode(chunk, add_special_tokens=False).ids
-            ids = tuple([self._shared_ids[id_] for id_ in found])
-        if len(chunk) <= MAX_MEMO_CHARS and len(ids) <= MAX_MEMO_TOKENS:
-            if len(self) >= MAX_MEMO_CHUNKS:
-                self.clear()
-            self[chunk] = ids
-        return ids
-
-    def can_learn(self, chunks: Iterable[str]) -> bool:
-        """Say whether few chunks beyond ASCII are new; of too many, learn some for next time."""
-        new = {chunk for chunk in chunks if chunk not in self and not chunk.isascii()}
-        if len(new) <= MAX_NEW_CHUNKS:
-            return True
-        for chunk in islice(new, MAX_NEW_CHUNKS):
-            self[chunk]
-        return False
-
-
-class _Words(dict[str, tuple[int, ...]]):
-    """Ids by ASCII word or mark of the vocabulary; other ASCII text is cut up, and not kept.
-
-    WordPiece takes the longest known start of a word, then the longest known tails.
-    """
-
-    def __init__(self, model: _Model) -> None:
-        super().__init__(
-            (token, (id_,)) for token, id_ in model.vocab.items() if _WORD_OR_MARK.fullmatch(token)
-        )
-        self._unknown = (model.vocab[model.unk_token],)
-        self._max_chars = model.max_input_chars_per_word
         self._starts = {token: id_ for token, id_ in model.vocab.items() if token.isascii()}
         self._tails = {token[2:]: id_ for token, id_ in self._starts.items() if token[:2] == "##"}
         self._longest = _longest_by_start([*self._starts, *self._tails])
+        self._unknown = (model.vocab[model.unk_token],)
+        self._max_chars = model.max_input_chars_per_word
+        self._shared_ids = list(range(len(model.vocab)))
 
-    def __missing__(self, text: str) -> tuple[int, ...]:
-        """Return the ids of small letters, digits and marks without white space."""
-        words = _WORD_OR_MARK.findall(text)
-        if len(words) == 1:
-            return self._cut(words[0])
-        return tuple(chain.from_iterable(map(self.__getitem__, words)))
+    def __missing__(self, word: str) -> Ids:
+        """Tokenise a word that is new, and learn it."""
+        ids = self._cut(word) if word.isascii() else self._ask_library(word)
+        if len(word) <= MAX_LEARNED_CHARS >= len(ids):
+            if len(self) >= MAX_LEARNED_WORDS:
+                self.clear()
+            self[word] = ids
+        return ids
 
-    def _cut(self, word: str) -> tuple[int, ...]:
-        """Return the ids of one word that is not in the vocabulary."""
+    def can_learn(self, words: Iterable[str]) -> bool:
+        """Say whether few words beyond ASCII are new; of too many, learn some for next time."""
+        new = {word for word in words if not (word.isascii() or word in self)}
+        if len(new) <= MAX_NEW_WORDS:
+            return True
+        for word in islice(new, MAX_NEW_WORDS):
+            self[word]
+        return False
+
+    def _ask_library(self, word: str) -> Ids:
+        ids = self._library.encode(word, add_special_tokens=False).ids
+        return tuple([self._shared_ids[id_] for id_ in ids])
+
+    def _cut(self, word: str) -> Ids:
+        """Return the longest known start of an ASCII word, then the longest known tails."""
         n_chars = len(word)
         if n_chars > self._max_chars:
             return self._unknown

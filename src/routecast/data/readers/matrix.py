@@ -6,6 +6,7 @@ in_tok|M, out_tok|M           tokens
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from routecast.data.outcomes import COST_USD, INPUT_TOKENS, OUTPUT_TOKENS, QUALI
 from routecast.data.readers.context import Reading, ReadOptions
 from routecast.data.readers.whole import read_outcomes_as
 from routecast.data.reading import ReadResult, require_polars
-from routecast.data.rows import BadRowError
+from routecast.data.rows import BadRowError, shorten
 from routecast.errors import DataError
 
 if TYPE_CHECKING:
@@ -86,7 +87,11 @@ def matrix_batch(batch: Batch, reading: Reading) -> Batch:
     for reason, rows in (("no prompt", no_prompt), ("no model's quality is known", unlabelled)):
         if rows.any():
             reading.tally.left_out[reason] += int(rows.sum())
-    turned = batch.with_table(table, origins={new: old for old, new in renamed.items()})
+    turned = batch.with_table(
+        table, origins={new: old for old, new in renamed.items()}, decoded=["prompt"]
+    )
+    if prompts.name in batch.json_columns:
+        turned = replace(turned, json_columns=turned.json_columns | {"prompt"})
     return turned.keep(~(no_prompt | unlabelled))
 
 
@@ -142,9 +147,10 @@ def _lettered(batch: Batch, reading: Reading) -> "tuple[Batch, pl.Series]":
         choices = _choices(options)
         if question is None:
             texts.append(None)
-        elif choices is None:
+        elif choices is None or not isinstance(question, str):
             good[position] = False
-            reading.tally.refuse(_bad_options(options, reading.where(number)))
+            column, value = ("options", options) if choices is None else ("question", question)
+            reading.tally.refuse(_bad_question(column, value, reading.where(number)))
         else:
             lettered = zip(_LETTERS, choices, strict=False)
             lines = (f"\n{letter}. {choice}" for letter, choice in lettered)
@@ -152,11 +158,11 @@ def _lettered(batch: Batch, reading: Reading) -> "tuple[Batch, pl.Series]":
     return batch.keep(good), polars.Series("prompt", texts, dtype=polars.String)
 
 
-def _bad_options(options: object, where: str) -> BadRowError:
+def _bad_question(column: str, value: object, where: str) -> BadRowError:
+    accepted = {"question": "text", "options": f"a JSON list of at most {len(_LETTERS)} texts"}
     return BadRowError(
-        f"{where}, column 'options': {str(options)[:60]!r}; accepted is a JSON list of at most "
-        f"{len(_LETTERS)} texts",
-        reason="unknown options",
+        f"{where}, column {column!r}: {shorten(value)}; accepted is {accepted[column]}",
+        reason=f"unknown {column}",
     )
 
 

@@ -71,7 +71,9 @@ def routerbench_batch(batch: Batch, reading: Reading) -> Batch:
         table = table.drop(responses, strict=False)
     renamed |= responses
     return batch.with_table(
-        table.rename(renamed, strict=False), origins={new: old for old, new in renamed.items()}
+        table.rename(renamed, strict=False),
+        origins={new: old for old, new in renamed.items()},
+        decoded=["prompt"],
     )
 
 
