@@ -42,7 +42,7 @@ def tiers(
     category: Annotated[
         str | None,
         typer.Option(
-            help="Category of a leaderboard. [default: the whole board, where it is told]"
+            help="Category of a leaderboard. (default: the whole board, where it is told)"
         ),
     ] = None,
     output: Annotated[

@@ -25,7 +25,7 @@ def describe(
         ),
     ],
     format_name: Annotated[
-        str | None, typer.Option("--format", help="Layout. [default: told by the columns]")
+        str | None, typer.Option("--format", help="Layout. (default: told by the columns)")
     ] = None,
     quality_range: Annotated[
         tuple[float, float],
@@ -35,7 +35,7 @@ def describe(
         bool, typer.Option("--skip-bad", help="Leave bad rows out and count them.")
     ] = False,
     split: Annotated[
-        str | None, typer.Option(help="Split of a Hub data set. [default: the only one, or train]")
+        str | None, typer.Option(help="Split of a Hub data set. (default: the only one, or train)")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

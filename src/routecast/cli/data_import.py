@@ -24,7 +24,7 @@ def import_data(
     ],
     output: Annotated[Path, typer.Option(help="Where it goes, as .parquet, .jsonl or .csv.")],
     format_name: Annotated[
-        str | None, typer.Option("--format", help="Layout. [default: told by the columns]")
+        str | None, typer.Option("--format", help="Layout. (default: told by the columns)")
     ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Drop bad rows and count them.")
@@ -32,7 +32,7 @@ def import_data(
     min_prompt_chars: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Drop shorter prompts. [default: 16 for published comparisons, else 1]"
+            min=1, help="Drop shorter prompts. (default: 16 for published comparisons, else 1)"
         ),
     ] = None,
     answers: Annotated[
@@ -45,10 +45,10 @@ def import_data(
         typer.Option(metavar="LOW HIGH", help="The scale of the qualities."),
     ] = (0.0, 1.0),
     label_source: Annotated[
-        str | None, typer.Option(help="What the column source says. [default: the format]")
+        str | None, typer.Option(help="What the column source says. (default: the format)")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Split of a Hub data set. [default: the only one, or train]")
+        str | None, typer.Option(help="Split of a Hub data set. (default: the only one, or train)")
     ] = None,
     decontaminate: Annotated[
         bool,

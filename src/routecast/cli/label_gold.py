@@ -13,7 +13,7 @@ def gold(
     ],
     output: Annotated[Path, typer.Option(help="Comparisons, as .jsonl, .csv or .parquet.")],
     strong: Annotated[
-        str | None, typer.Option(help="Model a. [default: all pairs of models]")
+        str | None, typer.Option(help="Model a. (default: all pairs of models)")
     ] = None,
     weak: Annotated[str | None, typer.Option(help="Model b, with --strong.")] = None,
     soft: Annotated[bool, typer.Option("--soft", help="Keep the margin as a soft label.")] = False,

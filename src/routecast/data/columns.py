@@ -76,6 +76,11 @@ def holds_texts(column: "pl.Series") -> bool:
     return column.dtype in (polars.String, polars.Categorical, polars.Enum)
 
 
+def as_texts(table: "pl.DataFrame", names: Sequence[str]) -> "pl.DataFrame":
+    """Return a table whose columns of categories, among those named, are columns of texts."""
+    return table.with_columns(table[name].cast(str) for name in names if holds_texts(table[name]))
+
+
 def numbers_of(column: "pl.Series") -> "pl.Series":
     """Return a column in double precision; what is no number becomes null.
 

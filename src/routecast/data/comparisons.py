@@ -8,6 +8,7 @@ import numpy as np
 
 from routecast.data.columns import (
     Fault,
+    as_texts,
     floats_of,
     holds_texts,
     number_faults,
@@ -116,7 +117,7 @@ def settle_comparisons(
         faults += number_faults(
             table[name], numbers[name], low=low, high=high, accepted=accepted, null_allowed=False
         )
-    return table.with_columns(list(numbers.values())), tuple(faults)
+    return as_texts(table, texts).with_columns(list(numbers.values())), tuple(faults)
 
 
 def _name_faults(table: "pl.DataFrame") -> list[Fault]:

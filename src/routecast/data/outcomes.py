@@ -9,6 +9,7 @@ import numpy as np
 
 from routecast.data.columns import (
     Fault,
+    as_texts,
     floats_of,
     number_faults,
     numbers_of,
@@ -237,7 +238,7 @@ def settle_outcomes(
         faults += number_faults(
             table[name], numbers[-1], low=limits[0], high=limits[1], accepted=accepted
         )
-    return table.with_columns(numbers), tuple(faults)
+    return as_texts(table, ["prompt"]).with_columns(numbers), tuple(faults)
 
 
 def rescale_quality(outcomes: Outcomes) -> Outcomes:

@@ -62,7 +62,7 @@ def test_votes_without_prompts_and_leaderboards_are_sent_to_tiers(
     tmp_path: Path, columns: set[str]
 ) -> None:
     pl.DataFrame({name: ["x"] for name in columns}).write_csv(tmp_path / "t.csv")
-    with pytest.raises(DataError, match="holds no prompts; .*routecast data tiers"):
+    with pytest.raises(DataError, match=r"holds no prompts; .*routecast data tiers"):
         open_table(tmp_path / "t.csv")
 
 
@@ -99,5 +99,5 @@ def test_prompts_are_read_from_messages_too(tmp_path: Path) -> None:
     assert batch.table["prompt"].to_list() == ["one", "two"]
     assert batch.lines.tolist() == [1, 3]
     assert (tally.n_rows, tally.bad.total()) == (3, 1)
-    with pytest.raises(DataError, match="p.jsonl, line 2"):
+    with pytest.raises(DataError, match=r"p\.jsonl, line 2"):
         list(opened.read(ReadOptions(), Tally())[1])
