@@ -7,6 +7,7 @@
     ├── MissingExtraError   an optional dependency that is not installed
     ├── RequestError        a client's request to the gateway
     └── UpstreamError       an endpoint that refused or failed; holds its HTTP status
+        └── UpstreamTimeoutError    an endpoint that took longer than the settings allow
 
 A message says what is wrong, shows the value with ``!r``, says what is accepted and what to do
 next. Only ``cli/main.py`` turns these into exit codes, and one handler in ``gateway/app.py``
@@ -68,3 +69,7 @@ class UpstreamError(RoutecastError):
         """Keep the message beside the upstream's status."""
         super().__init__(message)
         self.status = status
+
+
+class UpstreamTimeoutError(UpstreamError):
+    """An upstream endpoint took longer than the settings allow."""

@@ -27,8 +27,7 @@ def run(*arguments: str | Path) -> Result:
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
 def test_a_pair_is_labelled_and_counted(outcomes: Path, tmp_path: Path, ending: str) -> None:
     output = tmp_path / f"gold.{ending}"
-    arguments = ["--outcomes", outcomes, "--output", output, "--strong", "s", "--weak", "w"]
-    result = run(*arguments)
+    result = run("--outcomes", outcomes, "--output", output, "--strong", "s", "--weak", "w")
     assert f"wrote 2 comparisons of s against w to {output}" in result.stdout
     assert "model a won 50.0%, tied 50.0%, lost 0.0%" in result.stdout
     assert "fewer than two known qualities: 1" in result.stderr
@@ -68,12 +67,12 @@ def test_the_shared_benchmark_gives_its_known_shares(shared_data: Path, tmp_path
 
     folder = shared_data / "benchmarks" / "routellm" / "mt_bench"
     import_table(folder, tmp_path / "mt.parquet")
-    arguments = [
+    result = run(
         *("--outcomes", tmp_path / "mt.parquet", "--output", tmp_path / "gold.parquet"),
         *("--strong", "gpt-4-1106-preview", "--weak", "mistralai/Mixtral-8x7B-Instruct-v0.1"),
         *("--quality-range", "1", "10", "--json"),
-    ]
-    document = json.loads(run(*arguments).stdout)
+    )
+    document = json.loads(result.stdout)
     assert document["n_comparisons"] == 72
     shares = [document[name] for name in ("win_share", "tie_share", "loss_share")]
     assert sum(shares) == pytest.approx(1)

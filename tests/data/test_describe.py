@@ -80,7 +80,7 @@ def test_weights_count(tmp_path: Path) -> None:
 
 
 def test_outcomes_are_described_as_worked_by_hand(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"prompt": "p", "quality|x": 1, "quality|y": 0.5, "quality|z": None, "cost_usd|x": 0.25},
         {"prompt": "q", "quality|x": 0, "quality|y": 0, "quality|z": 1, "cost_usd|x": 0.75},
         {"prompt": "q", "quality|x": None, "quality|y": 1, "quality|z": None, "cost_usd|x": None},

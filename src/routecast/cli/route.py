@@ -45,7 +45,7 @@ def route(
     if as_json:
         document = {
             "model": decision.model,
-            "win_probability": win_probability,
+            "win_probability": decision.win_probability,
             "threshold": threshold,
             "strong_share": strong_share,
             "reason": decision.reason,
@@ -54,9 +54,16 @@ def route(
         }
         typer.echo(json.dumps(document))
         return
-    sign = ">=" if win_probability >= threshold else "<"
-    typer.echo(f"{decision.model}  (win probability {win_probability:.3f} {sign} {threshold:.3f})")
+    typer.echo(f"{decision.model}  ({_explain(decision.win_probability, threshold)})")
     if strong_share is not None:
         typer.echo(
             f"threshold: {strong_share:.0%} strong calls on {loaded.calibration_sample}", err=True
         )
+
+
+def _explain(win_probability: float | None, threshold: float) -> str:
+    """Compare the score with the threshold, in words."""
+    if win_probability is None:
+        return "the router abstains"
+    sign = ">=" if win_probability >= threshold else "<"
+    return f"win probability {win_probability:.3f} {sign} {threshold:.3f}"

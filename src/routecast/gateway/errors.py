@@ -2,11 +2,7 @@
 
 import json
 
-from routecast.errors import RequestError, RoutecastError, UpstreamError
-
-
-class UpstreamTimeoutError(UpstreamError):
-    """An upstream took longer than the settings allow."""
+from routecast.errors import RequestError, RoutecastError, UpstreamError, UpstreamTimeoutError
 
 
 def status_of(error: RoutecastError) -> int:

@@ -16,8 +16,8 @@ from multidict import CIMultiDict, istr
 from starlette.types import Receive, Send
 from yarl import URL
 
-from routecast.errors import ConfigError, UpstreamError
-from routecast.gateway.errors import UpstreamTimeoutError, error_object
+from routecast.errors import ConfigError, UpstreamError, UpstreamTimeoutError
+from routecast.gateway.errors import error_object
 from routecast.gateway.events import EventCutter
 from routecast.gateway.headers import RawHeaders, client_headers
 from routecast.policy.settings import ServerSettings
