@@ -6,7 +6,7 @@ ever unpickled, and no prompt's text is stored: training prompts are kept as 64-
 """
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
-from routecast.embed.protocol import Embedder, EmbedderIdentity
+from routecast.embed.protocol import CutsTexts, Embedder, EmbedderIdentity
 from routecast.embed.registry import load_embedder
 from routecast.errors import ArtifactError, ConfigError
 from routecast.routers.calibrated import CalibratedRouter
@@ -156,6 +156,7 @@ class LoadedRouter:
             where a router has no such sample.
         calibration_sample: That sample in words, or None.
         manifest: None for the baselines, which need no training.
+        embedder: What turns prompts into vectors, or None where none is needed.
     """
 
     name: str
@@ -163,6 +164,14 @@ class LoadedRouter:
     win_probability_quantiles: FloatArray | None
     calibration_sample: str | None
     manifest: Manifest | None
+    embedder: Embedder | None = None
+
+    def count_cut(self, prompts: Sequence[str]) -> int:
+        """Return how many prompts are too long to be read whole."""
+        embedder: object = self.embedder
+        if not isinstance(embedder, CutsTexts):
+            return 0
+        return sum(bool(embedder.cut(prompt)) for prompt in prompts)
 
 
 def load_router(name: str = "default", *, embedder: Embedder | None = None) -> LoadedRouter:
@@ -185,9 +194,10 @@ def load_router(name: str = "default", *, embedder: Embedder | None = None) -> L
         return LoadedRouter(name, BASELINES[name](), None, None, None)
     artifact = load_artifact(_find_folder(name))
     manifest = artifact.manifest
-    router = artifact.router(embedder or load_embedder(manifest.embedder.name))
+    embedder = embedder or load_embedder(manifest.embedder.name)
+    router = artifact.router(embedder)
     quantiles = np.asarray(manifest.calibration.win_probability_quantiles, dtype=np.float64)
-    return LoadedRouter(name, router, quantiles, manifest.calibration.sample, manifest)
+    return LoadedRouter(name, router, quantiles, manifest.calibration.sample, manifest, embedder)
 
 
 def _find_folder(name: str) -> Path:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from routecast.embed.protocol import EmbedderIdentity
-from routecast.embed.static import MAX_BYTES, MAX_TOKENS, Cut, StaticEmbedder, load_static
+from routecast.embed.protocol import Cut, EmbedderIdentity
+from routecast.embed.static import MAX_BYTES, MAX_TOKENS, StaticEmbedder, load_static
 from routecast.embed.static_folder import StaticFolder, read_static_folder
 from routecast.types import AnyArray, FloatArray
 

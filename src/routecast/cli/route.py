@@ -55,6 +55,8 @@ def route(
         typer.echo(json.dumps(document))
         return
     typer.echo(f"{decision.model}  ({_explain(decision.win_probability, threshold)})")
+    if loaded.count_cut([text]):
+        typer.echo("the prompt is long: only its head and tail were read", err=True)
     if strong_share is not None:
         typer.echo(
             f"threshold: {strong_share:.0%} strong calls on {loaded.calibration_sample}", err=True

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from routecast.artifacts import LoadedRouter
     from routecast.data.prompts import PromptRow
-    from routecast.routers.protocol import Router
     from routecast.types import FloatArray
 
 _N_ROWS_AT_ONCE = 2048
@@ -49,13 +49,15 @@ def score(
     dropped: Counter[str] = Counter()
     rows = iter_prompts(source, skip_bad=skip_bad, dropped=dropped)
     start_s = time.perf_counter()
-    n_rows = write_scores(output, _scored(_with_progress(rows, source), loaded.router))
+    n_cut: Counter[str] = Counter()
+    n_rows = write_scores(output, _scored(_with_progress(rows, source), loaded, n_cut))
     elapsed_s = time.perf_counter() - start_s
     if as_json:
         document = {
             "router": loaded.name,
             "n_rows": n_rows,
             "dropped": dict(dropped),
+            "n_cut": n_cut["prompts"],
             "elapsed_s": elapsed_s,
             "output": output,
         }
@@ -63,6 +65,8 @@ def score(
         return
     for reason, n_dropped in sorted(dropped.items()):
         typer.echo(f"dropped {n_dropped:,} rows: {reason}", err=True)
+    if n_cut["prompts"]:
+        typer.echo(f"{n_cut['prompts']:,} prompts are long: only head and tail were read", err=True)
     rate = f"{n_rows / elapsed_s:,.0f} a second"
     typer.echo(
         f"scored {n_rows:,} prompts with {loaded.name} in {elapsed_s:.1f} s, {rate}", err=True
@@ -70,11 +74,13 @@ def score(
 
 
 def _scored(
-    rows: "Iterator[PromptRow]", router: "Router"
+    rows: "Iterator[PromptRow]", loaded: "LoadedRouter", n_cut: Counter[str]
 ) -> "Iterator[tuple[list[PromptRow], FloatArray]]":
-    """Score rows in batches as they come."""
+    """Score rows in batches as they come, and count the prompts that are read in part."""
     while batch := list(islice(rows, _N_ROWS_AT_ONCE)):
-        yield batch, router.win_probabilities([row.prompt for row in batch])
+        prompts = [row.prompt for row in batch]
+        n_cut["prompts"] += loaded.count_cut(prompts)
+        yield batch, loaded.router.win_probabilities(prompts)
 
 
 def _with_progress(rows: "Iterator[PromptRow]", source: str) -> "Iterator[PromptRow]":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from routecast.types import EmbeddingArray
 
@@ -37,4 +37,30 @@ class Embedder(Protocol):
 
         Any text is accepted: empty, very long, with control characters or lone surrogates.
         """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """What the vector of a text leaves out, from its middle.
+
+    Attributes:
+        n_characters: Characters that are not read.
+        n_tokens: Tokens of the text that is read, but not pooled.
+    """
+
+    n_characters: int
+    n_tokens: int
+
+    def __bool__(self) -> bool:
+        """Return whether anything is left out."""
+        return self.n_characters > 0 or self.n_tokens > 0
+
+
+@runtime_checkable
+class CutsTexts(Protocol):
+    """An embedder that reads very long texts in part, and says so."""
+
+    def cut(self, text: str) -> Cut:
+        """Say what the vector of a text leaves out."""
         ...

@@ -5,14 +5,13 @@ No model runs, so it takes microseconds, and it knows words but not their order.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from routecast.embed.protocol import EmbedderIdentity
+from routecast.embed.protocol import Cut, EmbedderIdentity
 from routecast.embed.static_folder import StaticFolder, read_static_folder
 from routecast.embed.wordpiece import WordPieceTokenizer, without_surrogates
 from routecast.types import EmbeddingArray
@@ -25,19 +24,6 @@ MAX_TOKENS: Final = 2_048
 
 _BLOCK_ROWS = 64
 _BLOCK_TEXTS = 64  # tokenised before they are pooled: each of the two has its own use of caches
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cut:
-    """What the vector of a text leaves out, from its middle.
-
-    Attributes:
-        n_characters: Characters that are not read.
-        n_tokens: Tokens of the text that is read, but not pooled.
-    """
-
-    n_characters: int
-    n_tokens: int
 
 
 class StaticEmbedder:
@@ -86,6 +72,8 @@ class StaticEmbedder:
 
     def cut(self, text: str) -> Cut:
         """Say what the vector of a text leaves out; of a text up to 2,048 bytes, nothing."""
+        if 4 * len(text) <= MAX_TOKENS:
+            return Cut(n_characters=0, n_tokens=0)
         head, tail = _ends(text)
         n_tokens = len(self._tokenizer.token_ids(_joined(head, tail)))
         return Cut(
