@@ -4,6 +4,7 @@
 PYTHON ?= python3
 ROUTECAST_DATA ?= $(abspath ../shared/data)
 export ROUTECAST_DATA
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BIN := .venv/bin
 
