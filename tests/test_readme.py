@@ -31,7 +31,7 @@ def commands() -> list[str]:
 
 def test_the_commands_are_found() -> None:
     assert len(commands()) >= 6
-    assert {"make demo", "make test", "pip install routecast"} < set(commands())
+    assert {"make demo", "make test", "pip install ."} < set(commands())
 
 
 @pytest.mark.parametrize(

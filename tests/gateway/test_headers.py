@@ -10,7 +10,8 @@ from routecast.policy.decide import Decision, Reason
 def test_the_client_s_credentials_and_hop_by_hop_headers_stay_here() -> None:
     headers = [
         (b"host", b"127.0.0.1:6060"), (b"authorization", b"Bearer client"), (b"x-api-key", b"k"),
-        (b"cookie", b"a=b"), (b"x-routecast-threshold", b"0.3"), (b"x-routecast-anything", b"x"),
+        (b"api-key", b"k"), (b"x-goog-api-key", b"k"), (b"cookie", b"a=b"),
+        (b"x-routecast-threshold", b"0.3"), (b"x-routecast-anything", b"x"),
         (b"connection", b"close, X-Hop"), (b"x-hop", b"1"), (b"keep-alive", b"timeout=5"),
         (b"te", b"trailers"), (b"trailer", b"x"), (b"transfer-encoding", b"chunked"),
         (b"upgrade", b"h2c"), (b"proxy-authorization", b"Basic x"), (b"expect", b"100-continue"),

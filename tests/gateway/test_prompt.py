@@ -78,3 +78,9 @@ contents = st.text() | st.none() | st.lists(
 def test_the_quick_reader_agrees_with_the_slow_one(messages: list[dict[str, object]]) -> None:
     raw = json.dumps(messages).encode()
     assert last_user_text(msgspec.Raw(raw)) == _read_slowly(raw)
+
+
+@pytest.mark.parametrize("content", ["  \n", [{"type": "text", "text": " "}]])
+def test_blanks_are_no_text(content: object) -> None:
+    assert text_of([user(content)]) is None
+    assert _read_slowly(json.dumps([user(content)]).encode()) is None

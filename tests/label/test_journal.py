@@ -114,6 +114,15 @@ def test_another_file_is_refused_and_not_a_byte_of_it_changes(
     assert path.read_bytes() == content
 
 
+def test_a_journal_without_notes_takes_new_settings(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with open_journal(path, SETTINGS):
+        pass
+    with open_journal(path, {**SETTINGS, "mode": "grade"}) as journal:
+        assert journal.n_replies == 0
+    assert json.loads(path.read_text())["settings"]["mode"] == "grade"
+
+
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "j"
     path.write_text(json.dumps({"kind": "header", "format": 2, "settings": SETTINGS}) + "\n")

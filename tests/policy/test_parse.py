@@ -185,7 +185,24 @@ def test_a_literal_secret_is_told_how_to_be_given() -> None:
     ],
 )  # fmt: skip
 def test_a_base_url_that_cannot_work_is_refused(url: str) -> None:
-    assert "models.weak.base_url = " in refusal_of(GOOD.replace("http://127.0.0.1:11434/v1", url))
+    message = refusal_of(GOOD.replace("http://127.0.0.1:11434/v1", url))
+    shown = "models.weak.base_url is refused" if "?" in url or "#" in url else f"base_url = '{url}'"
+    assert shown in message
+
+
+@pytest.mark.parametrize(
+    ("given", "changed"),
+    [
+        ("http://127.0.0.1:11434/v1", f"http://host/v1?key={SECRET}"),
+        ('"http://127.0.0.1:11434/v1"', f'["http://host/v1?key={SECRET}"]'),
+    ],
+)
+def test_a_secret_in_a_url_is_never_repeated(given: str, changed: str) -> None:
+    assert SECRET not in refusal_of(GOOD.replace(given, changed))
+
+
+def test_a_text_where_a_number_belongs_is_not_repeated() -> None:
+    assert SECRET not in refusal_of(GOOD + f'[server]\nport = "{SECRET}"\n')
 
 
 def test_settings_cannot_be_changed() -> None:

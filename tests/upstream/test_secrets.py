@@ -61,3 +61,10 @@ def test_a_literal_is_no_reference_and_is_not_repeated(literal: str) -> None:
     with pytest.raises(ConfigError, match="'env:NAME'") as caught:
         resolve_secret(literal, {})
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("reference", ["env:sk-SECRET", "file:sk-SECRET"])
+def test_a_secret_in_place_of_its_place_is_not_repeated(reference: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve_secret(reference, {})
+    assert "sk-SECRET" not in str(caught.value)

@@ -119,7 +119,6 @@ def _shown_progress() -> "Iterator[Watch | None]":
         TextColumn("importing"),
         BarColumn(),
         TaskProgressColumn(show_speed=True),
-        TextColumn("{task.completed:,.0f} rows"),
         TextColumn("{task.fields[rate]}/s"),
         TimeLeft(),
     )

@@ -1,5 +1,9 @@
 """The command `routecast`: one file per command, errors to exit codes here and nowhere else."""
 
+import contextlib
+import io
+import os
+import signal
 import sys
 
 import typer
@@ -46,14 +50,44 @@ def _options(
 
 
 def main() -> None:
-    """Run a command; exit 0 done, 1 refused with a message, 2 wrong usage, 130 interrupted."""
+    """Run a command.
+
+    Exits with 0 done, 1 refused with a message, 2 wrong usage, 130 interrupted, 143 told to end.
+    """
+    signal.signal(signal.SIGTERM, _end)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode shows what it can
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except RoutecastError as error:
-        typer.echo(f"routecast: {error}", err=True)
-        sys.exit(1)
+        _refuse(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone; say nothing more
+        _drop_output()  # the reader has gone; say nothing more
         sys.exit(1)
+    except OSError as error:
+        _drop_output()
+        place = f" {str(error.filename)!r}" if error.filename else ""
+        _refuse(f"the system refuses{place}: {error.strerror or error}")
+
+
+def _refuse(message: str) -> None:
+    typer.echo(f"routecast: {message}", err=True)
+    sys.exit(1)
+
+
+def _drop_output() -> None:
+    """Let nothing be written at exit to a stdout that takes nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _end(number: int, frame: object) -> None:  # noqa: ARG001 (the signature of a handler)
+    """End as if interrupted, so that files in the making are cleaned up."""
+    sys.exit(128 + number)

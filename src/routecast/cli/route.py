@@ -33,6 +33,8 @@ def route(
     from routecast.errors import DataError
     from routecast.policy.decide import decide, threshold_for_goal
 
+    if prompt == "-" and sys.stdin is None:
+        raise DataError("there is no standard input to read; give the prompt as the argument")
     text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if prompt == "-" else prompt
     if not text.strip():
         raise DataError("the prompt is empty; give text as the argument, or - and text on stdin")

@@ -43,7 +43,10 @@ def _announcement(address: str, table: "RouteTable") -> str:
     """Say where the gateway is, what it offers, and how to ask it something."""
     asked = next(iter([*table.routes, *table.endpoints]))
     body = f'{{"model": "{asked}", "messages": [{{"role": "user", "content": "What is 2 + 2?"}}]}}'
-    curl = f"curl -i {address}/v1/chat/completions -d {shlex.quote(body)}"
+    curl = (
+        f"curl -i {address}/v1/chat/completions -H 'content-type: application/json' "
+        f"-d {shlex.quote(body)}"
+    )
     routes = [f"  {describe_route(route)}" for route in table.routes.values()]
     lines = [f"Routecast serves {address}/v1", *routes, f"  models: {', '.join(table.endpoints)}"]
     return "\n".join([*lines, f"Try: {curl}", "Ctrl-C ends it."])

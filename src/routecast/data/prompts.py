@@ -20,6 +20,7 @@ from routecast.data.rows import (
     parse_json_object,
     shorten,
 )
+from routecast.errors import DataError
 
 STDIN = "-"
 _BLANK = "accepted is text that is not blank"
@@ -89,6 +90,8 @@ _RawRow = bytes | Mapping[str, Any] | BadRowError
 def _open(path: str | Path) -> tuple[str, Iterable[tuple[int, _RawRow]]]:
     """Return the file's name for messages, and its rows with their line numbers."""
     if str(path) == STDIN:
+        if sys.stdin is None:
+            raise DataError("there is no standard input to read; name a file")
         return "standard input", numbered_lines(sys.stdin.buffer)
     format_ = file_format(path)
     path = require_file(path)

@@ -28,12 +28,14 @@ _HOP_BY_HOP = frozenset(
     }
 )
 _CLIENT_ONLY = _HOP_BY_HOP | {
+    b"api-key",
     b"authorization",
     b"content-length",
     b"cookie",
     b"expect",
     b"host",
     b"x-api-key",
+    b"x-goog-api-key",
 }
 _OURS = b"x-routecast-"
 

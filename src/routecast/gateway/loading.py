@@ -20,7 +20,7 @@ def read_settings(path: Path) -> Settings:
         ConfigError: If the file is missing, is not text, or its settings are not accepted.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"there is no file {str(path)!r}; name one with --config") from None
     except UnicodeDecodeError:

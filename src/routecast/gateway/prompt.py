@@ -28,13 +28,14 @@ def last_user_text(messages: msgspec.Raw) -> str | None:
 
     Returns:
         The content if it is a string, the text parts joined by newlines if it has parts. None
-        when there is no user message, or it has no text: images alone, nothing, or not readable.
+        when there is no user message, or it has no text: images alone, blanks, or not readable.
     """
     try:
         for message in reversed(_MESSAGES.decode(messages)):
             if message.role == "user":
                 content = _CONTENT.decode(message.content)
-                return content or None if isinstance(content, str) else _joined(content)
+                text = content if isinstance(content, str) else _joined(content)
+                return text if text and text.strip() else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _read_slowly(bytes(messages))
     return None
@@ -55,7 +56,8 @@ def _read_slowly(messages: bytes) -> str | None:
         return None
     for message in reversed(conversation):
         if isinstance(message, dict) and message.get("role") == "user":
-            return _text_of(message.get("content"))
+            text = _text_of(message.get("content"))
+            return text if text and text.strip() else None
     return None
 
 

@@ -117,7 +117,8 @@ class Journal:
 def open_journal(path: str | Path, settings: Mapping[str, Any]) -> Iterator[Journal]:
     """Open a journal, or begin one; nobody else can open it meanwhile.
 
-    A last line that was cut off, as a kill or a power cut leaves it, is removed.
+    A last line that was cut off, as a kill or a power cut leaves it, is removed. A journal without
+    any note is begun anew.
 
     Args:
         path: The file; readable and writable by its owner only when it is made here.
@@ -135,6 +136,9 @@ def open_journal(path: str | Path, settings: Mapping[str, Any]) -> Iterator[Jour
     with file:
         _lock(file, path)
         *lines, torn = file.read().split(b"\n")
+        if len(lines) == 1 and not torn and _is_ours(lines[0], path):
+            file.truncate(0)  # nothing was asked yet, so its settings bind nobody
+            lines = []
         if lines:
             _check_header(lines[0], settings, path)
         elif not HEADER_START.startswith(torn[: len(HEADER_START)]):
@@ -161,6 +165,10 @@ def _lock(file: BinaryIO, path: Path) -> None:
             f"the journal {str(path)!r} is in use by another run; wait for it, or give this run "
             "a --journal of its own"
         ) from None
+
+
+def _is_ours(line: bytes, path: Path) -> bool:
+    return line.startswith(HEADER_START) and _parse(line, path, 1).get("format") == FORMAT
 
 
 def _check_header(line: bytes, settings: Mapping[str, Any], path: Path) -> None:

@@ -103,10 +103,14 @@ def _short(value: object) -> str:
 
 
 def _may_hold_a_secret(location: tuple[str, ...], value: Any) -> bool:  # noqa: ANN401
-    """Hide tables, misplaced values of a model, keys, and URLs with a password in them."""
+    """Hide tables, keys, misplaced values, and URLs with more than an address in them."""
     if isinstance(value, dict) or location[-1] == "api_key":
         return True
-    return location[0] == "models" and (len(location) < 3 or "@" in str(value))
+    if location[0] == "server":
+        return isinstance(value, str)
+    if location[-1] == "base_url":
+        return not isinstance(value, str) or any(mark in value for mark in "@?#")
+    return location[0] == "models" and len(location) < 3
 
 
 def _table_of(location: tuple[str, ...]) -> type[BaseModel] | None:

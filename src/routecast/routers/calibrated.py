@@ -21,5 +21,11 @@ class CalibratedRouter:
     calibration: PlattScaling
 
     def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
-        """Return calibrated win probabilities, shape (n_prompts,), in [0, 1]; NaN stays NaN."""
+        """Return calibrated win probabilities, shape (n_prompts,), in [0, 1]; NaN stays NaN.
+
+        Raises:
+            TypeError: If ``prompts`` is one text, whose letters would each be scored.
+        """
+        if isinstance(prompts, str):
+            raise TypeError("prompts is one text; give a list of texts: [prompt]")
         return self.calibration.apply(self.router.win_probabilities(prompts))

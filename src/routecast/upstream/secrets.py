@@ -33,12 +33,18 @@ def resolve_secret(reference: str, environ: Mapping[str, str]) -> str:
     kind, _, place = reference.partition(":")
     if kind == "env":
         name = place.strip()
+        if not name.isidentifier():  # perhaps the secret itself, so it is not shown
+            raise ConfigError(
+                "what follows 'env:' is no name of an environment variable; give env:NAME, NAME "
+                "of letters, digits and underscores"
+            )
         source = f"environment variable {name!r}"
         if name not in environ:
             raise ConfigError(f"{source} is not set; set it, or point the setting elsewhere")
         secret = environ[name].strip()
     else:
-        source = f"secret file {place!r}"
+        looks_like_path = any(mark in place for mark in "/\\.")
+        source = f"secret file {place!r}" if looks_like_path else "the secret file"
         secret = _read_secret(Path(place).expanduser(), source)
     if not secret:
         raise ConfigError(f"{source} is empty; put the key there")
