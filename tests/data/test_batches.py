@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routecast.data.batches import Batch, as_json, batch_of_rows, in_batches
@@ -26,6 +26,7 @@ def same(one: object, other: object) -> bool:
 
 
 @given(ROWS)
+@settings(max_examples=60, deadline=None)
 def test_rows_come_back_as_they_were_whatever_types_a_column_mixes(
     rows: list[dict[str, Any]],
 ) -> None:

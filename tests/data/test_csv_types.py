@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routecast.data.csv_types import TextKind, join_kinds, kinds_of, with_kinds
@@ -46,6 +46,7 @@ def test_texts_of_the_contract_stay_texts(name: str) -> None:
 
 
 @given(TEXTS)
+@settings(max_examples=100, deadline=None)
 def test_reading_texts_never_changes_what_they_say(texts: list[str | None]) -> None:
     table = pl.DataFrame({"a": texts}, schema={"a": pl.String})
     read = with_kinds(table, kinds_of(table))["a"].to_list()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routecast.data.comparisons import Comparisons
@@ -113,6 +113,7 @@ def test_published_layouts_are_described_too(tmp_path: Path) -> None:
         min_size=1,
     )
 )
+@settings(max_examples=100, deadline=None)
 def test_win_rates_equal_a_slow_count_and_swapping_sides_changes_nothing(
     battles: list[tuple[int, int, float]],
 ) -> None:
@@ -138,6 +139,7 @@ def comparisons_of(battles: list[tuple[str, str, float]]) -> Comparisons:
 
 
 @given(st.lists(st.tuples(QUALITY, QUALITY, QUALITY), min_size=1, max_size=8))
+@settings(max_examples=100, deadline=None)
 def test_outcomes_win_rates_equal_a_slow_count(
     rows: list[tuple[float | None, float | None, float | None]],
 ) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routecast.data.outcomes import Outcomes
@@ -68,6 +68,7 @@ def test_soft_labels_have_no_tail_of_single_precision() -> None:
 
 
 @given(st.lists(st.tuples(QUALITY, QUALITY), min_size=1), st.booleans())
+@settings(max_examples=100, deadline=None)
 def test_labels_equal_a_slow_loop_and_are_complementary_when_the_models_swap(
     rows: list[tuple[float | None, float | None]], soft: bool
 ) -> None:

@@ -35,7 +35,17 @@ _QUANTILES = {
     "max": 1,
 }
 _LANGUAGES = ("language", "lang")
-_NEEDED = ("prompt", "model_a", "model_b", "outcome", "weight", "source", "group", *_LANGUAGES)
+_NEEDED = (
+    "prompt",
+    "messages",
+    "model_a",
+    "model_b",
+    "outcome",
+    "weight",
+    "source",
+    "group",
+    *_LANGUAGES,
+)
 _NEEDED_PREFIXES = (QUALITY, COST_USD)
 
 
@@ -130,7 +140,7 @@ def describe_table(
         answers="answers" not in opened.table_format.options,
     )
     tally = Tally(skip_bad=skip_bad)
-    reading, batches = opened.read(options, tally)
+    reading, batches = opened.read(options, tally, keep=_is_needed)
     table = whole_table(_needed_only(batches), reading)
     return _describe(
         table,
@@ -170,11 +180,14 @@ def _describe(
     )
 
 
+def _is_needed(column: str) -> bool:
+    return column in _NEEDED or column.startswith(_NEEDED_PREFIXES)
+
+
 def _needed_only(batches: Iterator[Batch]) -> Iterator[Batch]:
     for batch in batches:
-        names = batch.table.columns
-        wanted = [n for n in names if n in _NEEDED or n.startswith(_NEEDED_PREFIXES)]
-        yield batch.with_table(batch.table.select(wanted))
+        needed = [name for name in batch.table.columns if _is_needed(name)]
+        yield batch.with_table(batch.table.select(needed))
 
 
 def _model_figures(

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 RowOrFault = tuple[int, Mapping[str, Any] | BadRowError]
+
+Keep = Callable[[str], bool]
+"""Says of a column's name whether it is read."""
+
 _PICKLES = (".pkl", ".pickle", ".joblib", ".dill")
 _N_PEEKED = 100
 
@@ -31,7 +35,7 @@ class Source:
     Attributes:
         name: What error messages call it.
         columns: Its columns; of files without a header those of the first hundred rows.
-        batches: Reads it; bad rows and the number of rows go into the tally.
+        start: Starts to read; see `batches`.
         unit: What messages number: ``line`` or ``row``.
         is_typed: False for CSV, whose values are all texts.
         n_numbers: Largest number that a row can have, for progress; None where unknown.
@@ -39,10 +43,23 @@ class Source:
 
     name: str
     columns: tuple[str, ...]
-    batches: Callable[[Tally], Iterator[Batch]]
+    start: Callable[[Tally, Keep], Iterator[Batch]]
     unit: str = "row"
     is_typed: bool = True
     n_numbers: int | None = None
+
+    def batches(self, tally: Tally, *, keep: Keep | None = None) -> Iterator[Batch]:
+        """Read from the first row.
+
+        Args:
+            tally: Counts rows and bad rows, and says what becomes of these.
+            keep: Which columns to read; all when None.
+
+        Raises:
+            DataError: If the source cannot be read, or at the first bad row unless they are
+                skipped.
+        """
+        return self.start(tally, keep or (lambda _: True))
 
 
 def open_file(path: str | Path) -> Source:
@@ -104,14 +121,17 @@ def source_of_rows(
                 raise row
         raise DataError(f"{name} holds no rows")
 
-    def batches(tally: Tally) -> Iterator[Batch]:
+    def start(tally: Tally, keep: Keep) -> Iterator[Batch]:
         for batch in in_batches(_good_rows(rows(), tally)):
+            names = {name for _, row in batch for name in row}
+            if not all(map(keep, names)):
+                batch = [(number, _only(row, keep)) for number, row in batch]  # noqa: PLW2901
             yield batch_of_rows(batch)
 
     return Source(
         name=name,
         columns=tuple(dict.fromkeys(column for row in good for column in row)),
-        batches=batches,
+        start=start,
         unit=unit,
         is_typed=is_typed,
         n_numbers=n_numbers,
@@ -127,6 +147,10 @@ def _good_rows(rows: Iterable[RowOrFault], tally: Tally) -> Iterator[tuple[int, 
             yield number, row
 
 
+def _only(row: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if keep(name)}
+
+
 def _open_parquet(path: Path) -> Source:
     polars = require_polars("reading Parquet")
     try:
@@ -136,16 +160,17 @@ def _open_parquet(path: Path) -> Source:
     except (polars.exceptions.PolarsError, OSError) as error:
         raise unreadable_file(path, error) from error
 
-    def batches(tally: Tally) -> Iterator[Batch]:
-        for start in range(0, n_rows, ROWS_PER_BATCH):
+    def start(tally: Tally, keep: Keep) -> Iterator[Batch]:
+        wanted = lazy.select([name for name in columns if keep(name)])
+        for first in range(0, n_rows, ROWS_PER_BATCH):
             try:
-                table: pl.DataFrame = lazy.slice(start, ROWS_PER_BATCH).collect()
+                table: pl.DataFrame = wanted.slice(first, ROWS_PER_BATCH).collect()
             except (polars.exceptions.PolarsError, OSError) as error:
                 raise unreadable_file(path, error) from error
             tally.n_rows += table.height
-            yield Batch(table=table, lines=np.arange(start + 1, start + 1 + table.height))
+            yield Batch(table=table, lines=np.arange(first + 1, first + 1 + table.height))
 
-    return Source(name=path.name, columns=columns, batches=batches, n_numbers=n_rows)
+    return Source(name=path.name, columns=columns, start=start, n_numbers=n_rows)
 
 
 def _json_list(path: Path) -> Iterator[RowOrFault]:

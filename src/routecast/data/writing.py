@@ -19,8 +19,9 @@ from routecast.data.reading import require_polars
 if TYPE_CHECKING:
     import polars as pl
 
-_ROWS_PER_GROUP = 4 * ROWS_PER_BATCH
-"""A million rows with answers take a third of the memory that groups of the usual size take."""
+_BYTES_PER_GROUP = 2**26
+_ROWS_PER_GROUP = (ROWS_PER_BATCH, 2**18)
+"""Fewest and most rows of a group in Parquet: writing holds several groups at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,8 @@ class _Part:
     """A batch that waits on disk."""
 
     path: Path
+    n_rows: int
+    n_bytes: int
     json_columns: frozenset[str]
     kinds: Mapping[str, TextKind] = field(default_factory=dict)
 
@@ -50,7 +53,13 @@ class TableWriter:
         path = self._folder / f"{len(self._parts)}.parquet"
         batch.table.write_parquet(path, compression="lz4", statistics=False)
         kinds = {} if is_typed else kinds_of(batch.table)
-        part = _Part(path=path, json_columns=batch.json_columns, kinds=kinds)
+        part = _Part(
+            path=path,
+            n_rows=len(batch),
+            n_bytes=int(batch.table.estimated_size()),
+            json_columns=batch.json_columns,
+            kinds=kinds,
+        )
         self._parts.append(part)
 
     def finish(self, file: BinaryIO, format_: FileFormat) -> None:
@@ -96,7 +105,10 @@ def _write_parquet(parts: Sequence[_Part], kinds: Mapping[str, TextKind], file: 
     polars = require_polars("writing Parquet")
     tables = [with_kinds(polars.scan_parquet(part.path), kinds) for part in parts]
     merged = polars.concat(tables, how="diagonal_relaxed") if tables else polars.LazyFrame()
-    merged.sink_parquet(file, row_group_size=_ROWS_PER_GROUP)
+    bytes_per_row = 1 + sum(part.n_bytes for part in parts) // max(1, sum(p.n_rows for p in parts))
+    fewest, most = _ROWS_PER_GROUP
+    n_rows = min(max(_BYTES_PER_GROUP // bytes_per_row, fewest), most)
+    merged.sink_parquet(file, row_group_size=n_rows)
 
 
 def _write_csv(parts: Sequence[_Part], kinds: Mapping[str, TextKind], file: BinaryIO) -> None:

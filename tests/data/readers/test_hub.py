@@ -1,12 +1,15 @@
 """Data sets of the Hub, with a `datasets` of our own: there is no network here."""
 
+import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+from routecast.data.importing import import_table
 from routecast.data.readers.hub import open_hub
 from routecast.data.tally import Tally
 from routecast.errors import DataError, MissingExtraError
@@ -103,3 +106,32 @@ def test_the_extra_is_named_where_the_library_is_missing(monkeypatch: pytest.Mon
 def test_an_empty_id_is_refused() -> None:
     with pytest.raises(DataError, match="names no data set; accepted is hf:OWNER/NAME"):
         open_hub("hf:")
+
+
+def test_a_data_set_is_imported_in_the_format_of_its_columns_with_its_id_as_the_source(
+    fake_datasets: Callable[[Load], None], tmp_path: Path
+) -> None:
+    vote = {
+        "id": 1,
+        "model_a": "x",
+        "model_b": "y",
+        "prompt": '["A question that is long", null]',
+        "response_a": '["yes"]',
+        "response_b": "[null]",
+        "winner_model_a": 0,
+        "winner_model_b": 1,
+        "winner_tie": 0,
+    }
+    fake_datasets(lambda _: {"train": [vote, vote]})
+    report = import_table("hf:routellm/gpt4_judge_battles", tmp_path / "out.jsonl")
+    assert (report.format, report.n_written, report.n_prompts) == ("arena-55k", 2, 1)
+    first, _ = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert json.loads(first) == {
+        "prompt": "A question that is long",
+        "model_a": "x",
+        "model_b": "y",
+        "outcome": 0.0,
+        "source": "routellm/gpt4_judge_battles",
+        "answer|x": "yes",
+        "id": 1,
+    }

@@ -57,6 +57,20 @@ def test_another_file_is_refused_with_what_the_contracts_need(tmp_path: Path) ->
         read_native(saved(tmp_path, {"prompt": "p"}))
 
 
+def test_a_published_layout_is_sent_to_import(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"prompt": "p", "correct|m": 1})
+    with pytest.raises(DataError, match=r"is in format 'matrix'; .*data import t\.jsonl --output"):
+        read_outcomes(path)
+    with pytest.raises(DataError, match="outcomes have 'quality"):
+        read_comparisons(saved(tmp_path, {"prompt": "p", "quality|m": 1}))
+
+
+def test_grades_beside_verdicts_are_read_as_outcomes_too(tmp_path: Path) -> None:
+    path = saved(tmp_path, GOOD | {"quality|x": 0.9, "quality|y": 0.1})
+    assert read_outcomes(path).table.models == ("x", "y")
+    assert isinstance(read_native(path).table, Comparisons)
+
+
 @pytest.mark.parametrize(
     ("bad", "message", "reason"),
     [

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from routecast.data.sources import Source
+from routecast.data.sources import Keep, Source
 from routecast.data.tally import Tally
 
 Kind = Literal["comparisons", "outcomes", "prompts"]
@@ -24,7 +24,7 @@ class ReadOptions:
         prompt_column: Column that holds the prompt, used as it is.
         group_column: Column to copy into ``group``.
         quality_range: Lowest and highest quality that the scale knows.
-        label_source: What to write into ``source``; None is the format's name.
+        label_source: What to write into ``source``; None is the format's name, or the Hub's id.
     """
 
     min_prompt_chars: int | None = None
@@ -43,11 +43,13 @@ class Reading:
         source: Where the rows come from.
         options: How to read them.
         tally: What became of them so far.
+        keep: Which columns of our own files are needed; all when None.
     """
 
     source: Source
     options: ReadOptions
     tally: Tally
+    keep: Keep | None = None
 
     def where(self, number: int) -> str:
         """Return a row's place for a message: ``votes.csv, line 7``."""

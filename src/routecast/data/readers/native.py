@@ -4,8 +4,9 @@ from pathlib import Path
 
 from routecast.data.batches import Batch
 from routecast.data.comparisons import Comparisons
-from routecast.data.outcomes import ANSWER, QUALITY, Outcomes
+from routecast.data.outcomes import QUALITY, Outcomes
 from routecast.data.readers.context import Kind, Reading, ReadOptions
+from routecast.data.readers.registry import guess_format
 from routecast.data.readers.whole import read_comparisons_as, read_outcomes_as
 from routecast.data.reading import ReadResult, require_polars
 from routecast.data.sources import open_file
@@ -43,21 +44,23 @@ def read_native(
         DataError: If the file cannot be read, follows neither contract, or a value is not accepted.
         MissingExtraError: If polars is not installed.
     """
-    columns = open_file(path).columns
-    if native_kind(columns) == "comparisons":
-        return read_comparisons(path, answers=answers, skip_bad=skip_bad)
-    if native_kind(columns) == "outcomes":
+    kind = native_kind(open_file(path).columns)
+    if kind == "outcomes":
         return read_outcomes(path, quality_range=quality_range, answers=answers, skip_bad=skip_bad)
-    raise DataError(
-        f"{Path(path).name} has the columns {list(columns[:12])!r}; comparisons have 'model_a', "
-        "'model_b' and 'outcome', outcomes have 'quality|MODEL'"
-    )
+    return read_comparisons(path, answers=answers, skip_bad=skip_bad)
 
 
 def read_comparisons(
     path: str | Path, *, answers: bool = False, skip_bad: bool = False
 ) -> ReadResult[Comparisons]:
-    """Read a file of comparisons; see `read_native`. Answers are left out unless asked for."""
+    """Read a file of comparisons, as `read_native` does, without the answers unless asked for.
+
+    Raises:
+        DataError: If the file is no such file (the message says how to convert it, where it can
+            be), cannot be read, or a value is not accepted.
+        MissingExtraError: If polars is not installed.
+    """
+    _refuse_other_formats(path, "comparisons")
     options = ReadOptions(answers=answers)
     return read_comparisons_as("native", path, options=options, skip_bad=skip_bad)
 
@@ -69,19 +72,44 @@ def read_outcomes(
     answers: bool = False,
     skip_bad: bool = False,
 ) -> ReadResult[Outcomes]:
-    """Read a file of outcomes; see `read_native`. Answers are left out unless asked for."""
+    """Read a file of outcomes, as `read_native` does, without the answers unless asked for.
+
+    Comparisons that have qualities beside them, as a grading judge writes, are outcomes too.
+
+    Raises:
+        DataError: If the file is no such file (the message says how to convert it, where it can
+            be), cannot be read, or a value is not accepted.
+        MissingExtraError: If polars is not installed.
+    """
+    _refuse_other_formats(path, "outcomes")
     options = ReadOptions(answers=answers, quality_range=quality_range)
     return read_outcomes_as("native", path, options=options, skip_bad=skip_bad)
 
 
-def native_batch(batch: Batch, reading: Reading) -> Batch:
-    """Return the rows as they are, without answers where none are wanted."""
-    table = batch.table
-    if not reading.options.answers:
-        table = table.select([name for name in table.columns if not name.startswith(ANSWER)])
-    label_source = reading.options.label_source
-    if label_source is not None:
-        table = table.with_columns(
-            require_polars("reading tables").lit(label_source).alias("source")
+def _refuse_other_formats(path: str | Path, wanted: Kind) -> None:
+    """Say what to do with a file that does not follow our contract, or follows the other one."""
+    columns = open_file(path).columns
+    has_qualities = any(name.startswith(QUALITY) for name in columns)
+    if native_kind(columns) == wanted or (wanted == "outcomes" and has_qualities):
+        return
+    name, known = Path(path).name, guess_format(columns)
+    if known is not None and known.name != "native":
+        raise DataError(
+            f"{name} is in format {known.name!r}; convert it first: "
+            f"routecast data import {name} --output FILE"
         )
-    return batch.with_table(table)
+    raise DataError(
+        f"{name} has the columns {list(columns[:12])!r}; comparisons have 'model_a', 'model_b' and "
+        "'outcome', outcomes have 'quality|MODEL'"
+    )
+
+
+def native_batch(batch: Batch, reading: Reading) -> Batch:
+    """Return the rows as they are, but for the label source where one is given."""
+    label_source = reading.options.label_source
+    if label_source is None:
+        return batch
+    polars = require_polars("reading tables")
+    return batch.with_table(
+        batch.table.with_columns(polars.lit(label_source).alias("source")), decoded=["source"]
+    )

@@ -16,7 +16,7 @@ from routecast.data.readers.registry import (
     reader_names,
 )
 from routecast.data.readers.whole import read_batches
-from routecast.data.sources import Source, open_file
+from routecast.data.sources import Keep, Source, open_file
 from routecast.data.tally import Tally
 from routecast.errors import ConfigError, DataError
 
@@ -48,15 +48,25 @@ class OpenedTable:
     kind: Kind
     guessed: bool
 
-    def read(self, options: ReadOptions, tally: Tally) -> tuple[Reading, Iterator[Batch]]:
+    def read(
+        self, options: ReadOptions, tally: Tally, *, keep: Keep | None = None
+    ) -> tuple[Reading, Iterator[Batch]]:
         """Start to read.
+
+        Args:
+            options: How to read.
+            tally: What is kept count of.
+            keep: Which columns of our own files are needed; all when None.
 
         Raises:
             ConfigError: If an option is set that means nothing for this format.
             DataError: While reading: if the source cannot be read, or at the first bad row.
         """
         self._refuse_unused(options)
-        reading = Reading(source=self.source, options=options, tally=tally)
+        if self.source.name.startswith(PREFIX) and self.table_format.kind == "comparisons":
+            label_source = options.label_source or self.source.name.removeprefix(PREFIX)
+            options = replace(options, label_source=label_source)
+        reading = Reading(source=self.source, options=options, tally=tally, keep=keep)
         return reading, read_batches(self.table_format, self.kind, reading)
 
     def _refuse_unused(self, options: ReadOptions) -> None:
@@ -134,7 +144,7 @@ def _unknown_columns(source: Source) -> DataError:
 def _source_of_prompts(path: Path, source: Source) -> Source:
     """Read prompts from a column of OpenAI-style messages."""
 
-    def batches(tally: Tally) -> Iterator[Batch]:
+    def start(tally: Tally, _: Keep) -> Iterator[Batch]:
         n_bad = tally.bad.total()
         rows = iter_prompts(path, skip_bad=tally.skip_bad, dropped=tally.bad)
         numbered = ((row.line, {**row.columns, "prompt": row.prompt}) for row in rows)
@@ -144,4 +154,4 @@ def _source_of_prompts(path: Path, source: Source) -> Source:
             yield batch_of_rows(batch)
         tally.n_rows += tally.bad.total() - n_bad
 
-    return replace(source, batches=batches)
+    return replace(source, start=start)

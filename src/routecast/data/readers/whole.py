@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from routecast.data.batches import Batch
 from routecast.data.comparisons import Comparisons
-from routecast.data.outcomes import Outcomes
+from routecast.data.outcomes import ANSWER, Outcomes
 from routecast.data.readers.context import Kind, Reading, ReadOptions
 from routecast.data.readers.contract import settle_batch
 from routecast.data.readers.registry import TableFormat, find_format, load_transform
 from routecast.data.reading import ReadResult, require_polars
-from routecast.data.sources import open_file
+from routecast.data.sources import Keep, open_file
 from routecast.data.tally import Tally
 from routecast.errors import DataError
 
@@ -37,16 +37,32 @@ def read_batches(table_format: TableFormat, kind: Kind, reading: Reading) -> Ite
     min_prompt_chars = reading.options.min_prompt_chars
     if min_prompt_chars is None:
         min_prompt_chars = table_format.min_prompt_chars
-    for batch in reading.source.batches(reading.tally):
+    for batch in reading.source.batches(
+        reading.tally, keep=_columns_to_read(table_format, reading)
+    ):
         yield settle_batch(
             transform(batch, reading), reading, kind, min_prompt_chars=min_prompt_chars
         )
 
 
+def _columns_to_read(table_format: TableFormat, reading: Reading) -> Keep | None:
+    """Leave what is not needed on the disk, where columns are still called as they will be."""
+    if table_format.name != "native":
+        return None
+    if reading.options.answers:
+        return reading.keep
+    needed = reading.keep or (lambda _: True)
+    return lambda name: needed(name) and not name.startswith(ANSWER)
+
+
 def read_comparisons_as(
     name: str, path: str | Path, *, options: ReadOptions, skip_bad: bool
 ) -> ReadResult[Comparisons]:
-    """Read a whole file of comparisons in the named format."""
+    """Read a whole file of comparisons in the named format.
+
+    Raises:
+        DataError: If the file cannot be read, has no row to use, or at the first bad row.
+    """
     reading = _reading(path, options, skip_bad=skip_bad)
     table = whole_table(read_batches(find_format(name), "comparisons", reading), reading)
     comparisons = Comparisons(table=table, source=reading.source.name)
@@ -56,7 +72,11 @@ def read_comparisons_as(
 def read_outcomes_as(
     name: str, path: str | Path, *, options: ReadOptions, skip_bad: bool
 ) -> ReadResult[Outcomes]:
-    """Read a whole file of outcomes in the named format."""
+    """Read a whole file of outcomes in the named format.
+
+    Raises:
+        DataError: If the file cannot be read, has no row to use, or at the first bad row.
+    """
     reading = _reading(path, options, skip_bad=skip_bad)
     table = whole_table(read_batches(find_format(name), "outcomes", reading), reading)
     outcomes = Outcomes(
