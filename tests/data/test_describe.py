@@ -15,9 +15,8 @@ from routecast.data.describe import Groups, describe_table
 from routecast.data.model_figures import (
     ModelFigures,
     figures_of_comparisons,
-    figures_of_outcomes,
+    figures_of_qualities,
 )
-from routecast.data.outcomes import Outcomes
 from routecast.data.reading import Dropped
 
 BATTLES: list[dict[str, Any]] = [
@@ -143,11 +142,11 @@ def comparisons_of(battles: list[tuple[str, str, float]]) -> Comparisons:
 def test_outcomes_win_rates_equal_a_slow_count(
     rows: list[tuple[float | None, float | None, float | None]],
 ) -> None:
-    table = pl.DataFrame(
-        {"prompt": ["p"] * len(rows)}
-        | {f"quality|m{i}": [row[i] for row in rows] for i in range(3)},
-        schema_overrides={f"quality|m{i}": pl.Float64 for i in range(3)},
-    )
+    nan = float("nan")
+    qualities = {
+        f"m{i}": np.array([nan if row[i] is None else row[i] for row in rows], dtype=np.float64)
+        for i in range(3)
+    }
     won, met, ties = np.zeros(3), np.zeros(3), 0
     for row in rows:
         for a in range(3):
@@ -157,7 +156,7 @@ def test_outcomes_win_rates_equal_a_slow_count(
                     met[a] += 1
                     won[a] += 1.0 if first > second else 0.5 if first == second else 0.0
                     ties += first == second
-    figures, tie_share = figures_of_outcomes(Outcomes(table=table))
+    figures, tie_share = figures_of_qualities(qualities, {})
     for figure in figures:
         i = int(figure.model[1])
         assert figure.win_rate == (pytest.approx(won[i] / met[i]) if met[i] else None)

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from routecast.data import sources
 from routecast.data.batches import ROWS_PER_BATCH
 from routecast.data.rows import BadRowError
 from routecast.data.sources import open_file
@@ -40,12 +41,32 @@ def test_every_format_is_read_in_batches_with_the_number_of_each_row(
 ) -> None:
     source, tally = open_file(saved(tmp_path, ending)), Tally()
     batches = list(source.batches(tally))
-    assert [len(batch) for batch in batches] == [ROWS_PER_BATCH, 3]
+    if ending != ".parquet":  # whose rows are small here, so that many are read at once
+        assert [len(batch) for batch in batches] == [ROWS_PER_BATCH, 3]
     assert (source.columns, source.unit) == (("prompt", "n"), unit)
-    assert batches[1].lines.tolist() == [ROWS_PER_BATCH + first + i for i in range(3)]
-    assert [str(n) for n in batches[1].table["n"]] == [str(row["n"]) for row in ROWS[-3:]]
+    lines = [line for batch in batches for line in batch.lines.tolist()]
+    assert lines == list(range(first, first + len(ROWS)))
+    assert [str(n) for batch in batches for n in batch.table["n"]] == [str(r["n"]) for r in ROWS]
     assert tally.n_rows == len(ROWS)
-    assert source.n_numbers is None or source.n_numbers >= batches[1].lines[-1]
+    assert source.n_numbers is None or source.n_numbers >= lines[-1]
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".csv"])
+def test_only_the_columns_that_are_asked_for_are_read(tmp_path: Path, ending: str) -> None:
+    source = open_file(saved(tmp_path, ending))
+    batches = list(source.batches(Tally(), keep=lambda name: name != "prompt"))
+    assert {tuple(batch.table.columns) for batch in batches} == {("n",)}
+    assert sum(len(batch) for batch in batches) == len(ROWS)
+
+
+def test_a_large_parquet_file_is_read_in_slices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_ROWS_PER_SLICE", (1000, 1000))
+    batches = list(open_file(saved(tmp_path, ".parquet")).batches(Tally()))
+    assert [len(batch) for batch in batches] == [1000] * 4 + [len(ROWS) - 4000]
+    assert batches[-1].lines.tolist() == list(range(4001, len(ROWS) + 1))
+    assert batches[-1].table["prompt"].to_list() == [row["prompt"] for row in ROWS[4000:]]
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,25 @@
 """What an engineer wants to see of a table before using it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routecast.data.batches import Batch
+from routecast.data.columns import floats_of
 from routecast.data.comparisons import Comparisons
 from routecast.data.model_figures import (
     ModelFigures,
     figures_of_comparisons,
-    figures_of_outcomes,
+    figures_of_qualities,
 )
-from routecast.data.outcomes import COST_USD, QUALITY, Outcomes
+from routecast.data.outcomes import COST_USD, QUALITY
 from routecast.data.readers.context import Kind, ReadOptions
 from routecast.data.readers.opening import BENCHMARK_FORMAT, is_benchmark, open_table
 from routecast.data.readers.routellm_eval import read_routellm_eval
 from routecast.data.readers.whole import whole_table
-from routecast.data.reading import Dropped, require_polars
+from routecast.data.reading import Dropped
 from routecast.data.tally import Tally
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ _NEEDED = (
     *_LANGUAGES,
 )
 _NEEDED_PREFIXES = (QUALITY, COST_USD)
+_PROMPT, _CHARS, _PAIR = "prompt hash", "prompt characters", "hash of both models"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,13 +125,11 @@ def describe_table(
     """
     if is_benchmark(where, format_name):
         result = read_routellm_eval(where)
-        outcomes = result.table
         return _describe(
-            outcomes.table,
+            _without_texts(result.table.table),
             source=Path(where).name,
             format_name=BENCHMARK_FORMAT,
             kind="outcomes",
-            quality_range=outcomes.quality_range,
             left_out=result.dropped,
         )
     opened = open_table(where, format_name=format_name, split=split)
@@ -141,13 +140,12 @@ def describe_table(
     )
     tally = Tally(skip_bad=skip_bad)
     reading, batches = opened.read(options, tally, keep=_is_needed)
-    table = whole_table(_needed_only(batches), reading)
+    slim = (batch.with_table(_without_texts(batch.table)) for batch in batches if len(batch))
     return _describe(
-        table,
+        whole_table(slim, reading),
         source=opened.source.name,
         format_name=opened.table_format.name,
         kind=opened.kind,
-        quality_range=quality_range,
         left_out=tally.dropped(),
     )
 
@@ -158,17 +156,19 @@ def _describe(
     source: str,
     format_name: str,
     kind: Kind,
-    quality_range: tuple[float, float],
     left_out: tuple[Dropped, ...],
 ) -> Description:
-    models, tie_share, soft_share = _model_figures(table, kind, quality_range)
+    """Describe a table whose prompts have gone, `_without_texts`."""
+    models, tie_share, soft_share = _model_figures(table, kind)
+    n_prompts = table[_PROMPT].n_unique() if _PROMPT in table.columns else None
+    keys = [name for name in (_PROMPT, _PAIR) if name in table.columns]
     return Description(
         source=source,
         format=format_name,
         kind=kind,
         n_rows=table.height,
-        n_prompts=table["prompt"].n_unique() if "prompt" in table.columns else None,
-        n_duplicates=_n_duplicates(table),
+        n_prompts=n_prompts,
+        n_duplicates=0 if n_prompts is None else table.height - table.select(keys).n_unique(),
         prompt_chars=_prompt_chars(table),
         models=models,
         tie_share=tie_share,
@@ -184,14 +184,25 @@ def _is_needed(column: str) -> bool:
     return column in _NEEDED or column.startswith(_NEEDED_PREFIXES)
 
 
-def _needed_only(batches: Iterator[Batch]) -> Iterator[Batch]:
-    for batch in batches:
-        needed = [name for name in batch.table.columns if _is_needed(name)]
-        yield batch.with_table(batch.table.select(needed))
+def _without_texts(table: "pl.DataFrame") -> "pl.DataFrame":
+    """Keep what figures are made from; of prompts a 64-bit hash and the length.
+
+    So a million comparisons take tens of bytes each. Two prompts of a million share a hash with a
+    probability of 3e-8.
+    """
+    made = []
+    if "prompt" in table.columns:
+        prompts = table["prompt"]
+        made += [prompts.hash(seed=0).alias(_PROMPT), prompts.str.len_chars().alias(_CHARS)]
+    if "model_a" in table.columns:
+        either_first = table["model_a"].hash(seed=0) ^ table["model_b"].hash(seed=0)
+        made.append(either_first.alias(_PAIR))
+    kept = [name for name in table.columns if _is_needed(name) and name != "prompt"]
+    return table.with_columns(made).select(*kept, *(column.name for column in made))
 
 
 def _model_figures(
-    table: "pl.DataFrame", kind: Kind, quality_range: tuple[float, float]
+    table: "pl.DataFrame", kind: Kind
 ) -> tuple[tuple[ModelFigures, ...], float | None, float | None]:
     if kind == "comparisons":
         comparisons = Comparisons(table=table)
@@ -200,25 +211,22 @@ def _model_figures(
         soft = float(np.average(~np.isin(outcome, (0.0, 0.5, 1.0)), weights=weight))
         return figures_of_comparisons(comparisons), ties, soft
     if kind == "outcomes":
-        return (*figures_of_outcomes(Outcomes(table=table, quality_range=quality_range)), None)
+        qualities, costs_usd = (
+            {
+                name.removeprefix(prefix): floats_of(table[name])
+                for name in table.columns
+                if name.startswith(prefix)
+            }
+            for prefix in (QUALITY, COST_USD)
+        )
+        return (*figures_of_qualities(qualities, costs_usd), None)
     return (), None, None
 
 
-def _n_duplicates(table: "pl.DataFrame") -> int:
-    if "prompt" not in table.columns:
-        return 0
-    keys = table.select("prompt")
-    if "model_a" in table.columns:
-        polars = require_polars("describing tables")
-        models = polars.concat_list("model_a", "model_b").list.sort()  # either may come first
-        keys = table.select("prompt", models.alias("models"))
-    return table.height - keys.n_unique()
-
-
 def _prompt_chars(table: "pl.DataFrame") -> dict[str, float] | None:
-    if "prompt" not in table.columns:
+    if _PROMPT not in table.columns:
         return None
-    n_chars = table["prompt"].unique().str.len_chars().to_numpy()
+    n_chars = table.select(_PROMPT, _CHARS).unique(_PROMPT)[_CHARS].to_numpy()
     quantiles = np.quantile(n_chars, list(_QUANTILES.values()))
     named = dict(zip(_QUANTILES, quantiles.tolist(), strict=True))
     return {"mean": float(n_chars.mean()), **named}

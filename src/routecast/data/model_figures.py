@@ -1,11 +1,11 @@
 """How each model of a table fared: plain averages, not ratings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from routecast.data.comparisons import Comparisons
-from routecast.data.outcomes import Outcomes
 from routecast.types import FloatArray
 
 
@@ -47,21 +47,28 @@ def figures_of_comparisons(comparisons: Comparisons) -> tuple[ModelFigures, ...]
     return _ranked(figures)
 
 
-def figures_of_outcomes(outcomes: Outcomes) -> tuple[tuple[ModelFigures, ...], float | None]:
+def figures_of_qualities(
+    qualities: Mapping[str, FloatArray], costs_usd: Mapping[str, FloatArray]
+) -> tuple[tuple[ModelFigures, ...], float | None]:
     """Return every model's figures, and the share of pairs of answers that are equally good.
 
-    The share is None where no two qualities are known for the same prompt.
+    Args:
+        qualities: Per model its quality per prompt, shape (n_prompts,), NaN where unknown.
+        costs_usd: Likewise its costs, for models that have any.
+
+    Returns:
+        The figures, ranked as those of comparisons; and the share, None where no two qualities are
+        known for the same prompt.
     """
-    names = outcomes.models
-    qualities = np.stack([outcomes.quality(name) for name in names])  # (n_models, n_prompts)
-    won, met, tied = _pairwise(qualities)
+    names = list(qualities)
+    won, met, tied = _pairwise(np.stack([qualities[name] for name in names]))
     figures = [
         ModelFigures(
             model=name,
-            n_rows=int((~np.isnan(qualities[i])).sum()),
+            n_rows=int((~np.isnan(qualities[name])).sum()),
             win_rate=_ratio(won[i], met[i]),
-            mean_quality=_mean(qualities[i]),
-            mean_cost_usd=_mean(outcomes.cost_usd(name)),
+            mean_quality=_mean(qualities[name]),
+            mean_cost_usd=_mean(costs_usd.get(name)),
         )
         for i, name in enumerate(names)
     ]

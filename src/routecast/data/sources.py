@@ -26,6 +26,9 @@ Keep = Callable[[str], bool]
 
 _PICKLES = (".pkl", ".pickle", ".joblib", ".dill")
 _N_PEEKED = 100
+_BYTES_PER_SLICE = 2**23
+_ROWS_PER_SLICE = (ROWS_PER_BATCH, 2**16)
+"""Fewest and most rows that are read from Parquet at once: it unpacks whole groups of rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,11 +163,14 @@ def _open_parquet(path: Path) -> Source:
     except (polars.exceptions.PolarsError, OSError) as error:
         raise unreadable_file(path, error) from error
 
+    fewest, most = _ROWS_PER_SLICE
+    n_at_once = min(max(_BYTES_PER_SLICE * n_rows // path.stat().st_size, fewest), most)
+
     def start(tally: Tally, keep: Keep) -> Iterator[Batch]:
         wanted = lazy.select([name for name in columns if keep(name)])
-        for first in range(0, n_rows, ROWS_PER_BATCH):
+        for first in range(0, n_rows, n_at_once):
             try:
-                table: pl.DataFrame = wanted.slice(first, ROWS_PER_BATCH).collect()
+                table: pl.DataFrame = wanted.slice(first, n_at_once).collect()
             except (polars.exceptions.PolarsError, OSError) as error:
                 raise unreadable_file(path, error) from error
             tally.n_rows += table.height

@@ -19,7 +19,7 @@ from routecast.data.reading import require_polars
 if TYPE_CHECKING:
     import polars as pl
 
-_BYTES_PER_GROUP = 2**26
+_BYTES_PER_GROUP = 2**25
 _ROWS_PER_GROUP = (ROWS_PER_BATCH, 2**18)
 """Fewest and most rows of a group in Parquet: writing holds several groups at once."""
 
