@@ -1,0 +1,115 @@
+"""What an evaluation found: several routers on one set of outcomes, ready for tables and reports."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from routecast.types import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A statistic with its 95% interval.
+
+    Attributes:
+        value: On all prompts; NaN where it is undefined.
+        low: Lower end of the interval; equal to ``value`` where the figure is exact.
+        high: Upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CurveBand:
+    """Pointwise 95% intervals along a cost-quality curve.
+
+    Attributes:
+        strong_share: Shares of strong calls, ascending from 0 to 1, shape (n_points,).
+        low: Lower end of the mean quality there, in the outcomes' unit, same shape.
+        high: Upper end.
+    """
+
+    strong_share: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One router against another, on the same resamples of the prompts.
+
+    Attributes:
+        router: Name of one.
+        other: Name of the other.
+        metric: What was compared: ``apgr``.
+        figure: The first one's metric minus the second one's.
+        p_value: Two-sided, by bootstrap, in [0, 1].
+        holm_p_value: The same after Holm's correction for all differences of the study.
+    """
+
+    router: str
+    other: str
+    metric: str
+    figure: Figure
+    p_value: float
+    holm_p_value: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RouterStudy:
+    """One router on the prompts of a study.
+
+    Attributes:
+        name: As the user named it: ``default``, a folder, ``length``.
+        is_baseline: Random, length, oracle, always one model, nearest neighbours.
+        scores: Per prompt, shape (n_prompts,); None for baselines that are exact without scores.
+        is_probability: Whether the scores are win probabilities, and not only an order.
+        metrics: By name: ``apgr``, ``cpt_50``, ``auroc`` ...; absent where they mean nothing.
+        band: Intervals along the curve; None for exact baselines.
+        n_abstained: Prompts without a score, left out of none: they take the fallback's place.
+    """
+
+    name: str
+    is_baseline: bool
+    scores: FloatArray | None
+    is_probability: bool
+    metrics: Mapping[str, Figure]
+    band: CurveBand | None
+    n_abstained: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Study:
+    """Several routers on one set of outcomes.
+
+    Attributes:
+        benchmark: Name of the benchmark, or of the file.
+        strong: Name of the strong model.
+        weak: Name of the weak model.
+        quality_range: Lowest and highest quality that the scale knows.
+        prompts: In row order.
+        groups: Subset or conversation of each row, or None.
+        weak_quality: Per prompt, shape (n_prompts,), in the outcomes' unit.
+        strong_quality: Same shape.
+        weak_cost_usd: US dollars of the weak model's answer per prompt, or None if unknown.
+        strong_cost_usd: Likewise; known together.
+        routers: The asked ones first, then the baselines.
+        differences: Between the asked routers, and of each to length and random.
+        warnings: In plain words: what the figures cannot tell, what was left out.
+    """
+
+    benchmark: str
+    strong: str
+    weak: str
+    quality_range: tuple[float, float]
+    prompts: tuple[str, ...]
+    groups: tuple[str, ...] | None
+    weak_quality: FloatArray
+    strong_quality: FloatArray
+    weak_cost_usd: FloatArray | None
+    strong_cost_usd: FloatArray | None
+    routers: tuple[RouterStudy, ...]
+    differences: tuple[Difference, ...]
+    warnings: tuple[str, ...]
