@@ -1,4 +1,4 @@
-"""What an evaluation found: several routers on one set of outcomes, ready for tables and reports."""
+"""What an evaluation found: routers on one set of outcomes, ready for tables and reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
