@@ -12,6 +12,7 @@ import pytest
 
 from routecast.gateway.routes import Route
 from routecast.gateway.scoring import decide_route
+from routecast.policy.cuts import Cut
 from routecast.policy.decide import Decision, Reason
 
 MESSAGES = msgspec.Raw(b'[{"role":"user","content":"my secret prompt"}]')
@@ -29,7 +30,7 @@ class ScriptedRouter:
 
 def route_with(script: Callable[[Sequence[str]], Any]) -> Route:
     return Route(
-        name="auto", strong="big", weak="small", fallback="small", threshold=0.5,
+        name="auto", strong="big", weak="small", fallback="small", cut=Cut(0.5),
         router_name="scripted", router=ScriptedRouter(script), calibration_sample=None,
     )  # fmt: skip
 

@@ -1,48 +1,42 @@
-"""The decision rule and the thresholds behind it."""
+"""The decision rule."""
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routecast.artifacts import LoadedRouter
-from routecast.errors import ConfigError
-from routecast.policy.decide import (
-    NEVER_STRONG,
-    Decision,
-    Reason,
-    decide,
-    threshold_for_goal,
-    threshold_for_share,
-)
-from routecast.routers.random import RandomRouter
+from routecast.policy.cuts import TIE_WIDTH, Cut, tie_draw
+from routecast.policy.decide import Decision, Reason, decide
 
 probabilities = st.floats(min_value=0, max_value=1)
+SPLIT = Cut(0.5, 0.25)
+
+
+def choose(win_probability: float, cut: Cut, prompt: str = "Hi") -> Decision:
+    return decide(win_probability, cut, prompt=prompt, strong="big", weak="small")
 
 
 def test_weak_answers_below_the_threshold_and_strong_from_it_on() -> None:
     # Section 3 of the paper: weak if P(win) < alpha, otherwise strong; so equality is strong.
-    below = decide(0.4999, 0.5, strong="big", weak="small")
-    equal = decide(0.5, 0.5, strong="big", weak="small")
+    below, equal = choose(0.4999, Cut(0.5)), choose(0.5, Cut(0.5))
     assert below == Decision("small", 0.4999, 0.5, Reason.BELOW_THRESHOLD)
     assert equal == Decision("big", 0.5, 0.5, Reason.REACHES_THRESHOLD)
 
 
 def test_an_abstaining_router_gives_the_fallback_and_no_win_probability() -> None:
-    decision = decide(math.nan, 0.5, strong="big", weak="small", fallback="small")
+    decision = decide(math.nan, SPLIT, prompt="Hi", strong="big", weak="small", fallback="small")
     assert decision == Decision("small", None, 0.5, Reason.ROUTER_ABSTAINED)
 
 
 def test_the_strong_model_is_the_fallback_when_none_is_named() -> None:
-    assert decide(math.nan, 0.5, strong="big", weak="small").model == "big"
+    assert choose(math.nan, Cut(0.5)).model == "big"
 
 
 def test_reasons_are_these_strings_and_no_others() -> None:
     assert {reason.value for reason in Reason} == {
-        "reaches_threshold", "below_threshold", "router_abstained", "router_failed", "no_text",
-        "direct",
+        "reaches_threshold", "below_threshold", "split_at_threshold", "router_abstained",
+        "router_failed", "no_text", "direct",
     }  # fmt: skip
 
 
@@ -51,61 +45,48 @@ def test_a_higher_threshold_never_sends_more_to_the_strong_model(
     win_probability: float, one: float, other: float
 ) -> None:
     low, high = sorted((one, other))
-    chosen = [decide(win_probability, t, strong="big", weak="small").model for t in (low, high)]
-    assert chosen != ["small", "big"]
+    assert [choose(win_probability, Cut(t)).model for t in (low, high)] != ["small", "big"]
 
 
-def test_threshold_for_share_lies_between_the_neighbouring_quantiles() -> None:
-    # Five quantiles stand at levels 0, .25, .5, .75, 1. A share of .3 is level .7, which is 4/5 of
-    # the way from .5 to .75, so the threshold is .4 + 4/5 * (.8 - .4) = .72.
-    quantiles = np.array([0.1, 0.2, 0.4, 0.8, 0.9])
-    assert threshold_for_share(quantiles, 0.3) == pytest.approx(0.72)
+def test_a_split_tie_sends_its_share_of_prompts_to_the_strong_model() -> None:
+    prompts = [f"prompt {number}" for number in range(4000)]
+    n_strong = sum(choose(0.5, SPLIT, prompt).model == "big" for prompt in prompts)
+    # 1000 are expected, with a standard deviation of sqrt(4000 * .25 * .75) = 27.
+    assert abs(n_strong - 1000) < 4 * 27
 
 
-def test_a_share_of_a_uniform_win_probability_is_one_minus_the_threshold() -> None:
-    quantiles = np.linspace(0, 1, 1001)
-    assert threshold_for_share(quantiles, 0.3) == pytest.approx(0.7)
+def test_a_retry_of_a_tied_prompt_decides_alike_and_says_why() -> None:
+    decisions = {choose(0.5, SPLIT, "again") for _ in range(10)}
+    (decision,) = decisions
+    assert decision.reason is Reason.SPLIT_AT_THRESHOLD
+    assert decision.model == ("big" if tie_draw("again") < 0.25 else "small")
 
 
-def test_no_prompt_is_strong_at_share_zero_and_every_prompt_at_share_one() -> None:
-    quantiles = np.array([0.3, 0.5, 1.0])
-    nothing, everything = threshold_for_share(quantiles, 0), threshold_for_share(quantiles, 1)
-    assert decide(1.0, nothing, strong="big", weak="small").model == "small"
-    assert decide(0.0, everything, strong="big", weak="small").model == "big"
-    assert nothing == NEVER_STRONG > 1
+def test_rounding_in_the_last_digits_does_not_move_a_prompt_out_of_its_tie() -> None:
+    for score in (0.5 - TIE_WIDTH / 2, math.nextafter(0.5, 0), 0.5 + TIE_WIDTH / 2):
+        assert choose(score, SPLIT).reason is Reason.SPLIT_AT_THRESHOLD
+    assert choose(0.5 - 2 * TIE_WIDTH, SPLIT).reason is Reason.BELOW_THRESHOLD
+    assert choose(0.5 + 2 * TIE_WIDTH, SPLIT).reason is Reason.REACHES_THRESHOLD
 
 
-@given(st.lists(probabilities, min_size=2, max_size=300, unique=True), probabilities)
-def test_the_share_that_passes_is_met_to_within_one_prompt_and_one_quantile(
-    scores: list[float], share: float
+@given(st.text(), st.floats(0.01, 1), st.floats(0.01, 1))
+def test_a_larger_share_of_a_tie_never_takes_a_prompt_from_the_strong_model(
+    prompt: str, one: float, other: float
 ) -> None:
-    threshold = threshold_for_share(np.quantile(scores, np.linspace(0, 1, 1001)), share)
-    slowly_counted = sum(1 for score in scores if score >= threshold)
-    assert abs(slowly_counted / len(scores) - share) <= 1 / len(scores) + 1 / 1000 + 1e-9
-
-
-@given(st.lists(probabilities, min_size=2, max_size=50), probabilities, probabilities)
-def test_a_larger_share_never_has_a_higher_threshold(
-    scores: list[float], one: float, other: float
-) -> None:
-    quantiles = np.sort(scores)
     small, large = sorted((one, other))
-    # Interpolation rounds in the last digit.
-    assert threshold_for_share(quantiles, large) <= threshold_for_share(quantiles, small) + 1e-12
+    models = [choose(0.5, Cut(0.5, share), prompt).model for share in (small, large)]
+    assert models != ["big", "small"]
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.01, math.nan])
-def test_a_share_outside_its_range_is_refused_with_its_value(share: float) -> None:
-    with pytest.raises(ConfigError, match=f"strong_share {share!r} is refused"):
-        threshold_for_share(np.array([0.0, 1.0]), share)
+def test_draws_are_uniform_and_take_any_text() -> None:
+    draws = sorted(tie_draw(f"{number}") for number in range(2000))
+    # Kolmogorov and Smirnov's 99.9% point for 2000 draws is 1.95 / sqrt(2000) = .044.
+    assert max(abs(draw - rank / 2000) for rank, draw in enumerate(draws)) < 0.044
+    assert 0 <= tie_draw("\ud800") < 1
+    assert tie_draw("a b") != tie_draw("a  b")
 
 
-def test_a_goal_is_read_from_the_router_s_own_calibration_sample() -> None:
-    loaded = LoadedRouter("mine", RandomRouter(), np.linspace(0.4, 0.6, 1001), "500 prompts", None)
-    assert threshold_for_goal(loaded, strong_share=0.25) == pytest.approx(0.55)
-
-
-def test_a_router_without_a_sample_cannot_answer_a_share() -> None:
-    loaded = LoadedRouter("mine", RandomRouter(), None, None, None)
-    with pytest.raises(ConfigError, match=r"'mine' has no calibration sample.*give a threshold"):
-        threshold_for_goal(loaded, strong_share=0.25)
+@pytest.mark.parametrize("cut", [(-0.1, 1), (1.1, 1), (math.nan, 1), (0.5, 0), (0.5, 1.5)])
+def test_a_cut_that_means_nothing_is_refused(cut: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="accepted are 0 to 1"):
+        Cut(*cut)

@@ -139,16 +139,38 @@ def test_a_name_with_a_dot_is_written_as_toml_writes_it() -> None:
     assert 'routes."gpt-4.1".strong_share = 3 is refused' in message
 
 
-@pytest.mark.parametrize("goals", ["", "strong_share = 0.3\nthreshold = 0.5"])
-def test_a_route_needs_exactly_one_goal(goals: str) -> None:
+@pytest.mark.parametrize(
+    ("goals", "named"),
+    [
+        ("", "min_quality"),
+        ("strong_share = 0.3\nthreshold = 0.5", "; it sets strong_share and threshold"),
+        ("budget_usd_per_1k = 2\nmin_quality = 0.9", "; it sets budget_usd_per_1k and min_quality"),
+    ],
+)
+def test_a_route_needs_exactly_one_goal(goals: str, named: str) -> None:
     message = refusal_of(GOOD.replace("strong_share = 0.3", goals))
-    assert "routes.auto is refused: set exactly one goal: strong_share or threshold" in message
+    wanted = "strong_share, threshold, budget_usd_per_1k, min_quality"
+    assert f"routes.auto is refused: set exactly one goal: {wanted}" in message
+    assert message.endswith(named)
 
 
-@pytest.mark.parametrize("goal", ["budget_usd_per_1k", "min_quality"])
-def test_a_goal_of_a_later_version_says_that_it_is_not_here_yet(goal: str) -> None:
-    message = refusal_of(GOOD.replace("strong_share", goal))
-    assert f"{goal} is not supported by this version yet; use strong_share" in message
+@pytest.mark.parametrize("goal", ["strong_share", "threshold", "budget_usd_per_1k", "min_quality"])
+def test_each_goal_is_read_with_its_value(goal: str) -> None:
+    settings = parse_settings(GOOD.replace("strong_share", goal), source="test")
+    assert (settings.routes["auto"].goal.name, settings.routes["auto"].goal.value) == (goal, 0.3)
+
+
+@pytest.mark.parametrize("goal", ["budget_usd_per_1k = -1", "min_quality = 0", "min_quality = -1"])
+def test_a_goal_out_of_range_is_refused_with_its_value(goal: str) -> None:
+    message = refusal_of(GOOD.replace("strong_share = 0.3", goal))
+    assert f"routes.auto.{goal} is refused: it should be greater than" in message
+
+
+def test_a_tie_share_belongs_to_a_threshold() -> None:
+    both = GOOD.replace("strong_share = 0.3", "threshold = 0.3\ntie_share = 0.25")
+    assert parse_settings(both, source="test").routes["auto"].tie_share == 0.25
+    message = refusal_of(both.replace("threshold", "strong_share"))
+    assert "tie_share belongs to threshold" in message
 
 
 @pytest.mark.parametrize(

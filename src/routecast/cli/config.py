@@ -50,10 +50,12 @@ def check(
 
 def describe_route(route: "Route") -> str:
     """Return one line for people: the route, its models, its threshold and where that is from."""
+    part = route.cut.tie_share
+    tied = f" (to {part:.0%} of those that score just that)" if part < 1 else ""
     origin = f" (from {route.calibration_sample})" if route.calibration_sample else ""
     return (
         f"route {route.name}: {route.strong} when router {route.router_name} gives "
-        f"{route.threshold:.4g} or more{origin}, else {route.weak}; "
+        f"{route.threshold:.4g} or more{tied}{origin}, else {route.weak}; "
         f"{route.fallback} when it gives nothing"
     )
 
@@ -66,6 +68,7 @@ def _route_fields(route: "Route") -> dict[str, Any]:
         "fallback": route.fallback,
         "router": route.router_name,
         "threshold": route.threshold,
+        "tie_share": route.cut.tie_share,
         "calibration_sample": route.calibration_sample,
     }
 

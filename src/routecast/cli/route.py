@@ -2,9 +2,12 @@
 
 import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from routecast.policy.decide import Decision
 
 DEFAULT_STRONG_SHARE = 0.5
 
@@ -31,7 +34,8 @@ def route(
         raise typer.BadParameter("give --strong-share or --threshold, not both")
     from routecast.artifacts import load_router
     from routecast.errors import DataError
-    from routecast.policy.decide import decide, threshold_for_goal
+    from routecast.policy.decide import decide
+    from routecast.policy.goals import Goal, cut_for_goal
 
     if prompt == "-" and sys.stdin is None:
         raise DataError("there is no standard input to read; give the prompt as the argument")
@@ -41,14 +45,17 @@ def route(
     loaded = load_router(router)
     if threshold is None:
         strong_share = DEFAULT_STRONG_SHARE if strong_share is None else strong_share
-        threshold = threshold_for_goal(loaded, strong_share=strong_share)
+        goal = Goal("strong_share", strong_share)
+    else:
+        goal = Goal("threshold", threshold)
+    cut = cut_for_goal(loaded, goal)
     win_probability = float(loaded.router.win_probabilities([text])[0])
-    decision = decide(win_probability, threshold, strong="strong", weak="weak")
+    decision = decide(win_probability, cut, prompt=text, strong="strong", weak="weak")
     if as_json:
         document = {
             "model": decision.model,
             "win_probability": decision.win_probability,
-            "threshold": threshold,
+            "threshold": cut.threshold,
             "strong_share": strong_share,
             "reason": decision.reason,
             "router": loaded.name,
@@ -56,7 +63,7 @@ def route(
         }
         typer.echo(json.dumps(document))
         return
-    typer.echo(f"{decision.model}  ({_explain(decision.win_probability, threshold)})")
+    typer.echo(f"{decision.model}  ({_explain(decision, cut.threshold)})")
     if loaded.count_cut([text]):
         typer.echo("the prompt is long: only its head and tail were read", err=True)
     if strong_share is not None:
@@ -65,9 +72,13 @@ def route(
         )
 
 
-def _explain(win_probability: float | None, threshold: float) -> str:
+def _explain(decision: "Decision", threshold: float) -> str:
     """Compare the score with the threshold, in words."""
-    if win_probability is None:
+    from routecast.policy.decide import Reason
+
+    if decision.win_probability is None:
         return "the router abstains"
-    sign = ">=" if win_probability >= threshold else "<"
-    return f"win probability {win_probability:.3f} {sign} {threshold:.3f}"
+    score = f"win probability {decision.win_probability:.3f}"
+    if decision.reason is Reason.SPLIT_AT_THRESHOLD:
+        return f"{score} is the threshold's, which many prompts share: its hash decides"
+    return f"{score} {'>=' if decision.win_probability >= threshold else '<'} {threshold:.3f}"

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from routecast.artifacts import LoadedRouter
 from routecast.errors import ConfigError, RequestError
-from routecast.policy.decide import threshold_for_goal
+from routecast.policy.cuts import Cut
+from routecast.policy.goals import cut_for_goal
 from routecast.policy.names import parse_router_name
 from routecast.policy.settings import RouteSettings, Settings
 from routecast.routers.protocol import Router
@@ -21,7 +22,7 @@ class Route:
         strong: Name of the model for prompts at or above the threshold.
         weak: Name of the model for the others.
         fallback: Name of the model that answers when there is no win probability.
-        threshold: Win probability from which the strong model answers.
+        cut: From where on the strong model answers.
         router_name: As the settings name it.
         router: Scores the prompts.
         calibration_sample: What the threshold was read from, in words; None if it was given.
@@ -31,10 +32,15 @@ class Route:
     strong: str
     weak: str
     fallback: str
-    threshold: float
+    cut: Cut
     router_name: str
     router: Router
     calibration_sample: str | None
+
+    @property
+    def threshold(self) -> float:
+        """Win probability from which the strong model answers."""
+        return self.cut.threshold
 
 
 @dataclass(frozen=True)
@@ -74,34 +80,32 @@ class RouteTable:
             return None
         for route in self.routes.values():
             if route.router_name == asked.router:
-                return replace(route, threshold=asked.threshold, calibration_sample=None)
+                return replace(route, cut=Cut(asked.threshold), calibration_sample=None)
         return None
 
 
 def build_route(name: str, settings: RouteSettings, loaded: LoadedRouter) -> Route:
-    """Turn a route's goal into a threshold.
+    """Turn a route's goal into a cut.
 
     Raises:
-        ConfigError: If the router cannot answer the goal.
+        ConfigError: If the router cannot answer the goal; the message says what to run.
     """
-    threshold, sample = settings.threshold, None
-    if threshold is None and settings.strong_share is not None:
-        try:
-            threshold = threshold_for_goal(loaded, strong_share=settings.strong_share)
-        except ConfigError as error:
-            raise ConfigError(f"routes.{name}: {error}") from None
-        sample = loaded.calibration_sample
-    if threshold is None:
-        raise ConfigError(f"routes.{name} has no goal; set strong_share or threshold")
+    try:
+        cut = cut_for_goal(loaded, settings.goal)
+    except ConfigError as error:
+        raise ConfigError(f"routes.{name}: {error}") from None
+    is_given = settings.goal.name == "threshold"
+    if settings.tie_share is not None:
+        cut = replace(cut, tie_share=settings.tie_share)
     return Route(
         name=name,
         strong=settings.strong,
         weak=settings.weak,
         fallback=settings.strong if settings.on_router_error == "strong" else settings.weak,
-        threshold=threshold,
+        cut=cut,
         router_name=settings.router,
         router=loaded.router,
-        calibration_sample=sample,
+        calibration_sample=None if is_given else loaded.calibration_sample,
     )
 
 

@@ -34,7 +34,8 @@ def decide_route(route: Route, messages: msgspec.Raw) -> Decision:
         return Decision(route.fallback, None, route.threshold, Reason.ROUTER_FAILED)
     return decide(
         win_probability,
-        route.threshold,
+        route.cut,
+        prompt=prompt,
         strong=route.strong,
         weak=route.weak,
         fallback=route.fallback,

@@ -1,20 +1,9 @@
-"""From a win probability to a decision, and from a goal to a threshold."""
+"""From a win probability to a decision."""
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from routecast.errors import ConfigError
-from routecast.types import FloatArray
-
-if TYPE_CHECKING:
-    from routecast.artifacts import LoadedRouter
-
-NEVER_STRONG = math.nextafter(1.0, 2.0)
-"""The smallest threshold that no win probability reaches; finite, so that JSON can hold it."""
+from routecast.policy.cuts import Cut, tie_draw
 
 
 class Reason(StrEnum):
@@ -25,6 +14,10 @@ class Reason(StrEnum):
 
     BELOW_THRESHOLD = "below_threshold"
     """The win probability is below the threshold: weak."""
+
+    SPLIT_AT_THRESHOLD = "split_at_threshold"
+    """The win probability is the threshold's, which many prompts share: a hash of the prompt's
+    text chose strong or weak, so that the share of strong calls is met."""
 
     ROUTER_ABSTAINED = "router_abstained"
     """The router gave NaN, so the route's ``on_router_error`` model answers."""
@@ -58,8 +51,9 @@ class Decision:
 
 def decide(
     win_probability: float,
-    threshold: float,
+    cut: Cut,
     *,
+    prompt: str,
     strong: str,
     weak: str,
     fallback: str | None = None,
@@ -68,7 +62,9 @@ def decide(
 
     Args:
         win_probability: P(strong wins), in [0, 1]; NaN when the router abstains.
-        threshold: From here on the strong model answers.
+        cut: From where on the strong model answers.
+        prompt: The text that was scored; where a tie is split, its hash decides, and the same
+            text always gets the same model.
         strong: Name of the strong model.
         weak: Name of the weak model.
         fallback: Name of the model that answers when the router abstains; the strong one if None.
@@ -76,48 +72,12 @@ def decide(
     References:
         Ong et al. (2024), arXiv:2406.18665, section 3: weak if P(win) < alpha, otherwise strong.
     """
+    threshold = cut.threshold
+    if cut.ties(win_probability):
+        model = strong if tie_draw(prompt) < cut.tie_share else weak
+        return Decision(model, win_probability, threshold, Reason.SPLIT_AT_THRESHOLD)
     if win_probability >= threshold:
         return Decision(strong, win_probability, threshold, Reason.REACHES_THRESHOLD)
     if win_probability < threshold:
         return Decision(weak, win_probability, threshold, Reason.BELOW_THRESHOLD)
     return Decision(fallback or strong, None, threshold, Reason.ROUTER_ABSTAINED)
-
-
-def threshold_for_share(quantiles: FloatArray, strong_share: float) -> float:
-    """Return the threshold that sends a share of the calibration sample to the strong model.
-
-    Args:
-        quantiles: Quantiles of the win probability on that sample at evenly spaced levels from 0
-            to 1, ascending, shape (n_quantiles,), at least two.
-        strong_share: In [0, 1]. At 0 no prompt reaches the threshold, at 1 every prompt does,
-            even those outside the sample's range.
-
-    Returns:
-        A threshold between the neighbouring quantiles; 0 for everything, ``NEVER_STRONG`` for
-        nothing. Where the sample has many equal scores it sends more than the share.
-
-    Raises:
-        ConfigError: If the share is outside [0, 1].
-    """
-    if not 0 <= strong_share <= 1:
-        raise ConfigError(f"strong_share {strong_share!r} is refused; accepted: 0 to 1")
-    if strong_share == 0:
-        return NEVER_STRONG
-    if strong_share == 1:
-        return 0.0
-    levels = np.linspace(0, 1, len(quantiles))
-    return float(np.interp(1 - strong_share, levels, quantiles))
-
-
-def threshold_for_goal(loaded: "LoadedRouter", *, strong_share: float) -> float:
-    """Return the threshold that meets a goal on a router's own calibration sample.
-
-    Raises:
-        ConfigError: If the router has no such sample, or the share is outside [0, 1].
-    """
-    if loaded.win_probability_quantiles is None:
-        raise ConfigError(
-            f"router {loaded.name!r} has no calibration sample, so strong_share {strong_share!r} "
-            "says nothing about its threshold; give a threshold instead"
-        )
-    return threshold_for_share(loaded.win_probability_quantiles, strong_share)

@@ -4,18 +4,16 @@ The descriptions below are the reference that users read. Reading the file and t
 caller's: nothing here touches disk, network or environment.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from routecast.policy.goals import GOAL_NAMES, Goal
 from routecast.upstream.secrets import ACCEPTED, is_secret_reference
 
 DEFAULT_PORT = 6060
 """The port of ``routellm``'s server, so that its clients find this one unchanged."""
-
-LATER_GOALS = ("budget_usd_per_1k", "min_quality")
-"""Goals that need costs or qualities along the calibration sample, which no router has yet."""
 
 
 def _check_reference(value: str) -> str:
@@ -94,26 +92,40 @@ class RouteSettings(_Table):
     threshold: float | None = Field(default=None, ge=0, le=1)
     """The goal, spelt out: the win probability from which a prompt goes to the strong model."""
 
+    tie_share: float | None = Field(default=None, gt=0, le=1)
+    """With threshold: of the prompts that score exactly the threshold, the share that goes to the
+    strong model; all of them if left out. routecast calibrate says where it matters."""
+
+    budget_usd_per_1k: float | None = Field(default=None, ge=0)
+    """The goal: US dollars that 1,000 requests may cost on average, on the router's calibration
+    sample; it needs a router calibrated with costs."""
+
+    min_quality: float | None = Field(default=None, gt=0)
+    """The goal: the mean quality of the answers as a share of the strong model's, such as 0.95; it
+    needs a router calibrated with outcomes."""
+
     on_router_error: Literal["strong", "weak"] = "strong"
     """Who answers when the router fails, abstains, or the request holds no text to score."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_later_goals(cls, table: Any) -> Any:  # noqa: ANN401 (whatever TOML held)
-        for goal in LATER_GOALS:
-            if isinstance(table, dict) and goal in table:
-                raise ValueError(
-                    f"{goal} is not supported by this version yet; use strong_share or threshold"
-                )
-        return table
-
     @model_validator(mode="after")
     def _check_goal(self) -> Self:
-        if (self.strong_share is None) == (self.threshold is None):
-            raise ValueError("set exactly one goal: strong_share or threshold")
+        given = [name for name in GOAL_NAMES if getattr(self, name) is not None]
+        if len(given) != 1:
+            named = f"; it sets {' and '.join(given)}" if given else ""
+            raise ValueError(f"set exactly one goal: {', '.join(GOAL_NAMES)}{named}")
+        if self.tie_share is not None and self.threshold is None:
+            raise ValueError("tie_share belongs to threshold; other goals find their own")
         if self.strong == self.weak:
             raise ValueError(f"strong and weak are both {self.strong!r}; name two models")
         return self
+
+    @property
+    def goal(self) -> Goal:
+        """The one goal that is set."""
+        (goal,) = [
+            Goal(name, value) for name in GOAL_NAMES if (value := getattr(self, name)) is not None
+        ]
+        return goal
 
 
 class ServerSettings(_Table):

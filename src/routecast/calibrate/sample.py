@@ -1,0 +1,143 @@
+"""A sample of traffic to calibrate on: prompts alone, or with what two models' answers came to."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from routecast.calibrate.threshold import SampleOutcomes
+from routecast.data.outcomes import INPUT_TOKENS, OUTPUT_TOKENS, PairOutcomes
+from routecast.data.prompts import iter_prompts
+from routecast.errors import DataError
+from routecast.types import FloatArray, IntArray
+from routecast.upstream.prices import Price
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample:
+    """Prompts, and what is known of them.
+
+    Attributes:
+        name: What reports and artifacts call it, in words; no prompt's text.
+        prompts: In row order; a prompt may occur more than once, as in traffic.
+        outcomes: In the same order, or None.
+        groups: One integer per prompt, equal within a conversation, shape (n_prompts,), or None.
+        n_unpriced: Rows left out because a cost is unknown while others are known.
+    """
+
+    name: str
+    prompts: list[str]
+    outcomes: SampleOutcomes | None = None
+    groups: IntArray | None = None
+    n_unpriced: int = 0
+
+    def take(self, keep: npt.NDArray[np.bool_]) -> "Sample":
+        """Return the rows where ``keep``, shape (n_prompts,), is True; the name stays."""
+        outcomes = self.outcomes
+        if outcomes is not None:
+            strong_cost, weak_cost = outcomes.strong_cost_usd, outcomes.weak_cost_usd
+            outcomes = replace(
+                outcomes,
+                strong_quality=outcomes.strong_quality[keep],
+                weak_quality=outcomes.weak_quality[keep],
+                strong_cost_usd=None if strong_cost is None else strong_cost[keep],
+                weak_cost_usd=None if weak_cost is None else weak_cost[keep],
+            )
+        return replace(
+            self,
+            prompts=[prompt for prompt, kept in zip(self.prompts, keep, strict=True) if kept],
+            outcomes=outcomes,
+            groups=None if self.groups is None else self.groups[keep],
+        )
+
+
+def read_prompt_sample(path: str | Path) -> Sample:
+    """Read a file of prompts; JSONL and CSV need no extra.
+
+    Raises:
+        DataError: If the file cannot be read, a row is bad, or there is no row.
+        MissingExtraError: If the file is Parquet and polars is not installed.
+    """
+    prompts = [row.prompt for row in iter_prompts(path)]
+    if not prompts:
+        raise DataError(f"{str(path)!r} has no prompts; give a file with at least one")
+    return Sample(name=_named(len(prompts), path), prompts=prompts)
+
+
+def read_outcome_sample(
+    path: str | Path,
+    *,
+    strong: str,
+    weak: str,
+    quality_range: tuple[float, float] = (0.0, 1.0),
+    strong_price: Price | None = None,
+    weak_price: Price | None = None,
+) -> Sample:
+    """Read a file of outcomes and keep the rows where both models' qualities are known.
+
+    Costs are the columns ``cost_usd|NAME``; for a model whose price is given, its tokens times
+    that instead. They are left out unless both models have them. Rows whose cost is unknown for
+    one of the two are left out and counted.
+
+    Args:
+        path: Parquet, JSONL or CSV.
+        strong: Name of the strong model.
+        weak: Name of the weak model.
+        quality_range: Lowest and highest quality that the scale knows.
+        strong_price: Of the strong model's tokens.
+        weak_price: Of the weak model's tokens.
+
+    Raises:
+        DataError: If the file cannot be read, a value is not accepted, a model is unknown, or a
+            price is given for a model without tokens.
+        MissingExtraError: If polars is not installed.
+    """
+    from routecast.data.readers.native import read_outcomes
+
+    pair = read_outcomes(path, quality_range=quality_range).table.pair(strong=strong, weak=weak)
+    strong_cost, weak_cost = (
+        _costs(pair, model, price) for model, price in ((strong, strong_price), (weak, weak_price))
+    )
+    known = np.ones(len(pair), dtype=np.bool_)
+    if strong_cost is None or weak_cost is None:
+        strong_cost = weak_cost = None
+    else:
+        known = ~np.isnan(strong_cost) & ~np.isnan(weak_cost)
+    if not known.any():
+        raise DataError(f"no row of {Path(path).name!r} has the cost of {strong!r} and of {weak!r}")
+    outcomes = SampleOutcomes(
+        strong=strong,
+        weak=weak,
+        strong_quality=pair.strong_quality,
+        weak_quality=pair.weak_quality,
+        strong_cost_usd=strong_cost,
+        weak_cost_usd=weak_cost,
+    )
+    n_known = int(known.sum())
+    whole = Sample(
+        name=f"{_named(n_known, path)} ({strong} against {weak})",
+        prompts=pair.prompts,
+        outcomes=outcomes,
+        groups=pair.group_codes,
+        n_unpriced=len(pair) - n_known,
+    )
+    return whole.take(known)
+
+
+def _named(n_prompts: int, path: str | Path) -> str:
+    source = "standard input" if str(path) == "-" else Path(path).name
+    return f"{n_prompts:,} {'prompt' if n_prompts == 1 else 'prompts'} of {source}"
+
+
+def _costs(pair: PairOutcomes, model: str, price: Price | None) -> FloatArray | None:
+    """Return one model's costs, shape (n_prompts,), NaN where unknown; None where it has none."""
+    if price is None:
+        return pair.outcomes.cost_usd(model)
+    tokens = pair.outcomes.input_tokens(model), pair.outcomes.output_tokens(model)
+    if tokens[0] is None or tokens[1] is None:
+        raise DataError(
+            f"a price of {model!r} is given, but {pair.outcomes.source} has no columns "
+            f"{INPUT_TOKENS + model!r} and {OUTPUT_TOKENS + model!r} to multiply it with"
+        )
+    return (price.input * tokens[0] + price.output * tokens[1]) / 1e6
