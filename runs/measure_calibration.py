@@ -109,7 +109,7 @@ class Realised:
         )
 
 
-def draws(n_prompts: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # type: ignore[type-arg]
+def draws(n_prompts: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the rows of each random sample, and the rows that are left."""
     rng = np.random.default_rng(SEED)
     for _ in range(N_DRAWS):

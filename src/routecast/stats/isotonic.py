@@ -16,6 +16,8 @@ from routecast.types import FloatArray
 SLOPE = 2.0**-10
 """The least slope of a strict map: it moves no probability by more than this."""
 
+_GRID = 2.0**-40  # knots no closer than this: the least slope between them is 8 steps of a float
+
 
 @dataclass(frozen=True, eq=False)
 class IsotonicScaling:
@@ -112,11 +114,11 @@ def fit_isotonic(
 ) -> IsotonicScaling:
     """Fit the isotonic regression of the targets on the probabilities, and make it strict.
 
-    Equal probabilities are pooled first. Two made-up observations of weight 1, one at the lowest
-    and one at the highest probability, both at the base rate, keep the ends away from 0 and 1 (a
-    rule of succession: without them, one lucky prompt at the end claims certainty). The steps are
-    joined by straight lines and tilted: the map is (1 - 2^-10) times the joined steps plus 2^-10
-    times the probability itself.
+    Probabilities that are equal to within 2^-40 are pooled first. Two made-up observations of
+    weight 1, one at the lowest and one at the highest probability, both at the base rate, keep the
+    ends away from 0 and 1 (a rule of succession: without them, one lucky prompt at the end claims
+    certainty). The steps are joined by straight lines and tilted: the map is (1 - 2^-10) times the
+    joined steps plus 2^-10 times the probability itself.
 
     Args:
         probabilities: Uncalibrated win probabilities, shape (n_prompts,), in [0, 1].
@@ -135,7 +137,8 @@ def fit_isotonic(
     weights = weights / weights.mean()
     base_rate = (weights @ targets + 0.5) / (weights.sum() + 1.0)
     ends = [probabilities.min(), probabilities.max()]
-    scores, position = np.unique(np.append(probabilities, ends), return_inverse=True)
+    on_grid = np.round(np.append(probabilities, ends) / _GRID) * _GRID
+    scores, position = np.unique(on_grid, return_inverse=True)
     weights = np.append(weights, [1.0, 1.0])
     masses = np.bincount(position, weights=weights).astype(np.float64)
     sums = np.bincount(position, weights=weights * np.append(targets, [base_rate, base_rate]))

@@ -10,7 +10,8 @@ _FIT_EDGE = 1e-12  # a score of exactly 0 or 1 must not outweigh all others in a
 _LOWEST, _HIGHEST = 2.0**-1022, 1.0 - 2.0**-53  # the floats next to 0 (normal ones) and to 1
 _MOST_NEGATIVE = -709.0  # exp(709) is the last that is finite
 _MIN_SLOPE = 1e-3
-_TOLERANCE = 1e-10
+_RIDGE = 1e-6
+_TOLERANCE = 1e-20  # of Newton's decrement, about twice the loss that is left to gain
 _MAX_STEPS = 100
 
 
@@ -117,14 +118,25 @@ def _newton(
     features: FloatArray, targets: FloatArray, weights: FloatArray, *, start: FloatArray
 ) -> FloatArray:
     """Minimise the weighted logistic loss by damped Newton steps; features are (2, n)."""
-    ridge = 1e-6
-    parameters = start
+
+    def loss(parameters: FloatArray) -> float:
+        margins = parameters @ features
+        fits = np.logaddexp(0.0, margins) - targets * margins
+        return float(weights @ fits + 0.5 * _RIDGE * parameters @ parameters)
+
+    parameters, lowest = start, loss(start)
     for _ in range(_MAX_STEPS):
         fitted = sigmoid(parameters @ features)
-        gradient = features @ (weights * (fitted - targets)) + ridge * parameters
+        gradient = features @ (weights * (fitted - targets)) + _RIDGE * parameters
         curvature = (features * (weights * fitted * (1 - fitted))) @ features.T
-        step = np.linalg.solve(curvature + ridge * np.eye(2), gradient)
-        parameters = parameters - step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < _TOLERANCE:
-            return parameters
+        step = np.linalg.solve(curvature + _RIDGE * np.eye(2), gradient)
+        decrement = float(gradient @ step)
+        if decrement < _TOLERANCE:
+            return parameters - step
+        part = 1.0
+        slack = 1e-15 * (1.0 + abs(lowest))  # rounding of the loss
+        while loss(parameters - part * step) > lowest - 1e-4 * part * decrement + slack:
+            part /= 2.0
+        parameters = parameters - part * step
+        lowest = loss(parameters)
     raise ValueError(f"Platt scaling did not converge in {_MAX_STEPS} steps")
