@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -11,16 +12,21 @@ from routecast.artifacts import (
     CalibrationRecord,
     Manifest,
     MetricRecord,
+    OutcomesRecord,
     PlattRecord,
     Source,
     TrainingRecord,
     load_artifact,
     load_router,
+    record_map,
     save_artifact,
 )
 from routecast.embed.protocol import Embedder
 from routecast.errors import ArtifactError, ConfigError
+from routecast.routers.calibrated import CalibrationMap
 from routecast.routers.mf import MatrixFactorization
+from routecast.stats.isotonic import IsotonicScaling
+from routecast.stats.platt import PlattScaling
 
 PROMPTS = ["one", "two words", "a third prompt"]
 
@@ -229,3 +235,52 @@ def test_a_wrong_number_of_quantiles_is_refused(
             ),
             tmp_path / "router",
         )
+
+
+def test_a_map_that_is_none_is_refused_with_a_next_step(
+    folder: Path, word_embedder: Embedder
+) -> None:
+    calibration = json.loads((folder / "manifest.json").read_text())["calibration"]
+    falling = {"kind": "platt", "slope": -1.0, "intercept": 0.0}
+    edit_manifest(folder, calibration=calibration | {"map": falling})
+    with pytest.raises(ArtifactError, match=r"slope above 0; calibrate or train again"):
+        load_router(str(folder), embedder=word_embedder)
+
+
+def test_a_map_of_unknown_kind_is_an_unreadable_manifest(folder: Path) -> None:
+    calibration = json.loads((folder / "manifest.json").read_text())["calibration"]
+    edit_manifest(folder, calibration=calibration | {"map": {"kind": "beta"}})
+    with pytest.raises(ArtifactError, match="not a readable manifest"):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize(
+    "calibration",
+    [
+        PlattScaling(slope=0.3, intercept=0.1),
+        IsotonicScaling(np.array([0.0, 0.25, 1.0]), np.array([0.1, 0.3, 0.9])),
+    ],
+)
+def test_a_calibration_map_survives_the_manifest_to_the_last_digit(
+    artifact: Artifact, tmp_path: Path, calibration: CalibrationMap
+) -> None:
+    record = msgspec.structs.replace(artifact.manifest.calibration, map=record_map(calibration))
+    manifest = msgspec.structs.replace(artifact.manifest, calibration=record)
+    save_artifact(replace(artifact, manifest=manifest), tmp_path / "again")
+    rebuilt = load_artifact(tmp_path / "again").manifest.calibration.map.rebuild()
+    grid = np.linspace(0, 1, 101)
+    assert rebuilt.apply(grid).tolist() == calibration.apply(grid).tolist()
+
+
+@pytest.mark.parametrize("costs", [None, (1.0,) * 5])
+def test_outcomes_must_lie_along_all_quantiles(
+    artifact: Artifact, tmp_path: Path, costs: tuple[float, ...] | None
+) -> None:
+    outcomes = OutcomesRecord(
+        strong="s", weak="w", strong_quality=1, weak_quality=0,
+        qualities=(0.5,) * (7 if costs is None else 1001), costs_usd_per_1k=costs,
+    )  # fmt: skip
+    record = msgspec.structs.replace(artifact.manifest.calibration, outcomes=outcomes)
+    manifest = msgspec.structs.replace(artifact.manifest, calibration=record)
+    with pytest.raises(ArtifactError, match="the format has 1001"):
+        save_artifact(replace(artifact, manifest=manifest), tmp_path / "again")

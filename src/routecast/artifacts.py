@@ -402,9 +402,14 @@ def save_artifact(artifact: Artifact, folder: Path) -> Manifest:
 
 def _check_bounds(artifact: Artifact) -> None:
     """Hold the writer to what readers rely on."""
-    n_quantiles = len(artifact.manifest.calibration.win_probability_quantiles)
-    if n_quantiles != N_QUANTILES:
-        raise ArtifactError(f"{n_quantiles!r} quantiles given; the format has {N_QUANTILES}")
+    calibration = artifact.manifest.calibration
+    columns = [calibration.win_probability_quantiles]
+    if calibration.outcomes is not None:
+        columns += [calibration.outcomes.qualities]
+        columns += [costs] if (costs := calibration.outcomes.costs_usd_per_1k) is not None else []
+    for column in columns:
+        if len(column) != N_QUANTILES:
+            raise ArtifactError(f"{len(column)!r} quantiles given; the format has {N_QUANTILES}")
     if len(artifact.reference_embeddings) > MAX_REFERENCES:
         raise ArtifactError(
             f"{len(artifact.reference_embeddings)!r} reference embeddings given; "

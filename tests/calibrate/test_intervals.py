@@ -16,7 +16,7 @@ from routecast.calibrate.intervals import (
 )
 
 
-def weights(n_strong: int, n: int) -> np.ndarray:  # type: ignore[type-arg]
+def weights(n_strong: int, n: int) -> np.ndarray:
     return np.repeat([1.0, 0.0], [n_strong, n - n_strong])
 
 

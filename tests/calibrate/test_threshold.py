@@ -29,7 +29,7 @@ TEN = SampleOutcomes(
 )
 
 
-def choose(goal: Goal, scores: np.ndarray = SCORES) -> ThresholdChoice:  # type: ignore[type-arg]
+def choose(goal: Goal, scores: np.ndarray = SCORES) -> ThresholdChoice:
     return choose_threshold(scores, goal, outcomes=TEN)
 
 

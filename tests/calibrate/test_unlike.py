@@ -10,7 +10,8 @@ from routecast.types import EmbeddingArray
 def cloud(n: int, *, seed: int, shift: float = 0.0, dimension: int = 32) -> EmbeddingArray:
     points = np.random.default_rng(seed).normal(size=(n, dimension))
     points[:, 0] += shift
-    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+    unit: EmbeddingArray = points / np.linalg.norm(points, axis=1, keepdims=True)
+    return unit.astype(np.float32)
 
 
 def test_the_coefficient_by_hand() -> None:
@@ -25,7 +26,7 @@ def test_the_coefficient_by_hand() -> None:
 def test_the_distance_agrees_with_a_slow_loop() -> None:
     one, other = cloud(12, seed=0).astype(float), cloud(9, seed=1, shift=1.0).astype(float)
 
-    def mean(left: list[tuple[int, int]], a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
+    def mean(left: list[tuple[int, int]], a: np.ndarray, b: np.ndarray) -> float:
         return float(np.mean([np.linalg.norm(a[i] - b[j]) for i, j in left]))
 
     across = mean([(i, j) for i in range(12) for j in range(9)], one, other)

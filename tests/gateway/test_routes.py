@@ -9,6 +9,7 @@ from routecast.artifacts import LoadedRouter, load_router
 from routecast.errors import ConfigError, RequestError
 from routecast.gateway.loading import resolve_endpoints
 from routecast.gateway.routes import Route, RouteTable, build_route_table
+from routecast.policy.cuts import Cut
 from routecast.policy.parse import parse_settings
 from routecast.policy.settings import Settings
 from routecast.upstream.endpoint import Endpoint
@@ -62,6 +63,19 @@ def test_a_router_without_a_sample_is_refused_with_the_route_s_name() -> None:
         ConfigError, match=r"routes.auto: router 'length' has no calibration sample"
     ):
         table_of(text, length=load_router("length"))
+
+
+def test_a_goal_that_the_router_cannot_tell_is_refused_with_the_command_to_run() -> None:
+    text = SETTINGS.replace('"random"\nstrong_share = 0.2', '"default"\nmin_quality = 0.9')
+    routers = {"random": load_router("random"), "default": load_router()}
+    with pytest.raises(ConfigError, match=r"routes.auto: .* run routecast calibrate --router def"):
+        table_of(text, **routers)
+
+
+def test_a_threshold_may_split_its_tie() -> None:
+    text = SETTINGS.replace("threshold = 0.9", "threshold = 0.9\ntie_share = 0.25")
+    assert table_of(text).routes["second"].cut == Cut(0.9, 0.25)
+    assert table_of().routes["second"].cut == Cut(0.9)
 
 
 def test_a_router_that_was_not_loaded_is_named() -> None:

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ import pytest
 
 from routecast.gateway.routes import Route
 from routecast.gateway.scoring import decide_route
-from routecast.policy.cuts import Cut
+from routecast.policy.cuts import Cut, tie_draw
 from routecast.policy.decide import Decision, Reason
 
 MESSAGES = msgspec.Raw(b'[{"role":"user","content":"my secret prompt"}]')
@@ -78,3 +78,17 @@ def test_a_failing_router_gives_the_fallback_and_a_log_without_the_prompt(
     assert decision == Decision("small", None, 0.5, Reason.ROUTER_FAILED)
     assert "'scripted'" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_a_tie_is_split_by_the_text_that_was_scored() -> None:
+    route = replace(route_with(lambda _: np.array([0.5])), cut=Cut(0.5, 0.5))
+    models = set()
+    for number in range(40):
+        prompt = f"prompt {number}"
+        messages = msgspec.Raw(msgspec.json.encode([{"role": "user", "content": prompt}]))
+        decision = decide_route(route, messages)
+        assert decision == decide_route(route, messages)
+        assert decision.reason is Reason.SPLIT_AT_THRESHOLD
+        assert (decision.model == "big") == (tie_draw(prompt) < 0.5)
+        models.add(decision.model)
+    assert models == {"big", "small"}

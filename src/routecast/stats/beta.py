@@ -1,6 +1,7 @@
 """The beta distribution: where a share may lie, given a sample of finite size."""
 
 import math
+from functools import lru_cache
 
 _TINY = 1e-300
 _PRECISION = 1e-15
@@ -53,6 +54,7 @@ def _away_from_zero(value: float) -> float:
     return value if abs(value) > _TINY else _TINY
 
 
+@lru_cache(maxsize=4096)
 def beta_quantile(probability: float, a: float, b: float) -> float:
     """Return the x at which `beta_cdf` reaches a probability, to the last digits, by bisection.
 
