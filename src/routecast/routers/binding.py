@@ -50,9 +50,10 @@ def resolve_name(
     shown = repr(name) if target == name else f"{target!r}, which {name!r} is mapped to,"
     nearest = get_close_matches(target, sorted(known), n=_N_NEAREST, cutoff=0.3)
     listed = f"the nearest names are {nearest!r}" if nearest else f"it knows {sorted(known)[:20]!r}"
+    example = (nearest or sorted(known))[0]
     raise ConfigError(
-        f"model {shown} is not in this router's comparisons; {listed}; let it stand for a model "
-        f"or tier that is with --{side}-as NAME, such as --{side}-as {(nearest or sorted(known))[0]}"
+        f"model {shown} is not in this router's comparisons; {listed}; let a model or tier that "
+        f"it knows stand for it: --{side}-as NAME, such as --{side}-as {example}"
     )
 
 
