@@ -8,7 +8,7 @@ rounds. So the state after a round is just the weights and the losses so far, a 
 small, and a fit that was stopped and resumed takes the very steps of one that never stopped.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import numpy as np
 
 from routecast.data.preferences import PreferenceArrays
 from routecast.errors import ConfigError, MissingExtraError
+from routecast.routers.binding import tiers_in_order
 from routecast.routers.mf import MatrixFactorization
 from routecast.train.mf_checkpoint import Checkpoint, FitState, open_checkpoint
 from routecast.train.mf_input import (
@@ -26,7 +27,7 @@ from routecast.train.mf_input import (
     check_teaches,
 )
 from routecast.train.mf_loss import ComparisonTable, lay_out, loss_and_gradient, mean_loss
-from routecast.types import EmbeddingArray, FloatArray
+from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -101,6 +102,7 @@ def fit_mf(
     validation: PreferenceArrays | None = None,
     settings: MfSettings | None = None,
     on_step: Callable[[int, float, float | None], None] | None = None,
+    tiers: Mapping[str, int] | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
 ) -> MfFit:
@@ -113,6 +115,8 @@ def fit_mf(
             when to stop. Without it the step with the lowest training loss is kept.
         settings: Defaults are the paper's where it names them.
         on_step: Called after each step with its number and the two losses.
+        tiers: Tier by model, 0 the strongest, for binding by tier; see
+            `MatrixFactorization.with_tiers`.
         checkpoint: A file that holds the state after each round, whole at any time.
         resume: Go on from ``checkpoint`` where it exists, and start where it does not yet. On the
             same machine, with the same versions and as many threads, the result is that of a fit
@@ -123,7 +127,8 @@ def fit_mf(
         DataError: If there is nothing to learn from, an index is out of range, an outcome, weight
             or embedding is unusable, or training and validation share a prompt.
         ConfigError: If the checkpoint exists and ``resume`` is not set, or belongs to other
-            settings or inputs; or ``resume`` is set without a checkpoint.
+            settings or inputs; or ``resume`` is set without a checkpoint; or the tiers are
+            unusable.
         ArtifactError: If the checkpoint is not one.
         MissingExtraError: If scipy is not installed.
     """
@@ -134,6 +139,7 @@ def fit_mf(
     if validation is not None:
         check_comparisons(validation, role="validation")
         check_apart(training, validation)
+    model_tiers = tiers_in_order(training.models, tiers) if tiers else None
     parts = (training,) if validation is None else (training, validation)
     kept = None
     if checkpoint is not None:
@@ -148,7 +154,7 @@ def fit_mf(
         _run_round(task, state)
         if kept:
             kept.save(state)
-    return _finish(state, layout, training)
+    return _finish(state, layout, training, model_tiers)
 
 
 @dataclass(frozen=True)
@@ -242,12 +248,20 @@ def _take_step(task: _Task, state: FitState, step: "OptimizeResult") -> bool:
 
 
 def _finish(
-    state: FitState, layout: dict[str, tuple[int, ...]], training: PreferenceArrays
+    state: FitState,
+    layout: dict[str, tuple[int, ...]],
+    training: PreferenceArrays,
+    model_tiers: IntArray | None,
 ) -> MfFit:
+    weights = _unpack(state.best_parameters, layout)
     model = MatrixFactorization(
         model_names=training.models,
+        projection=weights["projection"],
+        projection_bias=weights["projection_bias"],
+        output=weights["output"],
+        model_vectors=weights["model_vectors"],
         n_comparisons=_count_comparisons(training),
-        **_unpack(state.best_parameters, layout),
+        model_tiers=model_tiers,
     )
     losses = tuple(state.training_losses), tuple(state.validation_losses)
     return MfFit(model, *losses, state.best_step)

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from routecast.data.preferences import PreferenceArrays
+from routecast.routers.mf import linear_form
 from routecast.types import AnyArray, FloatArray, IntArray
 
 Weights = Mapping[str, FloatArray]
@@ -103,8 +104,8 @@ def loss_and_gradient(
         noise: Standard deviation, per coordinate, of Gaussian noise on the embeddings over which
             the loss is averaged.
     """
-    head, slopes = _slopes(weights)
-    margins = _margins(_scores(weights, head, slopes, table), table)
+    slopes, constants = linear_form(**weights)
+    margins = _margins(slopes, constants, table)
     if noise > 0:
         loss, pull, stiffness = _expected_losses(margins, _spreads(slopes, table, noise), table)
     else:
@@ -114,6 +115,7 @@ def loss_and_gradient(
     if noise > 0:
         slope_gradient += noise**2 * _repulsion(slopes, stiffness * table.weight, table)
     constant_gradient = score_gradient.sum(axis=0, dtype=np.float64)  # (n_models,)
+    head = weights["model_vectors"] * weights["output"]  # (n_models, n_factors)
     head_gradient = slope_gradient.T @ weights["projection"]  # (n_models, n_factors)
     head_gradient += np.outer(constant_gradient, weights["projection_bias"])
     return float(loss @ table.weight), {
@@ -126,28 +128,15 @@ def loss_and_gradient(
 
 def mean_loss(weights: Weights, table: ComparisonTable) -> float:
     """Return the weighted mean logistic loss without noise, in nats per comparison."""
-    margins = _margins(_scores(weights, *_slopes(weights), table), table)
+    margins = _margins(*linear_form(**weights), table)
     return float(_losses(margins, table.outcome)[0] @ table.weight)
 
 
-def _slopes(weights: Weights) -> tuple[FloatArray, FloatArray]:
-    """Return V diag(w2), shape (n_models, n_factors), and A, shape (dimension, n_models)."""
-    head = weights["model_vectors"] * weights["output"]
-    return head, weights["projection"] @ head.T
-
-
-def _scores(
-    weights: Weights, head: FloatArray, slopes: FloatArray, table: ComparisonTable
-) -> AnyArray:
-    """Return E A + c in the precision of E, shape (n_prompts, n_models)."""
-    precision = table.embeddings.dtype
-    scores: AnyArray = table.embeddings @ slopes.astype(precision)
-    scores += (head @ weights["projection_bias"]).astype(precision)
-    return scores
-
-
-def _margins(scores: AnyArray, table: ComparisonTable) -> FloatArray:
+def _margins(slopes: FloatArray, constants: FloatArray, table: ComparisonTable) -> FloatArray:
     """Return score(a) - score(b) per comparison, shape (n_comparisons,)."""
+    precision = table.embeddings.dtype
+    scores: AnyArray = table.embeddings @ slopes.astype(precision)  # (n_prompts, n_models)
+    scores += constants.astype(precision)
     flat = scores.ravel()
     return np.asarray(flat[table.cell_a] - flat[table.cell_b], dtype=np.float64)
 
