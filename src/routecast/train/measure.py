@@ -119,10 +119,14 @@ def measure_routing(
     Returns:
         The figures; NaN when the two sides tie.
     """
-    quality = {"weak_quality": weak_quality, "strong_quality": strong_quality}
     scores = {one.name: one.scores for one in contenders if not one.is_constant}
     bootstrap = bootstrap_metrics(
-        scores, **quality, group_codes=clusters, n_resamples=N_RESAMPLES, seed=seed
+        scores,
+        weak_quality=weak_quality,
+        strong_quality=strong_quality,
+        group_codes=clusters,
+        n_resamples=N_RESAMPLES,
+        seed=seed,
     )
     samples = {
         (name, metric): bootstrap.samples(name, metric)
@@ -131,7 +135,7 @@ def measure_routing(
     }
     figures: dict[str, dict[str, Figure]] = {}
     for name, values in scores.items():
-        curve = cost_quality_curve(values, **quality)
+        curve = cost_quality_curve(values, weak_quality=weak_quality, strong_quality=strong_quality)
         exact = {
             APGR: average_gap_recovered(curve),
             CPT_50: share_for_gap_recovered(curve, 0.5),

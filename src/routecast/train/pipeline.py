@@ -16,19 +16,20 @@ from routecast import __version__
 from routecast.artifacts import (
     FORMAT_VERSION,
     MAX_REFERENCES,
-    N_QUANTILES,
     Artifact,
     CalibrationRecord,
     Manifest,
     MetricRecord,
     Source,
     TrainingRecord,
+    record_map,
 )
+from routecast.calibrate.probability import choose_calibration
+from routecast.calibrate.quantiles import win_probability_quantiles
 from routecast.data.leakage import prompt_hashes64
 from routecast.data.preferences import PreferenceArrays
 from routecast.embed.protocol import Embedder
 from routecast.routers.protocol import Router
-from routecast.stats.platt import fit_platt
 from routecast.train.held_out import HeldOut, measure_held_out
 from routecast.train.prepare import Prepared, prepare
 from routecast.train.progress import Progress, Watch, tell
@@ -132,7 +133,7 @@ def train_router(
     sides = prepared.sides
     bound = fit.model.bind(strong=sides.strong, weak=sides.weak, embedder=embedder)
     scores = _scores(bound, prepared.prompts, prepared.embeddings)
-    calibration, calibrated = _calibrate(scores, prepared)
+    calibration, calibrated = _calibrate(scores, prepared, seed=settings.seed)
     held_out = None
     if len(prepared.split.test):
         tell(watch, "measuring")
@@ -216,19 +217,26 @@ def _scores(bound: Router, prompts: Sequence[str], embeddings: EmbeddingArray) -
     return bound.win_probabilities(prompts)
 
 
-def _calibrate(scores: FloatArray, prepared: Prepared) -> tuple[CalibrationRecord, FloatArray]:
+def _calibrate(
+    scores: FloatArray, prepared: Prepared, *, seed: int
+) -> tuple[CalibrationRecord, FloatArray]:
     """Calibrate on the validation labels; return the record, and every prompt's probability."""
     labels = prepared.labels_on(prepared.split.validation)
     rows = labels.prompt_index
-    platt = fit_platt(scores[rows], labels.wins, weights=labels.weight)
-    calibrated = platt.apply(scores)
+    choice = choose_calibration(
+        scores[rows],
+        labels.wins,
+        weights=labels.weight,
+        groups=prepared.duplicates.labels[rows],
+        seed=seed,
+    )
+    calibrated = choice.calibration.apply(scores)
     positions = prepared.split.validation
-    quantiles = np.quantile(calibrated[positions], np.linspace(0, 1, N_QUANTILES))
+    quantiles = win_probability_quantiles(calibrated[positions])
     record = CalibrationRecord(
         sample=f"{len(positions):,} held-out prompts of the training data",
         n_prompts=len(positions),
-        slope=platt.slope,
-        intercept=platt.intercept,
+        map=record_map(choice.calibration),
         win_probability_quantiles=tuple(quantiles.tolist()),
     )
     return record, calibrated

@@ -9,6 +9,7 @@ from routecast.evaluate.discrimination import (
     N_CALIBRATION_BINS,
     auroc,
     brier_score,
+    calibration_bins,
     expected_calibration_error,
     log_loss,
 )
@@ -47,7 +48,7 @@ def resampled(metric: str, scores: FloatArray, wins: FloatArray) -> Statistic:
     if metric == ECE:
         return _calibration_error(scores, wins)
     losses = (scores - wins) ** 2 if metric == BRIER else _log_losses(scores, wins)
-    return lambda counts: counts @ losses / counts.sum(axis=1)
+    return lambda counts: np.asarray(counts @ losses / counts.sum(axis=1), dtype=np.float64)
 
 
 def count_blocks(clusters: IntArray, *, n_resamples: int, seed: int) -> Iterator[FloatArray]:
@@ -61,8 +62,11 @@ def count_blocks(clusters: IntArray, *, n_resamples: int, seed: int) -> Iterator
 
 
 def _log_losses(probabilities: FloatArray, wins: FloatArray) -> FloatArray:
-    """Return the cross-entropy of each label in nats; the probabilities lie inside (0, 1)."""
-    return -(wins * np.log(probabilities) + (1.0 - wins) * np.log1p(-probabilities))
+    """Return the cross-entropy of each label, in nats."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        of_wins = np.where(wins > 0, wins * np.log(probabilities), 0.0)
+        of_losses = np.where(wins < 1, (1.0 - wins) * np.log1p(-probabilities), 0.0)
+    return -(of_wins + of_losses)
 
 
 def _auroc(scores: FloatArray, wins: FloatArray) -> Statistic:
@@ -85,10 +89,7 @@ def _auroc(scores: FloatArray, wins: FloatArray) -> Statistic:
 
 
 def _calibration_error(probabilities: FloatArray, wins: FloatArray) -> Statistic:
-    _, position, sizes = np.unique(probabilities, return_inverse=True, return_counts=True)
-    middle_rank = np.cumsum(sizes) - sizes / 2.0
-    bins = (middle_rank * N_CALIBRATION_BINS // len(wins)).astype(np.int64)[position]
-    in_bin = np.eye(N_CALIBRATION_BINS)[bins]  # (n_labels, n_bins)
+    in_bin = np.eye(N_CALIBRATION_BINS)[calibration_bins(probabilities)]  # (n_labels, n_bins)
 
     def statistic(counts: FloatArray) -> FloatArray:
         excess = (counts * (probabilities - wins)) @ in_bin  # (n_block, n_bins)

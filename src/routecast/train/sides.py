@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import product
 
 import numpy as np
@@ -12,15 +11,15 @@ from routecast.data.preferences import PreferenceArrays
 from routecast.data.ratings import rate_models
 from routecast.data.tiers import DEFAULT_N_TIERS, TierTable, assign_tiers
 from routecast.errors import ConfigError, DataError
+from routecast.routers.binding import (
+    DEFAULT_STRONG,
+    DEFAULT_WEAK,
+    refuse_overlap,
+    resolve_name,
+    tier_number,
+)
 from routecast.train.sources import LabelledSet
 from routecast.types import FloatArray, IntArray
-
-TIER = "tier:"
-"""``tier:0`` stands for all models of the strongest tier."""
-
-PAPER_STRONG = ("tier:0", "tier:1")
-PAPER_WEAK = ("tier:2",)
-"""Ong et al. (2024), section 4.1: the tiers that stand for strong and for weak."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,16 +94,14 @@ def resolve_sides(
         missing = "weak" if strong else "strong"
         raise ConfigError(f"--{missing} is missing; name both sides, or neither for the tiers")
     if not strong:
-        strong, weak = PAPER_STRONG, PAPER_WEAK
-    by_tier = any(name.startswith(TIER) for name in (*strong, *weak))
+        strong, weak = DEFAULT_STRONG, DEFAULT_WEAK
+    by_tier = any(tier_number(name) is not None for name in (*strong, *weak))
     tiers = rate_tiers(preferences) if by_tier else None
     sides = [
         tuple(dict.fromkeys(m for name in names for m in _members(name, preferences, tiers, side)))
         for side, names in (("strong", strong), ("weak", weak))
     ]
-    shared = sorted(set(sides[0]) & set(sides[1]))
-    if shared:
-        raise ConfigError(f"models {shared!r} are both strong and weak; name each on one side")
+    refuse_overlap(*sides)
     return Sides(strong=sides[0], weak=sides[1], by_tier=by_tier)
 
 
@@ -133,23 +130,16 @@ def rate_tiers(preferences: PreferenceArrays, *, n_tiers: int = DEFAULT_N_TIERS)
 def _members(
     name: str, preferences: PreferenceArrays, tiers: TierTable | None, side: str
 ) -> tuple[str, ...]:
-    if tiers is not None and name.startswith(TIER):
-        number = name.removeprefix(TIER)
-        if not number.isdigit() or int(number) >= len(tiers.tiers):
-            raise ConfigError(
-                f"--{side} {name!r} is no tier; accepted are '{TIER}0' (the strongest) to "
-                f"'{TIER}{len(tiers.tiers) - 1}'"
-            )
-        return tuple(member.model for member in tiers.tiers[int(number)].models)
-    if name not in preferences.models:
-        nearest = get_close_matches(name, preferences.models, n=5, cutoff=0.3)
-        known = preferences.models
+    target = resolve_name(name, preferences.models, side=side)
+    number = None if target in preferences.models else tier_number(target)
+    if number is None or tiers is None:
+        return (target,)
+    if number >= len(tiers.tiers):
         raise ConfigError(
-            f"--{side} {name!r} is not among the {len(known)} models of the data; the nearest names "
-            f"are {nearest or list(known[:12])!r}; say which of them, or '{TIER}N', stands for it "
-            f"with --{side}-as"
+            f"--{side} {name!r} is no tier; accepted are 'tier:0' (the strongest) to "
+            f"'tier:{len(tiers.tiers) - 1}'"
         )
-    return (name,)
+    return tuple(member.model for member in tiers.tiers[number].models)
 
 
 def labels_of(one: LabelledSet, sides: Sides, positions: dict[str, int]) -> PairLabels:
@@ -197,7 +187,7 @@ def _labels_of_outcomes(
     )  # (n_models, n_prompts)
     rows = np.flatnonzero(~(np.isnan(strong).all(axis=0) | np.isnan(weak).all(axis=0)))
     strong, weak = strong[:, rows], weak[:, rows]
-    groups = one.outcomes.table["group"] if "group" in outcomes.table.columns else None
+    groups = outcomes.table["group"] if "group" in outcomes.table.columns else None
     return PairLabels(
         prompt_index=np.array([positions[outcomes.prompts[row]] for row in rows], dtype=np.int64),
         wins=_mean_wins(strong, weak, soft=one.soft),
