@@ -97,7 +97,7 @@ def print_run(run: "TrainingRun", *, as_json: bool) -> None:
 def _print_tables(run: "TrainingRun") -> None:
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)
+    console = Console(width=None if sys.stdout.isatty() else 116, highlight=False, markup=False)
     for line in _facts(run):
         console.print(line, soft_wrap=True)
     held_out = run.trained.held_out
@@ -135,8 +135,9 @@ def _facts(run: "TrainingRun") -> Iterator[str]:
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
         yield f"  {side}: {shown}" + (f", standing for {stands_for}" if stands_for else "")
     best = run.trained.trials[0]
-    chosen = ", ".join(f"{name} {value:g}" for name, value in best.settings.items())
-    yield f"  settings: {chosen}; validation loss {best.validation_loss:.4f}"
+    chosen = ", ".join(f"{name} {_setting(value)}" for name, value in best.settings.items())
+    tried = f", best of {n} tried" if (n := len(run.trained.trials)) > 1 else ""
+    yield f"  settings: {chosen}; validation loss {best.validation_loss:.4f}{tried}"
     if run.overlap is not None:
         yield (
             f"  evaluation prompts in the training data: {run.overlap.n_overlapping:,} of "
@@ -152,11 +153,16 @@ def _facts(run: "TrainingRun") -> Iterator[str]:
         yield f"  groups too large to be duplicates, split: {list(duplicates.oversized)!r} prompts"
 
 
+def _setting(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _table(measurement: "Measurement") -> "Table":
+    from rich.box import SIMPLE
     from rich.table import Table
 
-    printed = Table()
-    printed.add_column("")
+    printed = Table(box=SIMPLE)
+    printed.add_column("", no_wrap=True)
     metrics = list(dict.fromkeys(m for row in measurement.figures.values() for m in row))
     for metric in metrics:
         printed.add_column(_TITLES[metric], justify="right")

@@ -10,6 +10,7 @@ from routecast.evaluate.study import Figure
 from routecast.routers.length import LengthRouter
 from routecast.stats.bradley_terry import ELO_PER_LOG_ODDS
 from routecast.stats.platt import sigmoid
+from routecast.train.battles import ModelScores
 from routecast.train.measure import (
     Contender,
     Measurement,
@@ -18,7 +19,6 @@ from routecast.train.measure import (
 )
 from routecast.train.neighbours import NearestNeighbours
 from routecast.train.prepare import Prepared
-from routecast.train.registry import ScoresModels, TrainedModel
 from routecast.train.resampled import AUROC, LOG_LOSS
 from routecast.train.sides import PairLabels
 from routecast.types import FloatArray, IntArray
@@ -52,14 +52,15 @@ class HeldOut:
 
 
 def measure_held_out(
-    prepared: Prepared, calibrated: FloatArray, model: TrainedModel, *, seed: int
+    prepared: Prepared, calibrated: FloatArray, scores: ModelScores | None, *, seed: int
 ) -> HeldOut:
     """Measure on the test prompts.
 
     Args:
         prepared: The prompts and their split.
         calibrated: Win probability of every prompt, shape (n_prompts,).
-        model: For battles of models that stand for neither side.
+        scores: Of every model, for battles of models that stand for neither side; None where the
+            family knows one pair only.
         seed: Of the resamples.
     """
     labels = prepared.labels_on(prepared.split.test)
@@ -78,8 +79,8 @@ def measure_held_out(
             seed=seed,
         )
     battles = None
-    if len(known) < len(labels):
-        battles = _measure_battles(prepared, model, seed=seed)
+    if scores is not None and len(known) < len(labels):
+        battles = _measure_battles(prepared, scores, seed=seed)
     return HeldOut(
         n_prompts=len(np.unique(labels.prompt_index)),
         wins=wins,
@@ -116,18 +117,14 @@ def _clusters(prepared: Prepared, labels: PairLabels) -> tuple[IntArray, bool]:
     return prepared.duplicates.labels[labels.prompt_index], False
 
 
-def _measure_battles(prepared: Prepared, model: TrainedModel, *, seed: int) -> Measurement | None:
+def _measure_battles(prepared: Prepared, scores: ModelScores, *, seed: int) -> Measurement | None:
     """Predict who wins each test comparison, whoever the two models are."""
-    if not isinstance(model, ScoresModels):
-        return None
     battles = prepared.comparisons(prepared.split.test)
-    rows, position = np.unique(battles.prompt_index, return_inverse=True)
-    scores = model.scores(prepared.embeddings[rows])
-    columns = np.array([model.model_names.index(name) for name in battles.models])
-    margins = (
-        scores[position, columns[battles.model_a_index]]
-        - scores[position, columns[battles.model_b_index]]
-    )
+    margins = scores.margins(prepared.embeddings, battles)
+    known = ~np.isnan(margins)
+    if not known.any():
+        return None
+    battles, margins = battles.take(known), margins[known]
     training = prepared.comparisons(prepared.split.train)
     return measure_wins(
         [

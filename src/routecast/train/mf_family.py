@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+from routecast.train.battles import ModelScores
 from routecast.train.mf import MfSettings, fit_mf
 from routecast.train.registry import Family, Fit, Lesson
 
@@ -20,6 +21,7 @@ def fit_lesson(lesson: Lesson, settings: MfSettings) -> Fit:
     return Fit(
         model=fit.model,
         validation_loss=losses[fit.best_step] if losses else math.nan,
+        scores=ModelScores(names=fit.model.model_names, of=fit.model.scores),
         record={"best_step": fit.best_step},
     )
 

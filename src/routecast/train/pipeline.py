@@ -137,7 +137,7 @@ def train_router(
     held_out = None
     if len(prepared.split.test):
         tell(watch, "measuring")
-        held_out = measure_held_out(prepared, calibrated, fit.model, seed=settings.seed)
+        held_out = measure_held_out(prepared, calibrated, fit.scores, seed=settings.seed)
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         router=family.name,

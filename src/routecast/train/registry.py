@@ -12,6 +12,7 @@ from routecast.data.preferences import PreferenceArrays
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
 from routecast.routers.protocol import Router
+from routecast.train.battles import ModelScores
 from routecast.types import AnyArray, EmbeddingArray, FloatArray
 
 Step = Callable[[int, float, float | None], None]
@@ -36,20 +37,6 @@ class ReadsEmbeddings(Protocol):
 
     def win_probabilities_of(self, embeddings: EmbeddingArray) -> FloatArray:
         """Return P(strong wins) per row of embeddings, shape (n_prompts,)."""
-        ...
-
-
-@runtime_checkable
-class ScoresModels(Protocol):
-    """A model that knows every model of the data: P(a beats b) = sigmoid(score a - score b)."""
-
-    @property
-    def model_names(self) -> tuple[str, ...]:
-        """Names of the models, in the order of the scores."""
-        ...
-
-    def scores(self, embeddings: EmbeddingArray) -> FloatArray:
-        """Return scores in log-odds, shape (n_prompts, n_models)."""
         ...
 
 
@@ -87,11 +74,13 @@ class Fit:
     Attributes:
         model: The weights that were kept.
         validation_loss: Mean logistic loss of the validation comparisons, in nats; NaN without any.
+        scores: Scores of every model of the data; None for families that know one pair only.
         record: What else the manifest should say: the step that was kept, say.
     """
 
     model: TrainedModel
     validation_loss: float
+    scores: ModelScores | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -146,7 +135,7 @@ class Family:
         )
 
 
-_HOMES = {"mf": "routecast.train.mf_family"}
+_HOMES = {"mf": "routecast.train.mf_family", "sw": "routecast.train.sw_family"}
 
 
 def family_names() -> tuple[str, ...]:

@@ -105,8 +105,15 @@ def resolve_sides(
     return Sides(strong=sides[0], weak=sides[1], by_tier=by_tier)
 
 
-def rate_tiers(preferences: PreferenceArrays, *, n_tiers: int = DEFAULT_N_TIERS) -> TierTable:
+def rate_tiers(
+    preferences: PreferenceArrays, *, n_tiers: int = DEFAULT_N_TIERS, at_most: bool = False
+) -> TierTable:
     """Rate the models by all comparisons and group them into tiers.
+
+    Args:
+        preferences: The comparisons.
+        n_tiers: Number of tiers.
+        at_most: With fewer distinct ratings than tiers, let each be a tier.
 
     Raises:
         DataError: If there are fewer distinct ratings than tiers.
@@ -118,7 +125,10 @@ def rate_tiers(preferences: PreferenceArrays, *, n_tiers: int = DEFAULT_N_TIERS)
         preferences.outcome.astype(np.float64),
         weights=preferences.weight.astype(np.float64),
     )
-    if len({model.rating for model in rated}) < n_tiers:
+    n_ratings = len({model.rating for model in rated})
+    if at_most:
+        n_tiers = min(n_tiers, n_ratings)
+    if n_ratings < n_tiers:
         raise DataError(
             f"{len(rated)} models are too few for {n_tiers} tiers; name the models that stand for "
             f"the two sides with --strong and --weak, of {[model.model for model in rated]!r} "
