@@ -20,6 +20,7 @@ from routecast.data.leakage import contained_questions
 from routecast.data.outcomes import Outcomes, PairOutcomes
 from routecast.data.readers.registry import find_reader
 from routecast.data.splits import split_by_prompt
+from routecast.embed.cache import cached
 from routecast.embed.protocol import Embedder, EmbedderIdentity
 from routecast.embed.registry import load_embedder
 from routecast.evaluate.benchmarks import STRONG, WEAK, benchmark_names, load_benchmark
@@ -340,7 +341,8 @@ class _Known:
 
     def embed(self, texts: Sequence[str]) -> EmbeddingArray:
         """Return the vectors, whatever the texts."""
-        assert len(texts) == len(self.embeddings)
+        if len(texts) != len(self.embeddings):
+            raise ValueError(f"{len(texts)} texts for {len(self.embeddings)} vectors")
         return self.embeddings
 
 
@@ -419,8 +421,6 @@ def _minilm(folder: Path, cache: Path | None) -> Embedder:
     embedder = load_embedder(f"sentence:{folder}")
     if cache is None:
         return embedder
-    from routecast.embed.cache import cached
-
     return cached(embedder, cache)
 
 
@@ -431,10 +431,10 @@ def page_of(findings: Findings) -> str:
         "",
         "    python runs/train_light_routers.py --data DIR --minilm FOLDER --cache FOLDER",
         "",
-        "GPT-4-1106 against Mixtral-8x7B. 95% intervals by bootstrap, 10,000 resamples; MMLU by its "
-        "57 subjects, so by far the widest for its size. (a) every pair of 33 models of MMLU-Pro as "
-        "gold comparisons, each prompt of equal weight; GPT-4-1106 is not among them, so `gpt-4o` "
-        "stands in for it, and `Mixtral-8x7B-Instruct-v0.1` for Mixtral. (b) AlpacaEval 2 and "
+        "GPT-4-1106 against Mixtral-8x7B. 95% intervals by bootstrap, 10,000 resamples; MMLU by "
+        "its 57 subjects, so by far the widest for its size. (a) every pair of 33 models of "
+        "MMLU-Pro as gold comparisons, each prompt of equal weight; GPT-4-1106 is not among them, "
+        "so `gpt-4o` stands in for it, and `Mixtral-8x7B-Instruct-v0.1` for Mixtral. (b) AlpacaEval 2 and "
         "PandaLM, bound to `gpt4_1106_preview` and `Mixtral-8x7B-Instruct-v0.1` themselves. (c) "
         f"{N_GOLD:,} gold labels of the pair, drawn from MMLU by prompt: means over five draws, on "
         "the rest of MMLU; the worst draw in brackets after it. Settings were chosen on validation "

@@ -170,11 +170,12 @@ def _fit_best(
     watch: Watch | None,
 ) -> tuple[Fit, tuple[TrialFit, ...]]:
     """Fit each combination of settings; keep the one with the lowest validation loss."""
+    training, validation = prepared.lesson_parts()
     lesson = Lesson(
         prompts=prepared.prompts,
         embeddings=prepared.embeddings,
-        training=prepared.comparisons(prepared.split.train),
-        validation=prepared.comparisons(prepared.split.validation),
+        training=training,
+        validation=validation,
         strong=prepared.sides.strong,
         weak=prepared.sides.weak,
         seed=seed,

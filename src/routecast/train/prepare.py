@@ -1,7 +1,7 @@
 """What every family needs before it learns: prompts, vectors, sides, labels, and the split."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,18 @@ class Prepared:
     def prompts(self) -> tuple[str, ...]:
         """The different prompts of all sets."""
         return self.preferences.prompts
+
+    def lesson_parts(self) -> tuple[PreferenceArrays, PreferenceArrays]:
+        """Return training and validation comparisons of the models that training has.
+
+        A model that the split left without a training comparison is in neither.
+        """
+        training, validation = (
+            self.comparisons(rows) for rows in (self.split.train, self.split.validation)
+        )
+        met = np.union1d(training.model_a_index, training.model_b_index)
+        known = np.isin(validation.model_a_index, met) & np.isin(validation.model_b_index, met)
+        return _of_models(training, met), _of_models(validation.take(known), met)
 
     def comparisons(self, positions: IntArray) -> PreferenceArrays:
         """Return the comparisons of some prompts."""
@@ -107,7 +119,7 @@ def prepare(
         split=split,
     )
     _check_split(prepared)
-    return prepared
+    return replace(prepared, sides=_learnable(prepared))
 
 
 def embed_prompts(
@@ -137,6 +149,18 @@ def embed_prompts(
             )
         embeddings[start : start + len(block)] = vectors
     return embeddings
+
+
+def _of_models(preferences: PreferenceArrays, kept: IntArray) -> PreferenceArrays:
+    """List only the kept models, ascending positions; all comparisons are among them."""
+    places = np.full(len(preferences.models), -1, dtype=np.int32)
+    places[kept] = np.arange(len(kept))
+    return replace(
+        preferences,
+        models=tuple(preferences.models[model] for model in kept.tolist()),
+        model_a_index=places[preferences.model_a_index],
+        model_b_index=places[preferences.model_b_index],
+    )
 
 
 def _split(
@@ -177,6 +201,23 @@ def _check_labels(labels: PairLabels, sides: Sides, fractions: tuple[float, floa
             f"keep {MIN_LABELLED} each for validation and test: label more prompts, or name more "
             "models or tiers for each side"
         )
+
+
+def _learnable(prepared: Prepared) -> Sides:
+    """Leave out of the sides what the split left without a training comparison."""
+    training, _ = prepared.lesson_parts()
+    sides = prepared.sides
+    strong, weak = (
+        tuple(name for name in names if name in training.models)
+        for names in (sides.strong, sides.weak)
+    )
+    for side, names, kept in (("strong", sides.strong, strong), ("weak", sides.weak, weak)):
+        if not kept:
+            raise DataError(
+                f"no comparison of {side} {list(names)!r} is among the training prompts; label "
+                "more prompts, name more models or tiers, or try another --seed"
+            )
+    return replace(sides, strong=strong, weak=weak)
 
 
 def _check_split(prepared: Prepared) -> None:
