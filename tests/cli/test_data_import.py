@@ -48,7 +48,7 @@ def test_help_names_every_format() -> None:
     # Lines may break after a hyphen, so compare without white space and the frame.
     shown = "".join(run("--help").stdout.replace("│", " ").split())
     *first, last = reader_names()
-    assert f"{','.join(first)}or{last}." in shown
+    assert f"Formats:{','.join(first)}and{last}." in shown
 
 
 def test_json_is_one_document_and_nothing_else(battles: Path, tmp_path: Path) -> None:

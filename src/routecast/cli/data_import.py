@@ -25,12 +25,7 @@ def import_data(
     output: Annotated[Path, typer.Option(help="Where it goes, as .parquet, .jsonl or .csv.")],
     format_name: Annotated[
         str | None,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            help="alpacaeval, arena-140k, arena-55k, arena-conversations, matrix, native, pandalm, "
-            "routellm-eval or routerbench. (default: told by the columns)",
-        ),
+        typer.Option("--format", metavar="FORMAT", help="Layout. (default: told by the columns)"),
     ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Drop bad rows and count them.")
@@ -65,7 +60,11 @@ def import_data(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Read comparisons, outcomes or prompts in a published layout and write them in ours."""
+    """Read comparisons, outcomes or prompts in a published layout and write them in ours.
+
+    Formats: alpacaeval, arena-140k, arena-55k, arena-conversations, matrix, native, pandalm,
+    routellm-eval and routerbench.
+    """
     from routecast.data.importing import import_table
     from routecast.data.readers.context import ReadOptions
 
