@@ -16,7 +16,6 @@ from routecast.errors import ConfigError, DataError
 from routecast.routers.sw import SimilarityWeighted, SwSettings, check_embeddings
 from routecast.routers.sw_prompts import ExactPrompts
 from routecast.routers.sw_records import record_wins
-from routecast.stats.bradley_terry import count_wins
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 
