@@ -334,6 +334,7 @@ def page(
         n_draws=N_DRAWS,
         table=gains_table(losses),
         n_public=len(public),
+        n_other=len(public) - 1,
         public=gains_table(public),
         fits="\n".join(fits),
     )
@@ -374,7 +375,7 @@ validation questions, from 100 comparisons: {shares}. {share:g} is used here.
 
 The rating is Bradley-Terry on all of the model's comparisons on training questions: as good as a
 rating can be here. A public one knows less. For the {n_public} models that the Arena leaderboard
-rates, each placed by a regression on the Arena ratings of the other {n_public} less one:
+rates, each placed by a regression on the Arena ratings of the {n_other} others:
 
 {public}
 
