@@ -48,7 +48,7 @@ def resampled(metric: str, scores: FloatArray, wins: FloatArray) -> Statistic:
     if metric == ECE:
         return _calibration_error(scores, wins)
     losses = (scores - wins) ** 2 if metric == BRIER else _log_losses(scores, wins)
-    return lambda counts: np.asarray(counts @ losses / counts.sum(axis=1), dtype=np.float64)
+    return _weighted_mean(losses)
 
 
 def count_blocks(clusters: IntArray, *, n_resamples: int, seed: int) -> Iterator[FloatArray]:
@@ -59,6 +59,10 @@ def count_blocks(clusters: IntArray, *, n_resamples: int, seed: int) -> Iterator
     ):
         for start in range(0, len(counts), step):
             yield counts[start : start + step].astype(np.float64)
+
+
+def _weighted_mean(losses: FloatArray) -> Statistic:
+    return lambda counts: np.asarray(counts @ losses / counts.sum(axis=1), dtype=np.float64)
 
 
 def _log_losses(probabilities: FloatArray, wins: FloatArray) -> FloatArray:
