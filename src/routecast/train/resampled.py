@@ -87,7 +87,7 @@ def _auroc(scores: FloatArray, wins: FloatArray) -> Statistic:
         n_pairs = n_wins.sum(axis=1) * n_losses.sum(axis=1)
         unknown = np.full(len(counts), math.nan)
         above = np.einsum("ij,ij->i", n_wins, below)
-        return np.divide(above, n_pairs, out=unknown, where=n_pairs > 0)
+        return np.asarray(np.divide(above, n_pairs, out=unknown, where=n_pairs > 0))
 
     return statistic
 
