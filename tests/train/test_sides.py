@@ -113,7 +113,10 @@ def test_tiers_and_models_may_be_mixed() -> None:
 
 
 def test_too_few_models_for_tiers_are_told_to_be_named() -> None:
-    with pytest.raises(DataError, match=r"3 models are too few for 10 tiers.*'m00', 'm01', 'm02'"):
+    with pytest.raises(
+        DataError,
+        match=r"3 models of 3 different ratings are too few for 10 tiers.*'m00', 'm01', 'm02'",
+    ):
         resolve_sides(ladder(3), strong=(), weak=())
 
 

@@ -130,7 +130,8 @@ def rate_tiers(
         n_tiers = min(n_tiers, n_ratings)
     if n_ratings < n_tiers:
         raise DataError(
-            f"{len(rated)} models are too few for {n_tiers} tiers; name the models that stand for "
+            f"{len(rated)} models of {n_ratings} different ratings are too few for {n_tiers} "
+            f"tiers; name the models that stand for "
             f"the two sides with --strong and --weak, of {[model.model for model in rated]!r} "
             "(best first)"
         )
