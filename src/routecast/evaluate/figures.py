@@ -8,8 +8,10 @@ import numpy as np
 
 from routecast.evaluate.curve import cost_quality_curve
 from routecast.evaluate.discrimination import win_labels
-from routecast.evaluate.exact import APGR, PairArrays, chance_figures, exact_figures
+from routecast.evaluate.exact import chance_figures, exact_figures
 from routecast.evaluate.intervals import bootstrap_metrics
+from routecast.evaluate.names import APGR
+from routecast.evaluate.pair import PairArrays
 from routecast.evaluate.power import random_order_apgr
 from routecast.evaluate.reliability import ReliabilityCurve, reliability_curve
 from routecast.evaluate.study import CurveBand, Difference, Figure
