@@ -2,12 +2,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy.optimize import check_grad
 
 from routecast.data.preferences import PreferenceArrays
 from routecast.errors import DataError
 from routecast.stats.platt import sigmoid
-from routecast.train.mf import MfSettings, fit_mf, loss_and_gradient, mean_loss
+from routecast.train.mf import MfSettings, fit_mf
+from routecast.train.mf_loss import lay_out, mean_loss
 from routecast.types import EmbeddingArray, FloatArray
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -64,76 +64,6 @@ def planted() -> tuple[EmbeddingArray, PreferenceArrays, PreferenceArrays]:
     return embeddings, parts[0], parts[1]
 
 
-def test_loss_of_one_comparison_by_hand() -> None:
-    # One dimension, one factor: a scores 1 * 2 * (1 * 1 + 0) = 2, b scores 1 * 1 * 1 = 1.
-    # The margin is 1 and a wins: -ln sigmoid(1) = ln(1 + e^-1) = 0.31326.
-    weights = {
-        "projection": np.array([[1.0]]),
-        "projection_bias": np.array([0.0]),
-        "output": np.array([1.0]),
-        "model_vectors": np.array([[2.0], [1.0]]),
-    }
-    one = np.array([0], dtype=np.int32)
-    won = PreferenceArrays(
-        prompts=("a prompt",),
-        models=("a", "b"),
-        prompt_index=one,
-        model_a_index=one,
-        model_b_index=one + 1,
-        outcome=np.array([1.0], dtype=np.float32),
-        weight=np.array([3.0], dtype=np.float32),
-    )
-    embeddings = np.array([[1.0]], dtype=np.float32)
-    loss, gradient = loss_and_gradient(weights, embeddings, won)
-    assert loss == pytest.approx(0.3132617)
-    assert mean_loss(weights, embeddings, won) == pytest.approx(0.3132617)
-    # d loss / d margin = sigmoid(1) - 1 = -0.26894; the margin grows by v_a - v_b = 1 with w2.
-    assert gradient["output"] == pytest.approx([-0.2689414])
-
-
-def test_loss_agrees_with_a_plain_loop() -> None:
-    generator = np.random.default_rng(1)
-    weights = random_weights(generator)
-    embeddings = unit_rows(generator, 30, 6)
-    comparisons = random_comparisons(generator, 100, range(30), n_prompts=30)
-    total = 0.0
-    for p, a, b, y, w in zip(
-        comparisons.prompt_index,
-        comparisons.model_a_index,
-        comparisons.model_b_index,
-        comparisons.outcome,
-        comparisons.weight,
-        strict=True,
-    ):
-        hidden = weights["projection"].T @ embeddings[p] + weights["projection_bias"]
-        score_a = weights["output"] @ (weights["model_vectors"][a] * hidden)
-        score_b = weights["output"] @ (weights["model_vectors"][b] * hidden)
-        win = 1 / (1 + np.exp(score_b - score_a))
-        total -= w * (y * np.log(win) + (1 - y) * np.log(1 - win))
-    loss, _ = loss_and_gradient(weights, embeddings, comparisons)
-    assert loss == pytest.approx(total / comparisons.weight.sum(), rel=1e-6)
-
-
-@pytest.mark.parametrize("name", SHAPES)
-def test_gradient_agrees_with_finite_differences(name: str) -> None:
-    generator = np.random.default_rng(2)
-    weights = random_weights(generator)
-    embeddings = unit_rows(generator, 20, 6)
-    comparisons = random_comparisons(generator, 60, range(20), n_prompts=20)
-
-    def with_values(values: FloatArray) -> dict[str, FloatArray]:
-        return weights | {name: values.reshape(SHAPES[name])}
-
-    def loss(values: FloatArray) -> float:
-        return loss_and_gradient(with_values(values), embeddings, comparisons)[0]
-
-    def gradient(values: FloatArray) -> FloatArray:
-        return loss_and_gradient(with_values(values), embeddings, comparisons)[1][name].ravel()
-
-    error = check_grad(loss, gradient, weights[name].ravel())
-    assert error < 1e-6
-
-
 def test_a_planted_model_is_found_again(
     planted: tuple[EmbeddingArray, PreferenceArrays, PreferenceArrays],
 ) -> None:
@@ -165,7 +95,9 @@ def test_the_step_with_the_lowest_validation_loss_is_kept(
     )
     weights = {name: getattr(fit.model, name) for name in SHAPES}
     assert fit.best_step == int(np.argmin(fit.validation_losses))
-    assert mean_loss(weights, embeddings, validation) == pytest.approx(min(fit.validation_losses))
+    assert mean_loss(weights, lay_out(embeddings, validation)) == pytest.approx(
+        min(fit.validation_losses)
+    )
 
 
 def test_the_same_seed_gives_the_same_weights(

@@ -17,6 +17,7 @@ from routecast.cli.label_gold import gold
 from routecast.cli.route import route
 from routecast.cli.score import score
 from routecast.cli.serve import serve
+from routecast.cli.train import train
 from routecast.errors import RoutecastError
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, evaluate, route, score, serve):
+for command in (demo, evaluate, route, score, serve, train):
     app.command()(command)
 app.add_typer(config.app, name="config")
 data.app.command()(check_leakage)
