@@ -141,13 +141,19 @@ def choose_pair(
         weak: Name of the weak model, or None.
 
     Raises:
-        ConfigError: If more than two models leave it open, or there is only one.
-        DataError: If a model is unknown; the message lists the nearest names.
+        ConfigError: If more than two models leave it open.
+        DataError: If a model is unknown (the message lists the nearest names), or there is one
+            model only.
     """
     models = outcomes.models
     if strong is not None and weak is not None:
         return strong, weak
-    if len(models) != 2:
+    if len(models) == 1:
+        raise DataError(
+            f"{outcomes.source} has one model, {models[0]!r}; an evaluation needs the qualities of "
+            "two: a strong and a weak one"
+        )
+    if len(models) > 2:
         raise ConfigError(
             f"{outcomes.source} has {len(models)} models, so name the pair with --strong and "
             f"--weak; it has {_listed(models)}"
