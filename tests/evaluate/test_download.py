@@ -65,7 +65,10 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    handler = type("SiteHandler", (Handler,), {"site": Site()})
+    class SiteHandler(Handler):
+        site = Site()
+
+    handler = SiteHandler
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     handler.site.address = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

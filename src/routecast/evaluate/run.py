@@ -11,16 +11,11 @@ from routecast.data.outcomes import PairOutcomes
 from routecast.data.reading import Dropped
 from routecast.embed.registry import load_embedder
 from routecast.errors import ConfigError
+from routecast.evaluate.baselines import ALWAYS_STRONG, ALWAYS_WEAK, RANDOM
 from routecast.evaluate.benchmarks import Benchmark
 from routecast.evaluate.costs import PairCosts, pair_costs
-from routecast.evaluate.figures import (
-    ALWAYS_STRONG,
-    ALWAYS_WEAK,
-    N_RESAMPLES,
-    RANDOM,
-    StudyFigures,
-    study_figures,
-)
+from routecast.evaluate.figures import StudyFigures, study_figures
+from routecast.evaluate.intervals import N_RESAMPLES
 from routecast.evaluate.metrics import oracle_scores
 from routecast.evaluate.neighbours import MIN_PROMPTS, neighbour_scores
 from routecast.evaluate.score_cache import ScoreCache, prompts_digest
