@@ -21,15 +21,17 @@ import routecast
 from routecast.artifacts import (
     FORMAT_VERSION,
     MAX_REFERENCES,
-    N_QUANTILES,
     Artifact,
     CalibrationRecord,
     Manifest,
     MetricRecord,
     Source,
     TrainingRecord,
+    record_map,
     save_artifact,
 )
+from routecast.calibrate.probability import choose_calibration
+from routecast.calibrate.quantiles import win_probability_quantiles
 from routecast.data.comparisons import Comparisons
 from routecast.data.leakage import contained_questions, prompt_hashes64
 from routecast.data.outcomes import Outcomes
@@ -52,7 +54,6 @@ from routecast.routers.calibrated import CalibratedRouter
 from routecast.routers.length import LengthRouter
 from routecast.routers.mf import BoundMatrixFactorization, MatrixFactorization
 from routecast.routers.protocol import Router
-from routecast.stats.platt import PlattScaling, fit_platt
 from routecast.train.mf import MfFit, MfSettings, fit_mf
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
@@ -127,7 +128,7 @@ def main() -> None:
     labelled = label_prompts(sets)
     held_out = [merged.prompts[row] for row in split.test]
     calibration = calibrate(bound, held_out, labelled)
-    router = CalibratedRouter(bound, PlattScaling(calibration.slope, calibration.intercept))
+    router = CalibratedRouter(bound, calibration.map.rebuild())
     known = [p for row in split.train if (p := merged.prompts[row]) in labelled.gaps]
     neighbours = NearestNeighbours(
         embedder.embed(known), np.array([labelled.gaps[prompt] for prompt in known])
@@ -283,32 +284,25 @@ def label_prompts(sets: Sequence[TrainingSet]) -> LabelledPrompts:
 def calibrate(
     bound: BoundMatrixFactorization, held_out: Sequence[str], labelled: LabelledPrompts
 ) -> CalibrationRecord:
-    """Fit Platt scaling and take quantiles on held-out prompts, each task of equal weight."""
+    """Choose a map and take quantiles on held-out prompts, each task of equal weight."""
     prompts = [prompt for prompt in held_out if prompt in labelled.gaps]
     tasks = np.array([labelled.tasks[prompt] for prompt in prompts])
     names, codes, counts = np.unique(tasks, return_inverse=True, return_counts=True)
     weights = 1.0 / counts[codes]
     wins = np.array([(1.0 + labelled.gaps[prompt]) / 2.0 for prompt in prompts])
     scores = bound.win_probabilities(prompts)
-    platt = fit_platt(scores, wins, weights=weights)
-    quantiles = weighted_quantiles(platt.apply(scores), weights)
-    error = expected_calibration_error(platt.apply(scores), wins)
-    print(f"calibration on {len(prompts)} prompts of {len(names)} tasks: {platt}, ECE {error:.3f}")
+    choice = choose_calibration(scores, wins, weights=weights, seed=SEED)
+    calibrated = choice.calibration.apply(scores)
+    error = expected_calibration_error(calibrated, wins)
+    print(f"calibration on {len(prompts)} prompts of {len(names)} tasks: {choice}, ECE {error:.3f}")
     return CalibrationRecord(
         sample=f"{len(prompts)} held-out prompts of {len(names)} tasks, each task of equal weight",
         n_prompts=len(prompts),
-        slope=platt.slope,
-        intercept=platt.intercept,
-        win_probability_quantiles=tuple(quantiles.tolist()),
+        map=record_map(choice.calibration),
+        win_probability_quantiles=tuple(
+            win_probability_quantiles(calibrated, weights=weights).tolist()
+        ),
     )
-
-
-def weighted_quantiles(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return the 1,001 quantiles of a weighted sample, linear between the mid-points of steps."""
-    order = np.argsort(values, kind="stable")
-    cumulative = np.cumsum(weights[order])
-    levels = (cumulative - weights[order] / 2) / cumulative[-1]
-    return np.interp(np.linspace(0, 1, N_QUANTILES), levels, values[order])
 
 
 @dataclass(frozen=True)

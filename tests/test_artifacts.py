@@ -11,6 +11,7 @@ from routecast.artifacts import (
     CalibrationRecord,
     Manifest,
     MetricRecord,
+    PlattRecord,
     Source,
     TrainingRecord,
     load_artifact,
@@ -57,8 +58,7 @@ def artifact(model: MatrixFactorization, word_embedder: Embedder) -> Artifact:
         calibration=CalibrationRecord(
             sample="two prompts",
             n_prompts=2,
-            slope=0.5,
-            intercept=0.1,
+            map=PlattRecord(slope=0.5, intercept=0.1),
             win_probability_quantiles=tuple(np.linspace(0.2, 0.7, 1001).tolist()),
         ),
         metrics=(

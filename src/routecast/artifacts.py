@@ -22,9 +22,10 @@ from safetensors.numpy import save as format_tensors
 from routecast.embed.protocol import CutsTexts, Embedder, EmbedderIdentity
 from routecast.embed.registry import load_embedder
 from routecast.errors import ArtifactError, ConfigError
-from routecast.routers.calibrated import CalibratedRouter
+from routecast.routers.calibrated import CalibratedRouter, CalibrationMap
 from routecast.routers.protocol import Router
 from routecast.routers.registry import BASELINES, rebuild_router
+from routecast.stats.isotonic import IsotonicScaling
 from routecast.stats.platt import PlattScaling
 from routecast.types import AnyArray, EmbeddingArray, FloatArray
 
@@ -62,23 +63,85 @@ class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[Source, ...]
 
 
+class PlattRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="platt"):
+    """Platt scaling as stored; see ``routecast.stats.platt``."""
+
+    slope: float
+    intercept: float
+
+    def rebuild(self) -> PlattScaling:
+        """Return the map.
+
+        Raises:
+            ValueError: If the numbers make no strictly increasing map.
+        """
+        return PlattScaling(self.slope, self.intercept)
+
+
+class IsotonicRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="isotonic"):
+    """A strictly increasing line through knots as stored; see ``routecast.stats.isotonic``."""
+
+    scores: tuple[float, ...]
+    probabilities: tuple[float, ...]
+
+    def rebuild(self) -> IsotonicScaling:
+        """Return the map.
+
+        Raises:
+            ValueError: If the numbers make no strictly increasing map.
+        """
+        return IsotonicScaling(np.array(self.scores), np.array(self.probabilities))
+
+
+def record_map(calibration: CalibrationMap) -> PlattRecord | IsotonicRecord:
+    """Return what the manifest stores of a calibration map; ``rebuild`` gives it back exactly."""
+    if isinstance(calibration, PlattScaling):
+        return PlattRecord(slope=calibration.slope, intercept=calibration.intercept)
+    return IsotonicRecord(
+        scores=tuple(calibration.scores.tolist()),
+        probabilities=tuple(calibration.probabilities.tolist()),
+    )
+
+
+class OutcomesRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Quality and cost of routing on the calibration sample, for goals in these terms.
+
+    Attributes:
+        strong: Name of the sample's model that stood for strong.
+        weak: Likewise for weak.
+        strong_quality: Mean quality when every prompt goes to the strong model, in the sample's
+            own unit; None when the sample has no outcomes.
+        weak_quality: Likewise for the weak model.
+        qualities: Mean quality of routing with the threshold at each of the 1,001 quantiles, the
+            first being all strong and the last all weak; equal scores are split.
+        costs_usd_per_1k: Mean cost likewise, US dollars per 1,000 requests; None without costs.
+    """
+
+    strong: str
+    weak: str
+    strong_quality: float
+    weak_quality: float
+    qualities: tuple[float, ...]
+    costs_usd_per_1k: tuple[float, ...] | None = None
+
+
 class CalibrationRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The map from score to probability, and what the sample's scores looked like.
 
     Attributes:
         sample: The calibration sample, in words.
         n_prompts: Prompts in that sample.
-        slope: Of Platt scaling, see ``routecast.stats.platt``.
-        intercept: Likewise.
+        map: The map from the router's own score to the calibrated win probability.
         win_probability_quantiles: 1,001 quantiles, at 0, 0.001, ..., 1, of the calibrated win
             probability on the sample; a goal becomes a threshold from these.
+        outcomes: Quality and cost along those quantiles; None where the sample had none.
     """
 
     sample: str
     n_prompts: int
-    slope: float
-    intercept: float
+    map: PlattRecord | IsotonicRecord
     win_probability_quantiles: tuple[float, ...]
+    outcomes: OutcomesRecord | None = None
 
 
 class MetricRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +194,8 @@ class Artifact:
         """Rebuild the calibrated router.
 
         Raises:
-            ArtifactError: If the embedder is not the one that the artifact pins.
+            ArtifactError: If the embedder is not the one that the artifact pins, or the manifest
+                holds no usable calibration.
         """
         _check_embedder(self.manifest.embedder, embedder.identity)
         scored = rebuild_router(
@@ -141,8 +205,13 @@ class Artifact:
             weak=self.manifest.weak,
             embedder=embedder,
         )
-        record = self.manifest.calibration
-        return CalibratedRouter(scored, PlattScaling(record.slope, record.intercept))
+        try:
+            calibration = self.manifest.calibration.map.rebuild()
+        except ValueError as error:
+            raise ArtifactError(
+                f"the manifest's calibration map is unusable: {error}; calibrate or train again"
+            ) from None
+        return CalibratedRouter(scored, calibration)
 
 
 @dataclass(frozen=True)
@@ -192,7 +261,7 @@ def load_router(name: str = "default", *, embedder: Embedder | None = None) -> L
         )
     if name in BASELINES:
         return LoadedRouter(name, BASELINES[name](), None, None, None)
-    artifact = load_artifact(_find_folder(name))
+    artifact = load_artifact(router_folder(name))
     manifest = artifact.manifest
     embedder = embedder or load_embedder(manifest.embedder.name)
     router = artifact.router(embedder)
@@ -200,8 +269,12 @@ def load_router(name: str = "default", *, embedder: Embedder | None = None) -> L
     return LoadedRouter(name, router, quantiles, manifest.calibration.sample, manifest, embedder)
 
 
-def _find_folder(name: str) -> Path:
-    """Turn a router's name into its folder."""
+def router_folder(name: str) -> Path:
+    """Return the folder of a trained router: that of ``default``, or the one that is named.
+
+    Raises:
+        ConfigError: If nothing has that name.
+    """
     if name == "default":
         return Path(str(files("routecast"))) / "models" / "default"
     folder = Path(name)

@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from routecast.routers.protocol import Router
+from routecast.stats.isotonic import IsotonicScaling
 from routecast.stats.platt import PlattScaling
 from routecast.types import FloatArray
+
+CalibrationMap = PlattScaling | IsotonicScaling
+"""A strictly increasing map from score to win probability; ``apply`` leaves NaN as NaN."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class CalibratedRouter:
     """
 
     router: Router
-    calibration: PlattScaling
+    calibration: CalibrationMap
 
     def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
         """Return calibrated win probabilities, shape (n_prompts,), in [0, 1]; NaN stays NaN.

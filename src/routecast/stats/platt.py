@@ -6,7 +6,9 @@ import numpy as np
 
 from routecast.types import FloatArray
 
-_EDGE = 1e-12
+_FIT_EDGE = 1e-12  # a score of exactly 0 or 1 must not outweigh all others in a fit
+_LOWEST, _HIGHEST = 2.0**-1022, 1.0 - 2.0**-53  # the floats next to 0 (normal ones) and to 1
+_MOST_NEGATIVE = -709.0  # exp(709) is the last that is finite
 _MIN_SLOPE = 1e-3
 _TOLERANCE = 1e-10
 _MAX_STEPS = 100
@@ -15,6 +17,10 @@ _MAX_STEPS = 100
 @dataclass(frozen=True)
 class PlattScaling:
     """The map p -> sigmoid(slope * logit(p) + intercept).
+
+    Strictly increasing as a formula. In double precision, probabilities that lie further apart
+    than about 1e-15 / slope, relative to their distance from the nearer of 0 and 1, stay apart;
+    0 and 1 themselves count as the floats next to them.
 
     Attributes:
         slope: Positive, so that the order of prompts never changes. Below 1 it shrinks towards
@@ -39,13 +45,13 @@ class PlattScaling:
 
 
 def sigmoid(values: FloatArray) -> FloatArray:
-    """Return 1 / (1 + exp(-x)) elementwise, without overflow."""
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)), dtype=np.float64)
+    """Return 1 / (1 + exp(-x)) elementwise: without overflow, and exact far below 0 too."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.maximum(values, _MOST_NEGATIVE))), dtype=np.float64)
 
 
 def log_odds(probabilities: FloatArray) -> FloatArray:
-    """Return log(p / (1 - p)) elementwise, with p kept 1e-12 away from 0 and 1."""
-    clipped = np.minimum(np.maximum(probabilities, _EDGE), 1.0 - _EDGE)  # faster than np.clip
+    """Return log(p / (1 - p)) elementwise, finite: 0 and 1 count as the floats next to them."""
+    clipped = np.minimum(np.maximum(probabilities, _LOWEST), _HIGHEST)  # faster than np.clip
     return np.asarray(np.log(clipped / (1.0 - clipped)), dtype=np.float64)
 
 
@@ -56,7 +62,7 @@ def fit_platt(
 
     Platt's correction of the targets is left out: it is meant for hard labels on the training
     sample, and these targets are soft and held out. A tiny ridge (1e-6 per unit weight) keeps
-    separable samples finite.
+    separable samples finite. Probabilities nearer to 0 or 1 than 1e-12 count as that far.
 
     Args:
         probabilities: Uncalibrated win probabilities, shape (n_prompts,), in [0, 1].
@@ -74,19 +80,25 @@ def fit_platt(
         Platt (1999), "Probabilistic outputs for support vector machines".
     """
     weights = np.ones_like(probabilities) if weights is None else weights
-    _check_sample(probabilities, targets, weights)
-    features = np.stack([log_odds(probabilities), np.ones_like(probabilities)])  # (2, n)
+    check_sample(probabilities, targets, weights)
+    inside = np.clip(probabilities, _FIT_EDGE, 1.0 - _FIT_EDGE)
+    features = np.stack([log_odds(inside), np.ones_like(inside)])  # (2, n)
     weights = weights / weights.sum()
     slope, intercept = _newton(features, targets, weights, start=np.array([1.0, 0.0]))
     if slope < _MIN_SLOPE:
-        base_rate = np.clip(np.sum(weights * targets), _EDGE, 1 - _EDGE)
+        base_rate = np.clip(np.sum(weights * targets), _FIT_EDGE, 1 - _FIT_EDGE)
         mean_log_odds = float(np.sum(weights * features[0]))
         slope = _MIN_SLOPE
         intercept = float(log_odds(np.asarray(base_rate))) - slope * mean_log_odds
     return PlattScaling(slope=float(slope), intercept=float(intercept))
 
 
-def _check_sample(probabilities: FloatArray, targets: FloatArray, weights: FloatArray) -> None:
+def check_sample(probabilities: FloatArray, targets: FloatArray, weights: FloatArray) -> None:
+    """Refuse what no calibration can be fitted on.
+
+    Raises:
+        ValueError: As `fit_platt` says.
+    """
     if not (probabilities.shape == targets.shape == weights.shape) or probabilities.ndim != 1:
         raise ValueError(
             f"probabilities {probabilities.shape}, targets {targets.shape} and weights "

@@ -1,0 +1,1 @@
+"""From scores to probabilities, and from a goal to a threshold."""
