@@ -58,9 +58,8 @@ def main() -> None:
 
 Made by `python benchmarks/bootstrap_speed.py`: `study_figures` on {N_PROMPTS:,} prompts,
 {N_ROUTERS} routers with no two equal scores, {N_RESAMPLES:,} resamples for every figure, band and
-difference (right or wrong outcomes at random). A machine shared with other work ({machine}; load
-average {load} at the end): where the wall time exceeds the processor time, others had the
-processor.
+difference (right or wrong outcomes at random).
+{machine}; shared with other work, load average {load} at the end.
 
 """
         + "\n".join(lines)
