@@ -150,9 +150,14 @@ class FakeUpstream:
         if isinstance(fault, Refuse):
             await send_answer(send, fault.body, status=fault.status, headers=fault.headers)
             return
-        texts = json.loads(body)["input"]
-        if not all(texts):
-            await _send_json(send, _error("an input is empty"), status=400)
+        try:
+            given = json.loads(body)["input"]
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
+            await _send_json(send, _error(f"no input: {type(error).__name__}"), status=400)
+            return
+        texts = [given] if isinstance(given, str) else given
+        if not texts or not all(isinstance(text, str) and text for text in texts):
+            await _send_json(send, _error("an input is empty or no text"), status=400)
             return
         entries = [
             {"object": "embedding", "index": index, "embedding": simulated_embedding(text)}
