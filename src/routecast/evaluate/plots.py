@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 300
+_N_COLUMNS = 3  # of the legend
 _COLORS = ("#0b5cad", "#c44d00", "#00735a", "#a0327d", "#6b5200", "#2b2f36")
 _DASHES: tuple[tuple[float, ...], ...] = (
     (), (6, 2.5), (1.5, 1.8), (7, 2, 1.5, 2), (3.5, 2), (9, 2, 2, 2, 2, 2),
@@ -70,8 +71,8 @@ def _draw(study: Study) -> "Figure":
     from matplotlib.figure import Figure
 
     drawn = [one for one in study.routers if one.scores is not None and one.name != _ORACLE]
-    many = len(drawn) > 8
-    figure = Figure(figsize=(8.2 if many else 5.6, 3.9), layout="constrained")
+    n_rows = -(-(len(drawn) + 1) // _N_COLUMNS)
+    figure = Figure(figsize=(5.6, 3.7 + 0.2 * n_rows), layout="constrained")
     axes = figure.add_subplot()
     weak, strong = float(study.weak_quality.mean()), float(study.strong_quality.mean())
     _draw_models(axes, study, weak=weak, strong=strong)
@@ -84,7 +85,7 @@ def _draw(study: Study) -> "Figure":
             _draw_router(axes, router, _curve(router, study), n_asked)
             n_asked += 1
     axes.plot([0, 1], [weak, strong], color=_SOFT, dashes=(1, 2), linewidth=1.2, label="random")
-    _finish(axes, study, weak=weak, strong=strong, many=many)
+    _finish(axes, study, weak=weak, strong=strong)
     return figure
 
 
@@ -142,7 +143,7 @@ def _draw_baseline(axes: "Axes", router: RouterStudy, curve: CostQualityCurve, n
     )  # fmt: skip
 
 
-def _finish(axes: "Axes", study: Study, *, weak: float, strong: float, many: bool) -> None:
+def _finish(axes: "Axes", study: Study, *, weak: float, strong: float) -> None:
     from matplotlib.ticker import PercentFormatter
 
     axes.set_xlim(0, 1)
@@ -162,8 +163,11 @@ def _finish(axes: "Axes", study: Study, *, weak: float, strong: float, many: boo
         )
         right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         right.set_ylabel("Gap recovered (PGR)")
-    place = {"loc": "center left", "bbox_to_anchor": (1.2, 0.5)} if many else {"loc": "best"}
-    axes.legend(frameon=False, fontsize=8, handlelength=3.4, **place)
+    axes.margins(y=0.09)
+    axes.figure.legend(
+        loc="outside lower center", ncols=_N_COLUMNS, frameon=False, fontsize=8,
+        handlelength=3.4, columnspacing=1.6,
+    )  # fmt: skip
 
 
 def _short(name: str) -> str:

@@ -117,8 +117,8 @@ METRICS = (
         label="APGR, dollars",
         table=DOLLARS,
         meaning=(
-            "APGR with dollars in place of calls: from the cost of the weak model alone, 0, to "
-            "that of the strong model alone, 1."
+            "APGR with dollars in place of calls: from the cost of the weak model alone, 0, "
+            "to that of the strong model alone, 1."
         ),
     ),
     _cpt_usd(50),

@@ -150,7 +150,7 @@
       const x = px(on.x(random, end)), y = py(on.y(random, random.cuts.quality[end]));
       svg.append(element("circle", { class: "model", cx: x, cy: y, r: 4.5 }));
       const below = gap < 0 ? !end : end;
-      const label = element("text", { class: "axis-label", x: x + shift, y: Math.min(y + (below ? 24 : 18), box.bottom - 5), "text-anchor": anchor });
+      const label = element("text", { class: "name", x: x + shift, y: Math.min(y + (below ? 32 : 18), box.bottom - 5), "text-anchor": anchor });
       label.textContent = shortName(name);
       svg.append(label);
     });
@@ -266,9 +266,10 @@
     state.router = Number($("router").value);
     document.querySelectorAll(".router-name").forEach((node) => { node.textContent = chosen().name; });
     drawThreshold = () => {};
+    state.cut = nearestCut(chosen(), share);
     drawCurves();
     drawTrust();
-    moveTo(nearestCut(chosen(), share));
+    moveTo(state.cut);
   }
 
   function legendButton(router) {
