@@ -24,9 +24,7 @@ def router_of(
     curve = cost_quality_curve(
         known, weak_quality=pair.weak_quality, strong_quality=pair.strong_quality
     )
-    found = exact_figures(
-        known, pair, is_probability=is_probability and bool((known <= 1).all())
-    )
+    found = exact_figures(known, pair, is_probability=is_probability and bool((known <= 1).all()))
     shares = np.linspace(0, 1, 11)
     quality = np.interp(shares, curve.strong_share, curve.quality)
     return RouterStudy(
@@ -70,14 +68,18 @@ def make_study(
         strong_cost_usd=strong_cost,
     )
     gap = (strong - weak) / (high - low)
+    forecast = 0.5 + 0.15 * gap
     asked = scores or {
-        f"router-{number}": np.round(np.clip(0.5 + 0.15 * gap + rng.normal(0, 0.2, n_prompts), 0, 1), 2)
+        f"router-{number}": np.round(np.clip(forecast + rng.normal(0, 0.2, n_prompts), 0, 1), 2)
         for number in range(n_routers)
     }
     length = rng.integers(10, 60, n_prompts).astype(np.float64)
     oracle = oracle_scores(weak_quality=weak, strong_quality=strong)
     routers = [
-        *(router_of(name, one, pair, is_probability=True, is_baseline=False) for name, one in asked.items()),
+        *(
+            router_of(name, one, pair, is_probability=True, is_baseline=False)
+            for name, one in asked.items()
+        ),
         router_of("length", length, pair, is_probability=False, is_baseline=True),
         router_of("oracle", oracle, pair, is_probability=False, is_baseline=True),
         RouterStudy(
@@ -130,7 +132,7 @@ def _odd_studies() -> dict[str, StudyMaker]:
         routers = tuple(
             replace(
                 router,
-                metrics={name: nothing for name in router.metrics}
+                metrics=dict.fromkeys(router.metrics, nothing)
                 | {"log_loss": Figure(value=np.inf, low=np.inf, high=np.inf)},
             )
             for router in study.routers

@@ -3,8 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from decimal import ROUND_HALF_UP, Decimal
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -37,18 +36,15 @@ def opened(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Open a study's report; its console, errors and requests are kept on the page object."""
     context = browser.new_context(viewport={"width": 1200, "height": 900}, offline=True)
 
-    def open_page(study: Study, **options: Any) -> Page:
+    def open_page(study: Study, *, with_prompts: bool = True) -> Page:
         path = tmp_path_factory.mktemp("report") / "report.html"
-        write_report(study, path, **options)
+        write_report(study, path, with_prompts=with_prompts)
         page = context.new_page()
         page.set_default_timeout(5000)
-        complaints[page] = []
+        complaints[page], requested[page] = [], []
         page.on("console", lambda message: complaints[page].append(f"console: {message.text}"))
         page.on("pageerror", lambda error: complaints[page].append(f"error: {error}"))
-        page.on(
-            "request",
-            lambda request: request.url == path.as_uri() or complaints[page].append(request.url),
-        )
+        page.on("request", lambda request: requested[page].append(request.url))
         page.on("dialog", lambda dialog: complaints[page].append(f"dialog: {dialog.message}"))
         page.goto(path.as_uri())
         return page
@@ -58,6 +54,7 @@ def opened(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 complaints: dict[Page, list[str]] = {}
+requested: dict[Page, list[str]] = {}
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +177,14 @@ def test_the_bins_of_the_reliability_diagram_are_the_librarys(page: Page, study:
         f"{number + 1}{n}{rounded(forecast, 3)}{rounded(won, 3)} "
         f"[{rounded(low, 3)}, {rounded(high, 3)}]"
         for number, (n, forecast, won, low, high) in enumerate(
-            zip(curve.n_prompts, curve.mean_probability, curve.win_share, curve.low, curve.high)
+            zip(
+                curve.n_prompts,
+                curve.mean_probability,
+                curve.win_share,
+                curve.low,
+                curve.high,
+                strict=True,
+            )
         )
     ]
 
@@ -254,7 +258,7 @@ def test_dragging_on_the_chart_moves_the_threshold(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_to_object_to(page: Page, scheme: Any) -> None:
+def test_axe_finds_nothing_to_object_to(page: Page, scheme: Literal["light", "dark"]) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page.emulate_media(color_scheme=scheme)
     page.locator("details").evaluate("node => { node.open = true; }")
@@ -290,5 +294,6 @@ def test_unusual_studies_draw_without_a_complaint(opened: Opener, odd_study: Stu
     page.close()
 
 
-def test_the_page_never_complained_and_asked_for_nothing(page: Page) -> None:
+def test_the_page_never_complained_and_asked_for_nothing_but_itself(page: Page) -> None:
     assert complaints[page] == []
+    assert requested[page] == [page.url]

@@ -12,7 +12,7 @@
   let nAsked = 0, nBaseline = 0;
   for (const router of curves) {
     if (router.baseline) {
-      router.style = { baseline: true, color: `var(--g${nBaseline % 3})`, dash: BASELINE_DASHES[nBaseline % 4], mark: nBaseline % 6 };
+      router.style = { baseline: true, color: `var(--g${nBaseline % 3})`, dash: router.straight ? RANDOM_DASH : BASELINE_DASHES[nBaseline % 4], mark: nBaseline % 6 };
       nBaseline += 1;
     } else {
       router.style = { baseline: false, color: `var(--c${nAsked % 6})`, dash: DASHES[(nAsked + Math.floor(nAsked / 6)) % 6], mark: (nAsked + Math.floor(nAsked / 6)) % 6 };
