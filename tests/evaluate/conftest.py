@@ -41,6 +41,11 @@ def router_of(
     )
 
 
+def _two_decimals(scores: FloatArray) -> FloatArray:
+    """Make probabilities with many equal ones."""
+    return np.round(np.clip(scores, 0, 1), 2).astype(np.float64)
+
+
 def make_study(
     *,
     n_prompts: int = 60,
@@ -70,7 +75,7 @@ def make_study(
     gap = (strong - weak) / (high - low)
     forecast = 0.5 + 0.15 * gap
     asked = scores or {
-        f"router-{number}": np.round(np.clip(forecast + rng.normal(0, 0.2, n_prompts), 0, 1), 2)
+        f"router-{number}": _two_decimals(forecast + rng.normal(0, 0.2, n_prompts))
         for number in range(n_routers)
     }
     length = rng.integers(10, 60, n_prompts).astype(np.float64)

@@ -99,7 +99,8 @@ def difference_table(study: Study) -> str:
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}"><table>'
         f'<caption>{caption}</caption><thead><tr><th scope="col">Router</th>'
-        '<th scope="col" class="text">against</th><th scope="col" class="text">in</th><th scope="col">Difference</th>'
+        '<th scope="col" class="text">against</th><th scope="col" class="text">in</th>'
+        '<th scope="col">Difference</th>'
         '<th scope="col">p</th><th scope="col">p, Holm</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )

@@ -90,7 +90,7 @@ const MARKS = [
 ];
 const DASHES = ["", "9 4", "2 3", "11 4 2 4", "5 3", "14 3 3 3 3 3"];
 const BASELINE_DASHES = ["6 3", "8 3 1 3", "3 6", "4 2"];
-const RANDOM_DASH = "1 3";
+const RANDOM_DASH = "1.5 3";
 
 function addMark(svg, style, x, y, r = 4) {
   const mark = MARKS[style.mark](x, y, r);

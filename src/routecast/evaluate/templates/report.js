@@ -12,7 +12,7 @@
   let nAsked = 0, nBaseline = 0;
   for (const router of curves) {
     if (router.baseline) {
-      router.style = { baseline: true, color: `var(--g${nBaseline % 3})`, dash: router.straight ? RANDOM_DASH : BASELINE_DASHES[nBaseline % 4], mark: nBaseline % 6 };
+      router.style = { baseline: true, color: router.straight ? "var(--g0)" : `var(--g${nBaseline % 3})`, dash: router.straight ? RANDOM_DASH : BASELINE_DASHES[nBaseline % 4], mark: nBaseline % 6 };
       nBaseline += 1;
     } else {
       router.style = { baseline: false, color: `var(--c${nAsked % 6})`, dash: DASHES[(nAsked + Math.floor(nAsked / 6)) % 6], mark: (nAsked + Math.floor(nAsked / 6)) % 6 };
@@ -326,7 +326,9 @@
     $("router").append(...study.routers.map((router, k) => new Option(router.name, k)));
     $("router").value = state.router;
     $("legend").append(...curves.map(legendButton));
-    state.cut = nearestCut(chosen(), study.start.strong_share);
+    // The first cut that has the headline's share: rounding down could fall short of its promise.
+    const first = chosen().cuts.n_strong.findIndex((n) => n / study.n >= study.start.strong_share - 1e-9);
+    state.cut = first < 0 ? nearestCut(chosen(), study.start.strong_share) : first;
     chooseRouter();
     listen();
   }
