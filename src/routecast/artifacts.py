@@ -261,7 +261,7 @@ def load_router(name: str = "default", *, embedder: Embedder | None = None) -> L
         )
     if name in BASELINES:
         return LoadedRouter(name, BASELINES[name](), None, None, None)
-    artifact = load_artifact(_find_folder(name))
+    artifact = load_artifact(router_folder(name))
     manifest = artifact.manifest
     embedder = embedder or load_embedder(manifest.embedder.name)
     router = artifact.router(embedder)
@@ -269,8 +269,12 @@ def load_router(name: str = "default", *, embedder: Embedder | None = None) -> L
     return LoadedRouter(name, router, quantiles, manifest.calibration.sample, manifest, embedder)
 
 
-def _find_folder(name: str) -> Path:
-    """Turn a router's name into its folder."""
+def router_folder(name: str) -> Path:
+    """Return the folder of a trained router: that of ``default``, or the one that is named.
+
+    Raises:
+        ConfigError: If nothing has that name.
+    """
     if name == "default":
         return Path(str(files("routecast"))) / "models" / "default"
     folder = Path(name)

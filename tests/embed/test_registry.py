@@ -12,8 +12,8 @@ def test_static_resolves_to_the_shipped_embedder() -> None:
     assert embedder.embed(["hello"]).shape == (1, embedder.identity.dimension)
 
 
-def test_an_unknown_name_is_refused_with_the_list() -> None:
-    with pytest.raises(
-        ConfigError, match=r"unknown embedder 'statick'; choose one of \['static'\]"
-    ):
-        load_embedder("statick")
+@pytest.mark.parametrize("name", ["statick", "sentence", "sentence:", "sentence: ", ""])
+def test_an_unknown_name_is_refused_with_the_list(name: str) -> None:
+    forms = r"\['static', 'sentence:ID_OR_FOLDER'\]"
+    with pytest.raises(ConfigError, match=f"unknown embedder {name!r}; choose one of {forms}"):
+        load_embedder(name)

@@ -58,12 +58,21 @@ def log_loss(win_probabilities: FloatArray, labels: FloatArray) -> float:
     Raises:
         ValueError: If shapes differ or a value is outside [0, 1].
     """
+    return float(log_losses(win_probabilities, labels).mean())
+
+
+def log_losses(win_probabilities: FloatArray, labels: FloatArray) -> FloatArray:
+    """Return the cross-entropy of each prompt in nats, shape (n_prompts,); `log_loss` is its mean.
+
+    Raises:
+        ValueError: If shapes differ or a value is outside [0, 1].
+    """
     check_probabilities(win_probabilities, labels)
     with np.errstate(divide="ignore"):
         log_win, log_loss_ = np.log(win_probabilities), np.log1p(-win_probabilities)
     of_wins = np.multiply(labels, log_win, where=labels > 0, out=np.zeros_like(labels))
     of_losses = np.multiply(1 - labels, log_loss_, where=labels < 1, out=np.zeros_like(labels))
-    return float(-(of_wins + of_losses).mean())
+    return np.asarray(-(of_wins + of_losses))
 
 
 def brier_score(win_probabilities: FloatArray, labels: FloatArray) -> float:

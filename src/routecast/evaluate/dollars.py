@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from routecast.evaluate.curve import CostQualityCurve, descending_blocks
+from routecast.evaluate.curve import CostQualityCurve, descending_blocks, equal_but_for_rounding
 from routecast.evaluate.metrics import area
 from routecast.types import FloatArray
 
@@ -36,9 +37,9 @@ class DollarCurve:
         All NaN when the strong model costs no more in total: there is nothing to save.
         """
         extra = self.cost_usd[-1] - self.cost_usd[0]
-        if not costs_more(weak=float(self.cost_usd[0]), strong=float(self.cost_usd[-1])):
+        if not costs_more(weak=self.cost_usd[0], strong=self.cost_usd[-1]):
             return np.full(len(self.cost_usd), np.nan)
-        return (self.cost_usd - self.cost_usd[0]) / extra
+        return np.asarray((self.cost_usd - self.cost_usd[0]) / extra)
 
     def cost_usd_at(self, strong_share: float) -> float:
         """Return the mean cost per prompt at a share of strong calls, NaN at NaN."""
@@ -101,9 +102,11 @@ def saving_fraction(curve: DollarCurve, strong_share: float) -> float:
     return saving_usd(curve, strong_share) / bill_usd if bill_usd > 0 else math.nan
 
 
-def costs_more(*, weak: float, strong: float) -> bool:
-    """Tell whether the strong model costs more, rounding aside."""
-    return strong - weak > 1e-12 * max(abs(strong), abs(weak))
+def costs_more(
+    *, weak: FloatArray | np.float64, strong: FloatArray | np.float64
+) -> npt.NDArray[np.bool_] | np.bool_:
+    """Tell elementwise whether the strong model costs more, rounding aside."""
+    return (strong > weak) & ~equal_but_for_rounding(weak, strong)
 
 
 def check_costs(

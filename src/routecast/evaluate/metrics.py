@@ -13,6 +13,7 @@ from routecast.evaluate.curve import (
     CostQualityCurve,
     check_scored,
     cost_quality_curve,
+    equal_but_for_rounding,
     models_tie,
 )
 from routecast.types import FloatArray
@@ -102,27 +103,31 @@ def calls_for_strong_quality(curve: CostQualityCurve, fraction: float) -> float:
     Raises:
         ValueError: If ``fraction`` is outside [0, 1].
     """
-    target = strong_quality_target(fraction, weak=curve.weak_quality, strong=curve.strong_quality)
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction is {fraction!r}; accepted is 0 to 1, as 0.95 for 95%")
+    weak, strong = np.float64(curve.weak_quality), np.float64(curve.strong_quality)
+    target = float(strong_quality_target(fraction, weak=weak, strong=strong))
     return 0.0 if target <= REACHED else share_for_gap_recovered(curve, target)
 
 
-def strong_quality_target(fraction: float, *, weak: float, strong: float) -> float:
-    """Return the PGR at which quality is a fraction of the strong model's.
+def strong_quality_target(
+    fraction: float, *, weak: FloatArray | np.float64, strong: FloatArray | np.float64
+) -> FloatArray:
+    """Return the PGR at which quality is a fraction of the strong model's, elementwise.
+
+    Args:
+        fraction: Of the strong model's quality, in [0, 1].
+        weak: Mean or summed quality of the weak model, any shape.
+        strong: The same of the strong model, same shape.
 
     Returns:
-        At most 1; 0 when the weak model alone is there, as it is when it ties with the strong
-        one or passes it. NaN when the strong model's mean quality is not above 0.
-
-    Raises:
-        ValueError: If ``fraction`` is outside [0, 1].
+        At most 1; 0 where the weak model alone is there, as it is when it ties with the strong
+        one or passes it. NaN where the strong model's quality is not above 0.
     """
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"fraction is {fraction!r}; accepted is 0 to 1, as 0.95 for 95%")
-    if strong <= 0:
-        return math.nan
-    if models_tie(weak=weak, strong=strong) or weak > strong:
-        return 0.0
-    return max(0.0, (fraction * strong - weak) / (strong - weak))
+    behind = (weak < strong) & ~equal_but_for_rounding(weak, strong)
+    gap = np.where(behind, strong - weak, 1.0)
+    target = np.where(behind, np.maximum((fraction * strong - weak) / gap, 0.0), 0.0)
+    return np.where(strong > 0, target, np.nan)
 
 
 def normalised_apgr(apgr: float, *, oracle: float) -> float:

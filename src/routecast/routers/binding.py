@@ -1,9 +1,12 @@
 """How the two sides of a pair are named: by model, by tier, or by a name of one's own."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 
+import numpy as np
+
 from routecast.errors import ConfigError
+from routecast.types import IntArray
 
 TIER_PREFIX = "tier:"
 DEFAULT_STRONG = ("tier:0", "tier:1")
@@ -55,6 +58,30 @@ def resolve_name(
         f"model {shown} is not in this router's comparisons; {listed}; let a model or tier that "
         f"it knows stand for it: --{side}-as NAME, such as --{side}-as {example}"
     )
+
+
+def tiers_in_order(models: Sequence[str], tiers: Mapping[str, int]) -> IntArray:
+    """Return the tier of each model, -1 where it has none, shape (n_models,).
+
+    Args:
+        models: A router's models, in its order.
+        tiers: Tier by model, 0 the strongest; other models in it are passed over.
+
+    Raises:
+        ConfigError: If a tier is below 0, or none of the models has one.
+    """
+    below = sorted(name for name, tier in tiers.items() if tier < 0)
+    if below:
+        raise ConfigError(
+            f"model {below[0]!r} has the tier {tiers[below[0]]!r}; accepted is 0 or more"
+        )
+    rows = np.array([tiers.get(name, -1) for name in models], dtype=np.int64)
+    if not (rows >= 0).any():
+        raise ConfigError(
+            f"none of the tiers' models, such as {sorted(tiers)[:3]!r}, is one of this router's, "
+            f"such as {list(models[:3])!r}; give tiers under these names"
+        )
+    return rows
 
 
 def refuse_overlap(strong: Collection[str], weak: Collection[str]) -> None:

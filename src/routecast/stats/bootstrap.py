@@ -13,7 +13,7 @@ import numpy.typing as npt
 from routecast.types import FloatArray, IntArray
 
 CountArray = npt.NDArray[np.int32]
-_BLOCK_BYTES = 48 * 2**20  # of counts at a time
+_BLOCK_BYTES = 96 * 2**20  # of counts at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,11 @@ def percentile_interval(samples: FloatArray, *, level: float = 0.95) -> Interval
     defined = samples[~np.isnan(samples)]
     low, high = np.nan, np.nan
     if len(defined):
-        low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+        ends = [(1 - level) / 2, (1 + level) / 2]
+        if np.isfinite(defined).all():
+            low, high = np.quantile(defined, ends)
+        else:  # between a number and infinity there is nothing to interpolate
+            low, high = np.quantile(defined, ends, method="inverted_cdf")
     return Interval(
         low=float(low), high=float(high), level=level, n_undefined=len(samples) - len(defined)
     )
