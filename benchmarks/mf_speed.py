@@ -121,10 +121,12 @@ def measure(
             runs = [run_own(planted, s, peer.validation_loss) for s in (MfSettings(), chosen)]
             turns.append(Turn(peer, runs[0], runs[1]))
             print(turns[-1], file=sys.stderr, flush=True)
-        yield page(dimension, planted, grid, chosen, turns, [])
+        yield page(dimension, planted, grid, chosen, turns)
         if n_epochs > BUDGET_EPOCHS:
             long_run = train_peer(peer_python, folder, n_epochs, planted)
-            yield page(dimension, planted, grid, chosen, turns, long_run)
+            own = run_own(planted, MfSettings(), long_run[-1].validation_loss)
+            section = page(dimension, planted, grid, chosen, turns)
+            yield [*section, *long_section(long_run, own)]
 
 
 def plant(dimension: int, models: Sequence[str]) -> Planted:
@@ -285,7 +287,6 @@ def page(
     grid: Sequence[tuple[MfSettings, MfFit]],
     chosen: MfSettings,
     turns: Sequence[Turn],
-    long_run: Sequence[PeerEpoch],
 ) -> list[str]:
     """Put one dimension's figures into Markdown."""
     peers = [turn.peer for turn in turns]
@@ -308,7 +309,6 @@ def page(
     lines += [ratio("settings chosen on validation", peers, [turn.chosen for turn in turns])]
     lines += [
         f"- The planted scores themselves have a test loss of {planted.best_test_loss:.4f}.",
-        *(long_section(long_run) if long_run else []),
     ]
     return [*lines, *grid_section(grid)]
 
@@ -338,16 +338,22 @@ def ratio(name: str, peers: Sequence[PeerEpoch], runs: Sequence[OwnRun]) -> str:
     )
 
 
-def long_section(long_run: Sequence[PeerEpoch]) -> list[str]:
-    """Report the peer's long run."""
+def long_section(long_run: Sequence[PeerEpoch], own: OwnRun) -> list[str]:
+    """Report the peer's long run, and how long ours takes to where it ends."""
     stopped = min(long_run, key=lambda epoch: epoch.own_loss)
     last, best = long_run[-1], min(long_run, key=lambda epoch: epoch.validation_loss)
+    reached = (
+        f"mf with default settings is there after {own.to_target_s:.2f} s, "
+        f"{last.seconds / own.to_target_s:.0f} times sooner"
+        if own.steps_to_target > 0
+        else "mf with default settings does not get there"
+    )
     return [
-        f"- routellm, {len(long_run)} epochs, one run: {last.seconds:.0f} s, validation loss "
-        f"{last.validation_loss:.4f}, test loss {last.test_loss:.4f}; its best epoch by our loss "
-        f"has {best.validation_loss:.4f} and {best.test_loss:.4f}, after {best.seconds:.0f} s. The "
-        f"loss that it prints, with noise, is {last.own_loss:.4f} at the end and lowest after "
-        f"{stopped.seconds:.0f} s.",
+        f"\nroutellm, {len(long_run)} epochs, one run after these turns: {last.seconds:.0f} s, "
+        f"validation loss {last.validation_loss:.4f}, test loss {last.test_loss:.4f}; {reached}. "
+        f"Its best epoch by our loss has {best.validation_loss:.4f} and {best.test_loss:.4f}, "
+        f"after {best.seconds:.0f} s. The loss that it prints, with noise, is {last.own_loss:.4f} "
+        f"at the end and lowest after {stopped.seconds:.0f} s.",
     ]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from routecast.data.outcomes import rescale_quality
 from routecast.data.preferences import PreferenceArrays
+from routecast.data.rating_files import read_ratings
 from routecast.data.ratings import rate_models
 from routecast.data.readers.registry import find_reader
 from routecast.data.splits import split_by_prompt
@@ -39,6 +40,22 @@ SEED = 0
 WEIGHT_DECAYS = (1e-5, 1e-4, 1e-3)
 NOISES = (0.0, 0.02, 0.05, 0.1)
 ISOTROPIC_SHARES = (0.0, 0.1, 0.3, 1.0)
+ARENA_NAMES = {
+    "DeepSeek-Coder-V2": "deepseek-coder-v2",
+    "Meta-Llama-3-8B-Instruct": "llama-3-8b-instruct",
+    "Meta-Llama-3.1-70B-Instruct": "llama-3.1-70b-instruct",
+    "Meta-Llama-3.1-8B-Instruct": "llama-3.1-8b-instruct",
+    "Mistral-7B-Instruct-v0.1": "mistral-7b-instruct",
+    "Mistral-7B-Instruct-v0.2": "mistral-7b-instruct-v0.2",
+    "Mixtral-8x7B-Instruct-v0.1": "mixtral-8x7b-instruct-v0.1",
+    "Phi-3-mini-4k-instruct": "phi-3-mini-4k-instruct",
+    "Qwen1.5-72B-Chat": "qwen1.5-72b-chat",
+    "Qwen1.5-7B-Chat": "qwen1.5-7b-chat",
+    "gemini-1.5-flash-002": "gemini-1.5-flash-002",
+    "gemini-1.5-pro-002": "gemini-1.5-pro-002",
+    "jamba-1.5-large": "jamba-1.5-large",
+}
+"""Models that the Arena leaderboard rates under a name that leaves no doubt."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +109,12 @@ def main() -> None:
             bench.training.outcome.astype(np.float64),
         )
     }
-    shares = choose_share([leave_out(bench, row, settings, ratings) for row in choosing], bench)
+    places = [leave_out(bench, row, settings, ratings) for row in range(len(bench.models))]
+    shares = choose_share([places[row] for row in choosing], bench)
     share = min(shares, key=lambda entry: shares[entry])
-    losses = [judge(leave_out(bench, row, settings, ratings), bench, full.model, share)
-              for row in reporting]  # fmt: skip
-    arguments.output.write_text(page(bench, tried, settings, shares, share, losses))
+    losses = [judge(places[row], bench, full.model, share) for row in reporting]
+    public = judge_public(places, bench, arena_ratings(Path(arguments.data)))
+    arguments.output.write_text(page(bench, tried, settings, shares, share, losses, public))
     print(arguments.output.read_text())
 
 
@@ -247,6 +265,39 @@ def judge(
     return found
 
 
+def arena_ratings(folder: Path) -> dict[str, float]:
+    """Read the leaderboard's ratings, under the names of MMLU-Pro."""
+    board = read_ratings(folder / "train" / "arena_leaderboard_2025-12.parquet")
+    by_name = {model.model: model.rating for model in board.models}
+    return {name: by_name[arena_name] for name, arena_name in ARENA_NAMES.items()}
+
+
+def judge_public(
+    places: Sequence[LeftOut], bench: Bench, ratings: dict[str, float]
+) -> list[dict[str, float]]:
+    """Return the test losses of models placed by their Arena rating, beside two means."""
+    found = []
+    for place in places:
+        if place.name not in ratings:
+            continue
+        others, name = place.others, place.name
+        known = [row for row, model in enumerate(others.model_names) if model in ratings]
+        placed = {
+            "the mean model": others.with_model(name, others.model_vectors.mean(axis=0)),
+            "the mean of the rated models": others.with_model(
+                name, others.model_vectors[known].mean(axis=0)
+            ),
+            "its Arena rating": place_by_rating(others, name, ratings[name], ratings),
+            "its rating on MMLU-Pro": place_by_rating(
+                others, name, place.ratings[name], place.ratings
+            ),
+        }
+        found.append({
+            way: test_loss(model, name, bench, bench.test_rows) for way, model in placed.items()
+        })  # fmt: skip
+    return found
+
+
 def best_loss(fit: MfFit) -> float:
     """Return the kept step's validation loss."""
     return fit.validation_losses[fit.best_step]
@@ -259,18 +310,9 @@ def page(
     shares: dict[float, float],
     share: float,
     losses: Sequence[dict[str, float]],
+    public: Sequence[dict[str, float]],
 ) -> str:
     """Put everything into Markdown."""
-    table = np.array([list(entry.values()) for entry in losses])  # (n_models, n_ways)
-    gains = table[:, :1] - table
-    picks = np.random.default_rng(SEED).integers(0, len(gains), (N_RESAMPLES, len(gains)))
-    low, high = np.quantile(gains[picks].mean(axis=1), [0.025, 0.975], axis=0)
-    rows = [
-        f"| {way} | {table[:, i].mean():.4f} | {gains[:, i].mean():.4f} "
-        f"[{low[i]:.4f}, {high[i]:.4f}] | {gains[:, i].std(ddof=1):.4f} "
-        f"| {int((gains[:, i] > 0).sum())} |"
-        for i, way in enumerate(losses[0])
-    ]
     fits = [
         f"| {one.weight_decay:g} | {one.noise:g} | {best_loss(fit):.5f} | {fit.best_step + 1} |"
         for one, fit in tried
@@ -290,9 +332,28 @@ def page(
         shares=", ".join(f"{number} gives {loss}" for number, loss in known.items()),
         share=share,
         n_draws=N_DRAWS,
-        table="\n".join(rows),
+        table=gains_table(losses),
+        n_public=len(public),
+        n_other=len(public) - 1,
+        public=gains_table(public),
         fits="\n".join(fits),
     )
+
+
+def gains_table(losses: Sequence[dict[str, float]]) -> str:
+    """List each way to place a model, and its gain over the first."""
+    table = np.array([list(entry.values()) for entry in losses])  # (n_models, n_ways)
+    gains = table[:, :1] - table
+    picks = np.random.default_rng(SEED).integers(0, len(gains), (N_RESAMPLES, len(gains)))
+    low, high = np.quantile(gains[picks].mean(axis=1), [0.025, 0.975], axis=0)
+    rows = [
+        f"| {way} | {table[:, i].mean():.4f} | {gains[:, i].mean():.4f} "
+        f"[{low[i]:.4f}, {high[i]:.4f}] | {gains[:, i].std(ddof=1):.4f} "
+        f"| {int((gains[:, i] > 0).sum())} |"
+        for i, way in enumerate(losses[0])
+    ]
+    header = "| placed by | test loss | gain over the mean model [95%] | its spread | gain |"
+    return "\n".join([header, "|---|---:|---:|---:|---:|", *rows])
 
 
 HEADER = """# A new model in a fitted mf
@@ -305,17 +366,18 @@ random pairs on {n_train:,} questions ({ties:.0f}% ties: both right or both wron
 fit and placed in it. Loss: nats per comparison with every other model on every test question, ties
 half; a tie costs at least .69, so that differences matter, not the level. Intervals: bootstrap of
 models, {n_draws} draws of comparisons each. Spread: standard deviation of the gain over models; the
-last column counts the models that gain.
+last column counts the models that gain. The prior of a model is what the others' vectors say.
 
-The {n_choosing} models that chose the isotropic share ({shares} on validation questions from 100
-comparisons; {share:g} is used here) are not among the {n_reporting} reported.
+The {n_choosing} models that chose the isotropic share are not among the {n_reporting} reported. On
+validation questions, from 100 comparisons: {shares}. {share:g} is used here.
 
-| placed by | test loss | gain over the mean model [95%] | its spread | gain, of {n_reporting} |
-|---|---:|---:|---:|---:|
 {table}
 
-The rating is Bradley-Terry on all of the model's comparisons on training questions, so a better
-one than a public rating of another kind of prompts would be.
+The rating is Bradley-Terry on all of the model's comparisons on training questions: as good as a
+rating can be here. A public one knows less. For the {n_public} models that the Arena leaderboard
+rates, each placed by a regression on the Arena ratings of the {n_other} others:
+
+{public}
 
 ## Settings
 

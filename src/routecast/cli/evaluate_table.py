@@ -29,7 +29,8 @@ def print_study(study: "Study", *, by: str | None = None) -> None:
         width=None if sys.stdout.isatty() else _WIDTH, highlight=False, markup=False, soft_wrap=True
     )
     weak, strong = study.weak_quality.mean(), study.strong_quality.mean()
-    console.print(f"{study.benchmark}: {len(study.prompts):,} prompts")
+    n_prompts = len(study.prompts)
+    console.print(f"{study.benchmark}: {n_prompts:,} {'prompt' if n_prompts == 1 else 'prompts'}")
     console.print(f"  strong {study.strong}, quality {_quality(strong)}")
     console.print(f"  weak   {study.weak}, quality {_quality(weak)}")
     console.print(_routers(study))
@@ -111,11 +112,20 @@ def _differences(study: "Study") -> "Table":
         printed.add_row(
             Text(found.router[-_NAME_WIDTH:]),
             Text(found.other[-_NAME_WIDTH:]),
-            f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]",
-            f"{found.p_value:.4f}",
-            f"{found.holm_p_value:.4f}",
+            _signed(figure),
+            *(_p_value(p) for p in (found.p_value, found.holm_p_value)),
         )
     return printed
+
+
+def _signed(figure: "Figure") -> str:
+    if math.isnan(figure.value):
+        return "-"
+    return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
+
+
+def _p_value(p: float) -> str:
+    return "-" if math.isnan(p) else f"{p:.4f}"
 
 
 def _print_subsets(console: "Console", study: "Study", by: str) -> None:

@@ -89,7 +89,7 @@ def _measured(study: Study, *, with_prompts: bool, command: str | None) -> str:
         "random order, and what is drawn is the expectation: a straight line. The slider stops "
         "only between different scores, since no threshold can part equal ones.",
         "PGR, performance gap recovered: (quality − the weak model’s) / (the strong model’s − the "
-        "weak model’s). A random choice recovers as much of the gap as the share of calls it sends.",
+        "weak model’s). A random choice with half of the calls recovers half of the gap.",
         "Intervals in square brackets and bands are 95%, from the paired bootstrap: all routers "
         "are computed on the same resamples of the prompts, or of whole groups where prompts are "
         "grouped. Figures without an interval are exact, or have none. Bands hold at each share "

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from routecast.evaluate.curve import cost_quality_curve
+from routecast.evaluate.curve import CostQualityCurve, cost_quality_curve
 from routecast.evaluate.discrimination import win_labels
+from routecast.evaluate.dollars import dollar_curve
+from routecast.evaluate.report_format import dollar_digits
 from routecast.evaluate.study import RouterStudy, Study
 from routecast.types import FloatArray, IntArray
 
@@ -57,8 +59,16 @@ def has_costs(study: Study) -> bool:
     return bool(np.isfinite(weak).all() and np.isfinite(strong).all())
 
 
+def usd_digits(study: Study) -> int:
+    """Return the decimals of dollars per 1,000 prompts, one choice for the whole report."""
+    if study.weak_cost_usd is None or study.strong_cost_usd is None:
+        return 2
+    dearer = max(float(study.weak_cost_usd.mean()), float(study.strong_cost_usd.mean()))
+    return dollar_digits(1000 * dearer)
+
+
 def filled_scores(scores: FloatArray) -> FloatArray:
-    """Return scores with abstentions above every score: the gateway's fallback is the strong model."""
+    """Return scores with abstentions above all others: the gateway then takes the strong model."""
     return np.where(np.isnan(scores), np.inf, scores)
 
 
@@ -86,15 +96,18 @@ def cuts_of(scores: FloatArray, study: Study) -> Cuts:
         n_strong=cuts.astype(np.int64),
         threshold=threshold,
         quality=curve.quality[cuts],
-        cost_usd=_costs_along(filled, study, cuts),
+        cost_usd=_costs_along(filled, study, curve, cuts),
     )
 
 
-def _costs_along(scores: FloatArray, study: Study, cuts: IntArray) -> FloatArray | None:
+def _costs_along(
+    scores: FloatArray, study: Study, calls: CostQualityCurve, cuts: IntArray
+) -> FloatArray | None:
     weak, strong = study.weak_cost_usd, study.strong_cost_usd
     if weak is None or strong is None or not has_costs(study):
         return None
-    return cost_quality_curve(scores, weak_quality=weak, strong_quality=strong).quality[cuts]
+    curve = dollar_curve(calls, scores, weak_cost_usd=weak, strong_cost_usd=strong)
+    return curve.cost_usd[cuts]
 
 
 def probabilities_of(router: RouterStudy, study: Study) -> tuple[FloatArray, FloatArray] | None:

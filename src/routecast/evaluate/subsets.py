@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from routecast.evaluate.exact import exact_figures
 from routecast.evaluate.intervals import bootstrap_metrics
-from routecast.evaluate.metrics import routing_metrics
+from routecast.evaluate.names import APGR, AUROC, CPTS
+from routecast.evaluate.pair import PairArrays
 from routecast.evaluate.study import BoolArray, Figure, SubsetStudy
 from routecast.types import FloatArray, IntArray
 
+METRICS = (APGR, *CPTS, AUROC)
 N_RESAMPLES = 1_000
 MAX_SUBSETS = 200
 MIN_PROMPTS = 10
@@ -105,13 +108,14 @@ def _metrics(
         n_resamples=n_resamples,
         seed=seed,
     )
+    pair = PairArrays(weak_quality=weak_quality, strong_quality=strong_quality)
     metrics: dict[str, dict[str, Figure]] = {}
     for router, values in scores.items():
-        exact = routing_metrics(values, **quality)
+        exact = exact_figures(values, pair)
         metrics[router] = {}
-        for metric in samples.metrics:
+        for metric in METRICS:
             interval = samples.interval(router, metric)
             metrics[router][metric] = Figure(
-                value=getattr(exact, metric), low=interval.low, high=interval.high
+                value=exact[metric], low=interval.low, high=interval.high
             )
     return metrics
