@@ -29,7 +29,7 @@ def test_training_validation_and_test_share_no_prompt(
     split = prepared.split
     sides = [set(rows.tolist()) for rows in (split.train, split.validation, split.test)]
     assert [len(side) for side in sides] == [320, 40, 40]
-    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    assert len(set.union(*sides)) == 400
     training, validation = prepared.lesson_parts()
     assert set(training.prompt_index.tolist()) == sides[0]
     assert set(validation.prompt_index.tolist()) == sides[1]

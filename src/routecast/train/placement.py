@@ -94,7 +94,8 @@ def place_by_folds(
         prior: What is believed before any comparison.
         seed: Deals the prompts to folds.
     """
-    folds, models = np.zeros(len(own.prompts), dtype=np.int64), ()
+    folds = np.zeros(len(own.prompts), dtype=np.int64)
+    models: tuple[MatrixFactorization, ...] = ()
     if len(own.prompts) >= 2 * N_FOLDS:
         folds = folds_by_prompt(own.prompts, n_folds=N_FOLDS, seed=seed)
         models = tuple(
