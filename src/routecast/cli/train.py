@@ -8,6 +8,7 @@ import typer
 if TYPE_CHECKING:
     from routecast.train.overlap import OnOverlap
     from routecast.train.pipeline import TrainSettings
+    from routecast.train.run import TrainingRun, TrainRequest
 
 
 def train(
@@ -71,12 +72,15 @@ def train(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Drop bad rows and count them.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the same command was stopped.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the split, the fit and the intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Train a router, calibrate it, and say what it is worth on prompts that it never saw."""
-    from routecast.cli.train_report import print_run, shown_progress
-    from routecast.train.run import TrainRequest, run_training
+    from routecast.cli.train_report import print_run
+    from routecast.train.run import TrainRequest
 
     request = TrainRequest(
         settings=_settings(router, strong, weak, strong_as, weak_as, options, seed),
@@ -90,10 +94,24 @@ def train(
         exclude=tuple(exclude or ()),
         on_overlap=_on_overlap(drop=drop_overlap, allow=allow_overlap),
         skip_bad=skip_bad,
+        resume=resume,
     )
-    with shown_progress() as watch:
-        run = run_training(request, watch=watch)
-    print_run(run, as_json=as_json)
+    print_run(_run(request), as_json=as_json)
+
+
+def _run(request: "TrainRequest") -> "TrainingRun":
+    """Run with a progress bar; when it is interrupted, say how to go on."""
+    from routecast.cli.train_report import shown_progress
+    from routecast.train.run import checkpoint_folder, run_training
+
+    try:
+        with shown_progress() as watch:
+            return run_training(request, watch=watch)
+    except KeyboardInterrupt:
+        folder = checkpoint_folder(request.output)
+        if folder.is_dir() and any(folder.iterdir()):
+            typer.echo("stopped; run the same command with --resume to go on", err=True)
+        raise
 
 
 def _settings(

@@ -20,8 +20,8 @@ import numpy as np
 
 from routecast.embed.protocol import Embedder
 from routecast.errors import ArtifactError, ConfigError, DataError
-from routecast.routers.sw_prompts import ExactPrompts, PromptIndex, unit_rows
-from routecast.routers.sw_records import SingleArray, WinRecords
+from routecast.routers.sw_prompts import PromptIndex, SingleArray, prompts_from_tensors
+from routecast.routers.sw_records import WinRecords
 from routecast.stats.bradley_terry import fit_strengths
 from routecast.stats.platt import sigmoid
 from routecast.types import AnyArray, EmbeddingArray, FloatArray, IntArray
@@ -31,8 +31,9 @@ PAPER_WEAK = ("tier:2",)
 TIER_PREFIX = "tier:"
 
 MAX_GAMMA = 1e30
-_BLOCK_WEIGHTS = 1 << 23  # weights held at once per thread: 32 MB
-_TENSORS = ("model_names", "model_tiers", "n_comparisons", "settings")
+_BLOCK_WEIGHTS = 1 << 21  # weights held at once per thread: 8 MB, near a processor's cache
+_LEAST_FACTOR = 0.01  # a cell's wins stay above 0 where the first term overshoots
+_UNIT_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,8 @@ class SimilarityWeighted:
         prompts: The training prompts, in the order of ``records``.
         records: Wins of tier over tier on each of them.
         settings: How similarity becomes weight.
+        cell_rests: In the compressed form, the mean of what the components leave out of a cell's
+            embeddings, shape (n_tiers, n_tiers, dimension); None in the exact form.
     """
 
     model_names: tuple[str, ...]
@@ -83,6 +86,7 @@ class SimilarityWeighted:
     prompts: PromptIndex
     records: WinRecords
     settings: SwSettings
+    cell_rests: SingleArray | None = None
 
     @property
     def n_tiers(self) -> int:
@@ -128,7 +132,16 @@ class SimilarityWeighted:
             Shape (n_prompts, n_tiers, n_tiers), each adding up to the number of comparisons.
         """
         cosines, largest = self.prompts.similarities(embeddings)
-        return self.records.weighted_wins(self._weigh(cosines, largest))
+        rates = self._rates(largest)
+        cosines *= rates[:, None]
+        weights = np.exp(cosines, out=cosines)
+        if self._has_totals:
+            weights *= self.records.totals
+        wins = self.records.weighted_wins(weights)
+        if self.cell_rests is not None:
+            rests = np.tensordot(embeddings, self.cell_rests, axes=(1, 2)) * rates[:, None, None]
+            wins *= np.maximum(1.0 + rests, _LEAST_FACTOR)
+        return wins
 
     def bind(
         self,
@@ -158,8 +171,8 @@ class SimilarityWeighted:
         contrast = self._tier_shares(strong, side="strong") - self._tier_shares(weak, side="weak")
         if np.abs(contrast).max() < 1e-12:
             raise ConfigError(
-                f"strong {list(strong)!r} and weak {list(weak)!r} are the same tiers, so that every "
-                "prompt would score 0.5; name models of different tiers, or fit with more tiers"
+                f"strong {list(strong)!r} and weak {list(weak)!r} are the same tiers: every prompt "
+                "would score 0.5; name models of different tiers, or fit with more tiers"
             )
         if embedder.identity.dimension != self.prompts.dimension:
             raise ConfigError(
@@ -178,6 +191,7 @@ class SimilarityWeighted:
             "settings": _bytes_of(json.dumps(asdict(self.settings))),
             **self.prompts.tensors(),
             **self.records.tensors(),
+            **({} if self.cell_rests is None else {"cell_rests": self.cell_rests}),
         }
 
     @classmethod
@@ -193,8 +207,9 @@ class SimilarityWeighted:
                 model_tiers=tensors["model_tiers"],
                 n_comparisons=tensors["n_comparisons"],
                 settings=SwSettings(**json.loads(tensors["settings"].tobytes())),
-                prompts=ExactPrompts.from_tensors(tensors),
+                prompts=prompts_from_tensors(tensors),
                 records=WinRecords.from_tensors(tensors),
+                cell_rests=tensors.get("cell_rests"),
             )
         except KeyError as error:
             raise ArtifactError(
@@ -209,14 +224,6 @@ class SimilarityWeighted:
 
     def _block_coefficients(self, queries: EmbeddingArray) -> FloatArray:
         return fit_strengths(self.wins(queries), start=self._even_strengths)
-
-    def _weigh(self, cosines: SingleArray, largest: SingleArray) -> SingleArray:
-        """Turn cosines into weights in place, up to a factor per query."""
-        cosines *= self._rates(largest)[:, None]
-        np.exp(cosines, out=cosines)
-        if self._has_totals:
-            cosines *= self.records.totals
-        return cosines
 
     def _rates(self, largest: SingleArray) -> SingleArray:
         """Return the rise of a weight's logarithm with the cosine, per query."""
@@ -307,16 +314,19 @@ def check_embeddings(embeddings: EmbeddingArray, *, dimension: int | None = None
             f"embeddings have the shape {embeddings.shape!r}; accepted is "
             f"(n_prompts, {dimension or 'dimension'}), from the embedder of the training prompts"
         )
+    lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float64))
     for is_bad, what in (
-        (~np.isfinite(embeddings).all(axis=1), "not finite"),
-        (~embeddings.any(axis=1), "zero, and has no direction"),
+        (~np.isfinite(lengths), "not finite"),
+        (lengths == 0, "zero, and has no direction"),
     ):
         if is_bad.any():
             raise DataError(
                 f"the embedding of prompt {int(is_bad.argmax())} is {what}; "
                 "embed that prompt again, or leave it out"
             )
-    return unit_rows(np.asarray(embeddings, dtype=np.float32))
+    if np.abs(lengths - 1.0).max(initial=0.0) > _UNIT_TOLERANCE:
+        embeddings = (embeddings / lengths[:, None]).astype(np.float32)
+    return np.ascontiguousarray(embeddings, dtype=np.float32)
 
 
 def _bytes_of(text: str) -> AnyArray:

@@ -110,7 +110,8 @@ def train_router(
         sets: What to learn from, evaluation prompts already left out.
         settings: How.
         embedder: Gives one unit vector per prompt.
-        checkpoint: Where the fit keeps what it needs to go on after an interruption, or None.
+        checkpoint: A folder in which fits keep what they need to go on after an interruption, and
+            find what an earlier run of the same settings kept; None for none.
         watch: Called as the work goes on.
 
     Raises:
@@ -179,13 +180,15 @@ def _fit_best(
         strong=prepared.sides.strong,
         weak=prepared.sides.weak,
         seed=seed,
-        checkpoint=checkpoint,
+        tiers=prepared.sides.tiers,
     )
     tried: list[tuple[float, TrialFit, Fit]] = []
     for number, options in enumerate(candidates, start=1):
         stage = "fitting" if len(candidates) == 1 else f"fitting {number} of {len(candidates)}"
         settings = family.settings(**options)
-        fit = family.fit(replace(lesson, on_step=_on_step(stage, watch)), settings)
+        on_step = _on_step(stage, watch)
+        kept = checkpoint and checkpoint / f"fit-{number}"
+        fit = family.fit(replace(lesson, on_step=on_step, checkpoint=kept), settings)
         shown = {name: getattr(settings, name) for name in family.settings_names()}
         trial = TrialFit(settings=shown, validation_loss=fit.validation_loss)
         order = math.inf if math.isnan(fit.validation_loss) else fit.validation_loss

@@ -1,5 +1,6 @@
 """One training run: read, check, train, save."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class TrainRequest:
         exclude: Evaluation data whose prompts must not be learned from.
         on_overlap: What becomes of training prompts that are there all the same.
         skip_bad: Leave bad rows out and count them, instead of stopping at the first.
+        resume: Go on where an interrupted run of the same request stopped.
     """
 
     settings: TrainSettings
@@ -47,6 +49,7 @@ class TrainRequest:
     exclude: tuple[str, ...] = ()
     on_overlap: OnOverlap = OnOverlap.REFUSE
     skip_bad: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,11 +96,23 @@ def run_training(request: TrainRequest, *, watch: Watch | None = None) -> Traini
         sets, overlap = settle_overlap(
             sets, excluded, load_embedder(DEFAULT_EMBEDDER), on_overlap=request.on_overlap
         )
-    trained = train_router(sets, request.settings, embedder=embedder, watch=watch)
+    checkpoint = checkpoint_folder(request.output)
+    if not request.resume:
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    trained = train_router(
+        sets, request.settings, embedder=embedder, checkpoint=checkpoint, watch=watch
+    )
     manifest = save_artifact(trained.artifact, request.output)
+    shutil.rmtree(checkpoint)
     return TrainingRun(
         request=request, trained=trained, manifest=manifest, overlap=overlap, dropped=dropped
     )
+
+
+def checkpoint_folder(output: Path) -> Path:
+    """Return where a run keeps what it needs to go on; removed once the router is saved."""
+    return output.with_name(f".{output.name}.checkpoint")
 
 
 def check_request(request: TrainRequest) -> None:
