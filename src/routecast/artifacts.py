@@ -110,7 +110,7 @@ class OutcomesRecord(msgspec.Struct, frozen=True, kw_only=True):
         strong: Name of the sample's model that stood for strong.
         weak: Likewise for weak.
         strong_quality: Mean quality when every prompt goes to the strong model, in the sample's
-            own unit; None when the sample has no outcomes.
+            own unit.
         weak_quality: Likewise for the weak model.
         qualities: Mean quality of routing with the threshold at each of the 1,001 quantiles, the
             first being all strong and the last all weak; equal scores are split.
@@ -261,7 +261,7 @@ def load_router(name: str = "default", *, embedder: Embedder | None = None) -> L
         )
     if name in BASELINES:
         return LoadedRouter(name, BASELINES[name](), None, None, None)
-    artifact = load_artifact(find_artifact(name))
+    artifact = load_artifact(router_folder(name))
     manifest = artifact.manifest
     embedder = embedder or load_embedder(manifest.embedder.name)
     router = artifact.router(embedder)
@@ -269,8 +269,8 @@ def load_router(name: str = "default", *, embedder: Embedder | None = None) -> L
     return LoadedRouter(name, router, quantiles, manifest.calibration.sample, manifest, embedder)
 
 
-def find_artifact(name: str) -> Path:
-    """Return the folder of a trained router that users name.
+def router_folder(name: str) -> Path:
+    """Return the folder of a trained router: that of ``default``, or the one that is named.
 
     Raises:
         ConfigError: If nothing has that name.

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from routecast.artifacts import IsotonicRecord, find_artifact, load_artifact, load_router
+from routecast.artifacts import IsotonicRecord, load_artifact, load_router, router_folder
 from routecast.calibrate.run import calibrate_router
 from routecast.calibrate.sample import Sample
 from routecast.calibrate.threshold import SampleOutcomes
@@ -52,7 +52,7 @@ def test_the_new_artifact_routes_the_sample_as_the_report_says(tmp_path: Path) -
 def test_the_order_of_prompts_and_the_weights_stay_as_they_were(tmp_path: Path) -> None:
     sample = sample_of(400)
     report = calibrate_router(load_router(), sample, HALF, output=tmp_path / "new")
-    old, new = load_artifact(find_artifact("default")), load_artifact(tmp_path / "new")
+    old, new = load_artifact(router_folder("default")), load_artifact(tmp_path / "new")
     assert new.manifest.files == old.manifest.files
     assert new.manifest.training == old.manifest.training
     before, after = (
@@ -67,7 +67,7 @@ def test_the_order_of_prompts_and_the_weights_stay_as_they_were(tmp_path: Path) 
 def test_prompts_alone_change_the_quantiles_and_not_the_map(tmp_path: Path) -> None:
     sample = sample_of(150, with_outcomes=False)
     report = calibrate_router(load_router(), sample, HALF, output=tmp_path / "new")
-    old, new = load_artifact(find_artifact("default")), load_artifact(tmp_path / "new")
+    old, new = load_artifact(router_folder("default")), load_artifact(tmp_path / "new")
     assert report.map_choice is None
     assert new.manifest.calibration.map == old.manifest.calibration.map
     assert new.manifest.calibration.outcomes is None

@@ -1,13 +1,14 @@
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
-from scipy.optimize import check_grad
 
 from routecast.data.preferences import PreferenceArrays
-from routecast.errors import DataError
+from routecast.errors import ConfigError, DataError
 from routecast.stats.platt import sigmoid
-from routecast.train.mf import MfSettings, fit_mf, loss_and_gradient, mean_loss
+from routecast.train.mf import MfSettings, fit_mf
+from routecast.train.mf_loss import lay_out, loss_and_gradient, mean_loss
 from routecast.types import EmbeddingArray, FloatArray
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -64,76 +65,6 @@ def planted() -> tuple[EmbeddingArray, PreferenceArrays, PreferenceArrays]:
     return embeddings, parts[0], parts[1]
 
 
-def test_loss_of_one_comparison_by_hand() -> None:
-    # One dimension, one factor: a scores 1 * 2 * (1 * 1 + 0) = 2, b scores 1 * 1 * 1 = 1.
-    # The margin is 1 and a wins: -ln sigmoid(1) = ln(1 + e^-1) = 0.31326.
-    weights = {
-        "projection": np.array([[1.0]]),
-        "projection_bias": np.array([0.0]),
-        "output": np.array([1.0]),
-        "model_vectors": np.array([[2.0], [1.0]]),
-    }
-    one = np.array([0], dtype=np.int32)
-    won = PreferenceArrays(
-        prompts=("a prompt",),
-        models=("a", "b"),
-        prompt_index=one,
-        model_a_index=one,
-        model_b_index=one + 1,
-        outcome=np.array([1.0], dtype=np.float32),
-        weight=np.array([3.0], dtype=np.float32),
-    )
-    embeddings = np.array([[1.0]], dtype=np.float32)
-    loss, gradient = loss_and_gradient(weights, embeddings, won)
-    assert loss == pytest.approx(0.3132617)
-    assert mean_loss(weights, embeddings, won) == pytest.approx(0.3132617)
-    # d loss / d margin = sigmoid(1) - 1 = -0.26894; the margin grows by v_a - v_b = 1 with w2.
-    assert gradient["output"] == pytest.approx([-0.2689414])
-
-
-def test_loss_agrees_with_a_plain_loop() -> None:
-    generator = np.random.default_rng(1)
-    weights = random_weights(generator)
-    embeddings = unit_rows(generator, 30, 6)
-    comparisons = random_comparisons(generator, 100, range(30), n_prompts=30)
-    total = 0.0
-    for p, a, b, y, w in zip(
-        comparisons.prompt_index,
-        comparisons.model_a_index,
-        comparisons.model_b_index,
-        comparisons.outcome,
-        comparisons.weight,
-        strict=True,
-    ):
-        hidden = weights["projection"].T @ embeddings[p] + weights["projection_bias"]
-        score_a = weights["output"] @ (weights["model_vectors"][a] * hidden)
-        score_b = weights["output"] @ (weights["model_vectors"][b] * hidden)
-        win = 1 / (1 + np.exp(score_b - score_a))
-        total -= w * (y * np.log(win) + (1 - y) * np.log(1 - win))
-    loss, _ = loss_and_gradient(weights, embeddings, comparisons)
-    assert loss == pytest.approx(total / comparisons.weight.sum(), rel=1e-6)
-
-
-@pytest.mark.parametrize("name", SHAPES)
-def test_gradient_agrees_with_finite_differences(name: str) -> None:
-    generator = np.random.default_rng(2)
-    weights = random_weights(generator)
-    embeddings = unit_rows(generator, 20, 6)
-    comparisons = random_comparisons(generator, 60, range(20), n_prompts=20)
-
-    def with_values(values: FloatArray) -> dict[str, FloatArray]:
-        return weights | {name: values.reshape(SHAPES[name])}
-
-    def loss(values: FloatArray) -> float:
-        return loss_and_gradient(with_values(values), embeddings, comparisons)[0]
-
-    def gradient(values: FloatArray) -> FloatArray:
-        return loss_and_gradient(with_values(values), embeddings, comparisons)[1][name].ravel()
-
-    error = check_grad(loss, gradient, weights[name].ravel())
-    assert error < 1e-6
-
-
 def test_a_planted_model_is_found_again(
     planted: tuple[EmbeddingArray, PreferenceArrays, PreferenceArrays],
 ) -> None:
@@ -165,7 +96,9 @@ def test_the_step_with_the_lowest_validation_loss_is_kept(
     )
     weights = {name: getattr(fit.model, name) for name in SHAPES}
     assert fit.best_step == int(np.argmin(fit.validation_losses))
-    assert mean_loss(weights, embeddings, validation) == pytest.approx(min(fit.validation_losses))
+    assert mean_loss(weights, lay_out(embeddings, validation)) == pytest.approx(
+        min(fit.validation_losses)
+    )
 
 
 def test_the_same_seed_gives_the_same_weights(
@@ -176,6 +109,93 @@ def test_the_same_seed_gives_the_same_weights(
     first = fit_mf(embeddings, training, settings=settings)
     again = fit_mf(embeddings, training, settings=settings)
     assert first.model.projection.tolist() == again.model.projection.tolist()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_lowers_the_validation_loss_where_prompts_are_few(seed: int) -> None:
+    # 60 prompts in 30 dimensions, of which two matter.
+    generator = np.random.default_rng(seed)
+    embeddings = unit_rows(generator, 120, 30)
+    scores = embeddings[:, :2] @ generator.normal(size=(2, 5)) * 6
+    drawn = random_comparisons(generator, 1200, range(120), n_prompts=120)
+    margins = (
+        scores[drawn.prompt_index, drawn.model_a_index]
+        - scores[drawn.prompt_index, drawn.model_b_index]
+    )
+    wins = (generator.uniform(size=1200) < sigmoid(margins)).astype(np.float32)
+    drawn = dataclasses.replace(drawn, outcome=wins)
+    fits = [
+        fit_mf(
+            embeddings,
+            drawn.take(drawn.prompt_index < 60),
+            validation=drawn.take(drawn.prompt_index >= 60),
+            settings=MfSettings(n_factors=8, noise=noise, max_steps=60, patience=60),
+        )
+        for noise in (0.0, 0.1)
+    ]
+    assert min(fits[1].validation_losses) < min(fits[0].validation_losses) - 0.005
+    assert fits[1].validation_losses[-1] < fits[0].validation_losses[-1] - 0.1
+
+
+def test_losses_are_reported_step_by_step_and_validation_is_without_noise(
+    planted: tuple[EmbeddingArray, PreferenceArrays, PreferenceArrays],
+) -> None:
+    embeddings, training, validation = planted
+    seen: list[tuple[int, float, float | None]] = []
+    fit = fit_mf(
+        embeddings,
+        training,
+        validation=validation,
+        settings=MfSettings(n_factors=4, noise=0.3, max_steps=5),
+        on_step=lambda *step: seen.append(step),
+    )
+    assert seen == list(zip(range(5), fit.training_losses, fit.validation_losses, strict=True))
+    weights = {name: getattr(fit.model, name) for name in SHAPES}
+    assert fit.validation_losses[4] == pytest.approx(
+        mean_loss(weights, lay_out(embeddings, validation))
+    )
+    noisy, _ = loss_and_gradient(weights, lay_out(embeddings, training), noise=0.3)
+    assert fit.training_losses[4] == pytest.approx(noisy)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_factors": 0}, "n_factors 0 must be 1 or more"),
+        ({"steps_per_round": 0}, "steps_per_round 0 must be 1 or more"),
+        ({"weight_decay": -1e-5}, "weight_decay -1e-05 must be a finite number, 0 or more"),
+        ({"noise": float("nan")}, "noise nan must be a finite number"),
+        ({"seed": -1}, "seed -1 must be 0 or more"),
+    ],
+)
+def test_settings_that_no_fit_can_use_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MfSettings(**settings)
+
+
+def test_tiers_are_kept_and_checked_before_the_first_step(
+    planted: tuple[EmbeddingArray, PreferenceArrays, PreferenceArrays],
+) -> None:
+    embeddings, training, _ = planted
+    settings = MfSettings(n_factors=2, max_steps=2)
+    fit = fit_mf(embeddings, training, settings=settings, tiers={"a": 0, "e": 2})
+    assert fit.model.model_tiers is not None
+    assert fit.model.model_tiers.tolist() == [0, -1, -1, -1, 2]
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a step was taken")
+
+    with pytest.raises(ConfigError, match="none of the tiers' models"):
+        fit_mf(embeddings, training, settings=settings, tiers={"z": 0}, on_step=refuse)
+
+
+def test_what_training_saves_scores_the_same_when_loaded(
+    planted: tuple[EmbeddingArray, PreferenceArrays, PreferenceArrays],
+) -> None:
+    embeddings, training, _ = planted
+    model = fit_mf(embeddings, training, settings=MfSettings(n_factors=4, max_steps=20)).model
+    loaded = type(model).from_tensors(model.tensors())
+    assert loaded.scores(embeddings) == pytest.approx(model.scores(embeddings), abs=1e-4)
 
 
 def test_each_model_s_comparisons_are_counted() -> None:

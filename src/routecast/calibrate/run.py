@@ -12,9 +12,9 @@ from routecast.artifacts import (
     Artifact,
     CalibrationRecord,
     LoadedRouter,
-    find_artifact,
     load_artifact,
     record_map,
+    router_folder,
     save_artifact,
 )
 from routecast.calibrate.probability import CalibrationChoice, choose_calibration
@@ -122,7 +122,7 @@ def calibrate_router(
 def _artifact_of(loaded: LoadedRouter, output: Path | None) -> Artifact | None:
     """Return what the router was loaded from; None for a baseline."""
     if loaded.manifest is not None:
-        return load_artifact(find_artifact(loaded.name))
+        return load_artifact(router_folder(loaded.name))
     if output is not None:
         raise ConfigError(
             f"router {loaded.name!r} is a baseline without a folder, so there is nothing to write "

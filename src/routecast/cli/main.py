@@ -13,10 +13,12 @@ from routecast.cli import config, data, label
 from routecast.cli.calibrate import calibrate
 from routecast.cli.data_leakage import check_leakage
 from routecast.cli.demo import demo
+from routecast.cli.evaluate import evaluate
 from routecast.cli.label_gold import gold
 from routecast.cli.route import route
 from routecast.cli.score import score
 from routecast.cli.serve import serve
+from routecast.cli.train import train
 from routecast.errors import RoutecastError
 
 app = typer.Typer(
@@ -26,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (calibrate, demo, route, score, serve):
+for command in (calibrate, demo, evaluate, route, score, serve, train):
     app.command()(command)
 app.add_typer(config.app, name="config")
 data.app.command()(check_leakage)

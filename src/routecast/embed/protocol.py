@@ -9,7 +9,10 @@ from routecast.types import EmbeddingArray
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedderIdentity:
-    """What pins an embedder: two embedders with equal identities give equal vectors.
+    """What pins an embedder.
+
+    The digest decides, see `gives_vectors_of`. The name tells the user what was meant and where it
+    was then: a folder that was moved, or the same model under its hub id, is the same embedder.
 
     Attributes:
         name: As users write it: ``static``, ``sentence:ID_OR_FOLDER``, ``openai:MODEL``.
@@ -22,6 +25,10 @@ class EmbedderIdentity:
     revision: str
     dimension: int
     digest: str
+
+    def gives_vectors_of(self, pinned: "EmbedderIdentity") -> bool:
+        """Return whether this embedder may stand in for a pinned one: same digest and dimension."""
+        return (self.digest, self.dimension) == (pinned.digest, pinned.dimension)
 
 
 class Embedder(Protocol):
@@ -42,11 +49,11 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """What the vector of a text leaves out, from its middle.
+    """What the vector of a text leaves out.
 
     Attributes:
         n_characters: Characters that are not read.
-        n_tokens: Tokens of the text that is read, but not pooled.
+        n_tokens: Tokens of the characters that are read which the vector does not hold.
     """
 
     n_characters: int

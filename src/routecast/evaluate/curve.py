@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from routecast.types import FloatArray, IntArray
 
@@ -82,7 +83,14 @@ def cost_quality_curve(
 
 def models_tie(*, weak: float, strong: float) -> bool:
     """Tell whether two mean qualities are equal but for rounding: the gap is then no unit."""
-    return abs(strong - weak) <= 1e-12 * max(abs(strong), abs(weak))
+    return bool(equal_but_for_rounding(np.float64(weak), np.float64(strong)))
+
+
+def equal_but_for_rounding(
+    one: FloatArray | np.float64, other: FloatArray | np.float64
+) -> npt.NDArray[np.bool_] | np.bool_:
+    """Tell elementwise whether two sums of the same sign of terms differ by rounding only."""
+    return np.abs(other - one) <= 1e-12 * np.maximum(np.abs(other), np.abs(one))
 
 
 def descending_blocks(scores: FloatArray) -> tuple[IntArray, IntArray]:

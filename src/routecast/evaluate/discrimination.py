@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from routecast.types import FloatArray
+from routecast.types import FloatArray, IntArray
 
 N_CALIBRATION_BINS = 15
 
@@ -58,12 +58,21 @@ def log_loss(win_probabilities: FloatArray, labels: FloatArray) -> float:
     Raises:
         ValueError: If shapes differ or a value is outside [0, 1].
     """
-    _check_probabilities(win_probabilities, labels)
+    return float(log_losses(win_probabilities, labels).mean())
+
+
+def log_losses(win_probabilities: FloatArray, labels: FloatArray) -> FloatArray:
+    """Return the cross-entropy of each prompt in nats, shape (n_prompts,); `log_loss` is its mean.
+
+    Raises:
+        ValueError: If shapes differ or a value is outside [0, 1].
+    """
+    check_probabilities(win_probabilities, labels)
     with np.errstate(divide="ignore"):
         log_win, log_loss_ = np.log(win_probabilities), np.log1p(-win_probabilities)
     of_wins = np.multiply(labels, log_win, where=labels > 0, out=np.zeros_like(labels))
     of_losses = np.multiply(1 - labels, log_loss_, where=labels < 1, out=np.zeros_like(labels))
-    return float(-(of_wins + of_losses).mean())
+    return np.asarray(-(of_wins + of_losses))
 
 
 def brier_score(win_probabilities: FloatArray, labels: FloatArray) -> float:
@@ -76,7 +85,7 @@ def brier_score(win_probabilities: FloatArray, labels: FloatArray) -> float:
     Raises:
         ValueError: If shapes differ or a value is outside [0, 1].
     """
-    _check_probabilities(win_probabilities, labels)
+    check_probabilities(win_probabilities, labels)
     return float(np.mean((win_probabilities - labels) ** 2))
 
 
@@ -99,14 +108,33 @@ def expected_calibration_error(
     Raises:
         ValueError: If shapes differ, a value is outside [0, 1], or ``n_bins`` is below 1.
     """
-    _check_probabilities(win_probabilities, labels)
+    check_probabilities(win_probabilities, labels)
+    bins = calibration_bins(win_probabilities, n_bins=n_bins)
+    excess = np.bincount(bins, weights=win_probabilities - labels, minlength=n_bins)
+    return float(np.abs(excess).sum() / len(labels))
+
+
+def calibration_bins(
+    win_probabilities: FloatArray, *, n_bins: int = N_CALIBRATION_BINS
+) -> IntArray:
+    """Return the bin of each prompt, 0 the lowest, as `expected_calibration_error` defines them.
+
+    Args:
+        win_probabilities: Per prompt, shape (n_prompts,).
+        n_bins: Number of bins.
+
+    Returns:
+        From 0 to ``n_bins`` - 1, shape (n_prompts,); a bin may stay empty.
+
+    Raises:
+        ValueError: If ``n_bins`` is below 1.
+    """
     if n_bins < 1:
         raise ValueError(f"n_bins is {n_bins!r}; accepted is 1 or more")
     _, position, counts = np.unique(win_probabilities, return_inverse=True, return_counts=True)
     middle_rank = np.cumsum(counts) - counts / 2.0  # of each distinct value, in (0, n_prompts)
-    bins = (middle_rank * n_bins // len(labels)).astype(np.intp)[position]
-    excess = np.bincount(bins, weights=win_probabilities - labels, minlength=n_bins)
-    return float(np.abs(excess).sum() / len(labels))
+    bins = middle_rank * n_bins // len(win_probabilities)
+    return np.asarray(bins.astype(np.int64)[position])
 
 
 def _check(scores: FloatArray, labels: FloatArray) -> None:
@@ -121,7 +149,12 @@ def _check(scores: FloatArray, labels: FloatArray) -> None:
         raise ValueError("some labels are outside [0, 1]; accepted are 0, 1, and 0.5 for a tie")
 
 
-def _check_probabilities(win_probabilities: FloatArray, labels: FloatArray) -> None:
+def check_probabilities(win_probabilities: FloatArray, labels: FloatArray) -> None:
+    """Refuse what is no pair of win probabilities and labels.
+
+    Raises:
+        ValueError: If shapes differ or a value is outside [0, 1].
+    """
     _check(win_probabilities, labels)
     if not ((win_probabilities >= 0) & (win_probabilities <= 1)).all():
         raise ValueError(

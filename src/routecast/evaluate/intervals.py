@@ -1,17 +1,36 @@
 """Bootstrap intervals of routing metrics, paired across routers."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from routecast.evaluate.curve import check_scored
-from routecast.evaluate.sweep import resampled_metrics, score_chunks
-from routecast.stats.bootstrap import Interval, percentile_interval, resample_counts
+from routecast.evaluate.discrimination import check_probabilities, log_losses, win_labels
+from routecast.evaluate.dollars import check_costs
+from routecast.evaluate.metrics import RANDOM_APGR, REACHED, oracle_scores
+from routecast.evaluate.names import APGR, APGR_NORMALISED, BRIER, CPTS, LOG_LOSS
+from routecast.evaluate.pair import PairArrays
+from routecast.evaluate.steps import RealArray, count_type
+from routecast.evaluate.sweep import (
+    SHARES,
+    ResampleBlock,
+    ResampleTotals,
+    RouterSteps,
+    joined_totals,
+    resample_totals,
+    resampled_apgr,
+    resampled_figures,
+    resampled_sums,
+    router_steps,
+)
+from routecast.stats.bootstrap import CountArray, Interval, percentile_interval, resample_counts
 from routecast.types import FloatArray, IntArray
 
-APGR = "apgr"
 N_RESAMPLES = 10_000
+_N_TRANSPOSED = 256
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -20,13 +39,18 @@ class MetricSamples:
 
     Attributes:
         routers: Names of the routers.
-        metrics: ``apgr``, then ``cpt_50`` and the like.
-        values: Shape (n_resamples, n_routers, n_metrics); NaN where the two models tie.
+        metrics: Names of the metrics: ``apgr``, ``cpt_50`` and the others of `exact_figures`.
+        values: Shape (n_resamples, n_routers, n_metrics); NaN where undefined, as most are where
+            the two models tie, and where a router has no such metric.
+        quality: Mean quality at `SHARES`, shape (n_resamples, n_routers, 101).
+        totals: What the resamples sum to, whatever the router.
     """
 
     routers: tuple[str, ...]
     metrics: tuple[str, ...]
     values: FloatArray
+    quality: FloatArray
+    totals: ResampleTotals
 
     def samples(self, router: str, metric: str = APGR) -> FloatArray:
         """Return one router's metric on each resample, shape (n_resamples,)."""
@@ -49,12 +73,15 @@ def bootstrap_metrics(
     *,
     weak_quality: FloatArray,
     strong_quality: FloatArray,
+    weak_cost_usd: FloatArray | None = None,
+    strong_cost_usd: FloatArray | None = None,
     group_codes: IntArray | None = None,
-    gaps_recovered: Sequence[float] = (0.5, 0.8),
+    probabilities: Collection[str] = (),
+    gaps_recovered: Sequence[float] = tuple(CPTS.values()),
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> MetricSamples:
-    """Compute APGR and CPT of several routers on the same resamples of the prompts.
+    """Compute the figures of several routers on the same resamples of the prompts.
 
     Equal scores, copies of one prompt among them, are taken in expectation, as on the curve.
 
@@ -62,30 +89,141 @@ def bootstrap_metrics(
         scores: Win probability per prompt, shape (n_prompts,), by router.
         weak_quality: Quality of the weak model's answers, same shape.
         strong_quality: Quality of the strong model's answers, same shape.
+        weak_cost_usd: US dollars of the weak model's answers, same shape, or None if unknown.
+        strong_cost_usd: Likewise; both or neither.
         group_codes: Resample these groups of prompts, not prompts: one integer each, same shape.
+        probabilities: Those names in ``scores`` whose scores are win probabilities.
         gaps_recovered: Shares of the gap for CPT: 0.5 gives ``cpt_50``.
         n_resamples: How many resamples.
         seed: Equal seeds give equal resamples.
 
     Raises:
-        ValueError: As `cost_quality_curve` says.
+        ValueError: As `cost_quality_curve`, `dollar_curve` and `log_loss` say.
     """
-    for router_scores in scores.values():
-        check_scored(router_scores, weak_quality=weak_quality, strong_quality=strong_quality)
-    gap = strong_quality - weak_quality
-    walks = [score_chunks(router_scores, gap) for router_scores in scores.values()]
-    metrics = (APGR, *(f"cpt_{100 * share:g}" for share in gaps_recovered))
-    values = np.empty((n_resamples, len(walks), len(metrics)))
-    scale = float(max(np.abs(weak_quality).max(), np.abs(strong_quality).max()))
-    done = 0
-    for block in resample_counts(
-        len(gap), n_resamples=n_resamples, seed=seed, group_codes=group_codes
-    ):
-        rows = slice(done, done + len(block))
-        counts = np.ascontiguousarray(block.T, dtype=np.float64)  # (n_prompts, n_block)
-        total = np.einsum("i,ij->j", gap, counts)
-        total[np.abs(total) <= 1e-12 * scale * counts.sum(axis=0)] = np.nan
-        for router, chunks in enumerate(walks):
-            values[rows, router] = resampled_metrics(counts, total, chunks, gaps_recovered)
-        done += len(block)
-    return MetricSamples(routers=tuple(scores), metrics=metrics, values=values)
+    pair = PairArrays(
+        weak_quality=weak_quality,
+        strong_quality=strong_quality,
+        weak_cost_usd=weak_cost_usd,
+        strong_cost_usd=strong_cost_usd,
+    )
+    _check(scores, pair, probabilities)
+    cpts = {f"cpt_{100 * share:g}": share for share in gaps_recovered}
+    walks = {
+        name: router_steps(values, pair, is_probability=name in probabilities)
+        for name, values in scores.items()
+    }
+    oracle = router_steps(
+        oracle_scores(weak_quality=weak_quality, strong_quality=strong_quality), pair
+    )
+    exact_type = count_type(pair.gap)
+    losses = {name: _row_losses(scores[name], pair) for name in scores if name in probabilities}
+    blocks, totals = [], []
+    with ThreadPoolExecutor(_n_threads(len(walks))) as pool:
+        for drawn in resample_counts(
+            len(weak_quality), n_resamples=n_resamples, seed=seed, group_codes=group_codes
+        ):
+            counts = _transposed(drawn, exact_type)
+            block = ResampleBlock(counts=counts, totals=resample_totals(counts, pair))
+            totals.append(block.totals)
+            blocks.append(_block_samples(pool, block, walks, oracle, cpts))
+            for name, rows in losses.items():
+                blocks[-1][name][0].update(_mean_losses(rows, block))
+    return _joined(blocks, totals)
+
+
+RouterSamples = tuple[dict[str, FloatArray], FloatArray]
+"""Figures by name, each of shape (n_block,), and quality along the curve, (101, n_block)."""
+
+
+def _block_samples(
+    pool: ThreadPoolExecutor,
+    block: ResampleBlock,
+    walks: Mapping[str, RouterSteps],
+    oracle: RouterSteps,
+    cpts: Mapping[str, float],
+) -> dict[str, RouterSamples]:
+    """Walk down every router's scores; numpy lets go of the lock, so threads help."""
+    best = pool.submit(resampled_apgr, oracle, block)
+    found = {
+        name: pool.submit(resampled_figures, steps, block, cpts=cpts)
+        for name, steps in walks.items()
+    }
+    samples = {name: future.result() for name, future in found.items()}
+    room = best.result() - RANDOM_APGR
+    room[~(room > REACHED)] = np.nan
+    for figures, _ in samples.values():
+        figures[APGR_NORMALISED] = (figures[APGR] - RANDOM_APGR) / room
+    return samples
+
+
+def _joined(
+    blocks: Sequence[Mapping[str, RouterSamples]], totals: Sequence[ResampleTotals]
+) -> MetricSamples:
+    """Put blocks of resamples behind one another, NaN where a router lacks a metric."""
+    routers = tuple(blocks[0])
+    metrics = tuple(dict.fromkeys(name for found, _ in blocks[0].values() for name in found))
+    n_blocks = [next(iter(block.values()))[1].shape[1] for block in blocks]
+    values = np.full((sum(n_blocks), len(routers), len(metrics)), np.nan)
+    quality = np.empty((sum(n_blocks), len(routers), len(SHARES)))
+    stops = np.cumsum(n_blocks)
+    for block, start, stop in zip(blocks, stops - n_blocks, stops, strict=True):
+        for router, (found, curve) in enumerate(block.values()):
+            quality[start:stop, router] = curve.T
+            for name, samples in found.items():
+                values[start:stop, router, metrics.index(name)] = samples
+    return MetricSamples(
+        routers=routers,
+        metrics=metrics,
+        values=values,
+        quality=quality,
+        totals=joined_totals(totals),
+    )
+
+
+def _row_losses(win_probabilities: FloatArray, pair: PairArrays) -> dict[str, FloatArray]:
+    """What each prompt adds to the log loss and to the Brier score."""
+    labels = win_labels(weak_quality=pair.weak_quality, strong_quality=pair.strong_quality)
+    return {
+        LOG_LOSS: log_losses(win_probabilities, labels),
+        BRIER: (win_probabilities - labels) ** 2,
+    }
+
+
+def _mean_losses(losses: Mapping[str, FloatArray], block: ResampleBlock) -> dict[str, FloatArray]:
+    """Mean losses of each resample; infinite just where an infinite loss is drawn."""
+    rows = np.stack(list(losses.values()))  # (n_losses, n_prompts)
+    finite = np.isfinite(rows)
+    sums = resampled_sums(np.where(finite, rows, 0.0), block.counts)
+    if not finite.all():
+        sums[resampled_sums(~finite * 1.0, block.counts) > 0] = np.inf
+    return dict(zip(losses, sums / block.totals.n_rows, strict=True))
+
+
+def _transposed(drawn: CountArray, real: type[np.float32] | type[np.float64]) -> RealArray:
+    """Return counts as floats of shape (n_prompts, n_block); by tiles, which is faster."""
+    counts = np.empty(drawn.shape[::-1], dtype=real)
+    for first in range(0, len(drawn), _N_TRANSPOSED):
+        part = slice(first, first + _N_TRANSPOSED)
+        counts[:, part] = drawn[part].T
+    return counts
+
+
+def _n_threads(n_routers: int) -> int:
+    return min(n_routers + 1, os.cpu_count() or 1, 4)
+
+
+def _check(
+    scores: Mapping[str, FloatArray], pair: PairArrays, probabilities: Collection[str]
+) -> None:
+    """Refuse what no figure is defined on."""
+    quality = {"weak_quality": pair.weak_quality, "strong_quality": pair.strong_quality}
+    if not scores:
+        raise ValueError("there are no scores; give those of at least one router")
+    for name, values in scores.items():
+        check_scored(values, **quality)
+        if name in probabilities:
+            check_probabilities(values, win_labels(**quality))
+        if pair.weak_cost_usd is not None and pair.strong_cost_usd is not None:
+            check_costs(
+                values, weak_cost_usd=pair.weak_cost_usd, strong_cost_usd=pair.strong_cost_usd
+            )

@@ -13,6 +13,7 @@ from routecast.evaluate.curve import (
     CostQualityCurve,
     check_scored,
     cost_quality_curve,
+    equal_but_for_rounding,
     models_tie,
 )
 from routecast.types import FloatArray
@@ -55,7 +56,7 @@ def average_gap_recovered(curve: CostQualityCurve) -> float:
     Returns:
         0.5 for a random order, more for a good one. NaN when the two models tie.
     """
-    return _area(curve.gap_recovered, curve.strong_share)
+    return area(curve.gap_recovered, curve.strong_share)
 
 
 def share_for_gap_recovered(curve: CostQualityCurve, gap_recovered: float) -> float:
@@ -83,6 +84,65 @@ def share_for_gap_recovered(curve: CostQualityCurve, gap_recovered: float) -> fl
     rise = best[after] - best[after - 1]
     part = min((gap_recovered - best[after - 1]) / rise, 1.0)
     return float((after - 1 + part) / curve.n_prompts)
+
+
+def calls_for_strong_quality(curve: CostQualityCurve, fraction: float) -> float:
+    """Return the smallest share of strong calls that reaches a fraction of the strong's quality.
+
+    Unlike CPT this asks for a share of the strong model's own score, not of the gap, so that the
+    quality needs a zero that means something: accuracy has one.
+
+    Args:
+        curve: Quality against the share of strong calls.
+        fraction: Of the strong model's mean quality, in [0, 1]: 0.95 for 95%.
+
+    Returns:
+        A share in [0, 1], on the running maximum as `share_for_gap_recovered`; 0 when the weak
+        model alone is there. NaN when the strong model's mean quality is not above 0.
+
+    Raises:
+        ValueError: If ``fraction`` is outside [0, 1].
+    """
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction is {fraction!r}; accepted is 0 to 1, as 0.95 for 95%")
+    weak, strong = np.float64(curve.weak_quality), np.float64(curve.strong_quality)
+    target = float(strong_quality_target(fraction, weak=weak, strong=strong))
+    return 0.0 if target <= REACHED else share_for_gap_recovered(curve, target)
+
+
+def strong_quality_target(
+    fraction: float, *, weak: FloatArray | np.float64, strong: FloatArray | np.float64
+) -> FloatArray:
+    """Return the PGR at which quality is a fraction of the strong model's, elementwise.
+
+    Args:
+        fraction: Of the strong model's quality, in [0, 1].
+        weak: Mean or summed quality of the weak model, any shape.
+        strong: The same of the strong model, same shape.
+
+    Returns:
+        At most 1; 0 where the weak model alone is there, as it is when it ties with the strong
+        one or passes it. NaN where the strong model's quality is not above 0.
+    """
+    behind = (weak < strong) & ~equal_but_for_rounding(weak, strong)
+    gap = np.where(behind, strong - weak, 1.0)
+    target = np.where(behind, np.maximum((fraction * strong - weak) / gap, 0.0), 0.0)
+    return np.where(strong > 1e-12 * np.abs(weak), target, np.nan)
+
+
+def normalised_apgr(apgr: float, *, oracle: float) -> float:
+    """Return where APGR lies between a random order, 0, and the oracle, 1.
+
+    Args:
+        apgr: Of the router.
+        oracle: APGR of `oracle_scores` on the same prompts.
+
+    Returns:
+        At most 1; negative for a router worse than random. NaN when the oracle is no better than
+        random, as where all prompts have one gap.
+    """
+    room = oracle - RANDOM_APGR
+    return (apgr - RANDOM_APGR) / room if room > REACHED else math.nan
 
 
 def apgr_ten_thresholds(curve: CostQualityCurve) -> float:
@@ -131,7 +191,7 @@ def apgr_eleven_quantiles(
     if models_tie(weak=weak, strong=best):
         return math.nan
     share = strong.mean(axis=1)[::-1]
-    return _area((quality - weak) / (best - weak), share)
+    return area((quality - weak) / (best - weak), share)
 
 
 def oracle_scores(*, weak_quality: FloatArray, strong_quality: FloatArray) -> FloatArray:
@@ -199,6 +259,11 @@ def routing_metrics(
     )
 
 
-def _area(heights: FloatArray, positions: FloatArray) -> float:
-    """Integrate by the trapezoid rule; numpy 1 and 2 name theirs differently."""
+def area(heights: FloatArray, positions: FloatArray) -> float:
+    """Integrate by the trapezoid rule, steps to the left with their sign.
+
+    Args:
+        heights: Shape (n_points,).
+        positions: Where they stand, same shape, in the order of the path.
+    """  # numpy 1 and 2 name theirs differently
     return float(np.sum(np.diff(positions) * (heights[1:] + heights[:-1]) / 2.0))

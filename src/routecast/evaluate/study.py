@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from routecast.types import FloatArray
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +73,10 @@ class RouterStudy:
         is_probability: Whether the scores are win probabilities, and not only an order.
         metrics: By name: ``apgr``, ``cpt_50``, ``auroc`` ...; absent where they mean nothing.
         band: Intervals along the curve; None for exact baselines.
-        n_abstained: Prompts without a score, left out of none: they take the fallback's place.
+        n_abstained: Prompts without a score, left out of none: they take the fallback's place,
+            which is the strong model's, and stand in ``scores`` as 1.
+        abstained: Where that is, shape (n_prompts,); None where it is nowhere.
+        n_overlap: Prompts that the router was trained on.
     """
 
     name: str
@@ -78,6 +86,29 @@ class RouterStudy:
     metrics: Mapping[str, Figure]
     band: CurveBand | None
     n_abstained: int = 0
+    abstained: BoolArray | None = None
+    n_overlap: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubsetStudy:
+    """The routers on a part of the prompts.
+
+    Attributes:
+        kind: ``group``, or ``category`` where groups have one.
+        name: Of the group or category.
+        n_prompts: How many prompts.
+        weak_quality: Mean quality of the weak model, in the outcomes' unit.
+        strong_quality: Mean quality of the strong model.
+        metrics: By router, then by name: ``apgr``, ``cpt_50``, ``cpt_80``.
+    """
+
+    kind: str
+    name: str
+    n_prompts: int
+    weak_quality: float
+    strong_quality: float
+    metrics: Mapping[str, Mapping[str, Figure]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,6 +129,9 @@ class Study:
         routers: The asked ones first, then the baselines.
         differences: Between the asked routers, and of each to length and random.
         warnings: In plain words: what the figures cannot tell, what was left out.
+        subsets: The same by group, and by category of groups; empty without groups.
+        n_resamples: Resamples behind every interval, but for those of subsets.
+        data_digest: SHA-256 over the prompts and the qualities, in hexadecimal.
     """
 
     benchmark: str
@@ -113,3 +147,6 @@ class Study:
     routers: tuple[RouterStudy, ...]
     differences: tuple[Difference, ...]
     warnings: tuple[str, ...]
+    subsets: tuple[SubsetStudy, ...] = ()
+    n_resamples: int = 0
+    data_digest: str = ""

@@ -8,6 +8,7 @@ from routecast.routers.length import LengthRouter
 from routecast.routers.mf import MatrixFactorization
 from routecast.routers.protocol import Router
 from routecast.routers.random import RandomRouter
+from routecast.routers.sw import SimilarityWeighted
 from routecast.types import AnyArray
 
 BASELINES: Mapping[str, type[RandomRouter] | type[LengthRouter]] = {
@@ -16,7 +17,7 @@ BASELINES: Mapping[str, type[RandomRouter] | type[LengthRouter]] = {
 }
 """Routers that need no training, by the names that users write."""
 
-TRAINED_FAMILIES = ("mf",)
+TRAINED_FAMILIES = ("mf", "sw")
 """Routers that come from an artifact."""
 
 
@@ -36,6 +37,10 @@ def rebuild_router(
     """
     if family == "mf":
         return MatrixFactorization.from_tensors(tensors).bind(
+            strong=strong, weak=weak, embedder=embedder
+        )
+    if family == "sw":
+        return SimilarityWeighted.from_tensors(tensors).bind(
             strong=strong, weak=weak, embedder=embedder
         )
     raise ArtifactError(

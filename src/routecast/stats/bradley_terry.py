@@ -54,7 +54,11 @@ def count_wins(
 
 
 def fit_strengths(
-    wins: FloatArray, *, prior: float = TINY_PRIOR, max_steps: int = _MAX_STEPS
+    wins: FloatArray,
+    *,
+    prior: float = TINY_PRIOR,
+    max_steps: int = _MAX_STEPS,
+    start: FloatArray | None = None,
 ) -> FloatArray:
     """Fit strengths by maximum likelihood, kept finite by a normal prior around zero.
 
@@ -62,7 +66,7 @@ def fit_strengths(
     links to the rest, have no finite strength. The default moves the others by about a millionth of
     a log-odds; `rests_on_prior` names those whose strength is then the prior's doing.
 
-    Newton's method from zero. Each step is shortened to log(1 + d) / d of its length, where d is
+    Newton's method. Each step is shortened to log(1 + d) / d of its length, where d is
     the largest change that it makes to a difference of strengths; that lowers the loss from
     anywhere, and leaves the convergence quadratic.
 
@@ -72,6 +76,8 @@ def fit_strengths(
         prior: Precision of each strength's prior, above 0: its standard deviation is
             1 / sqrt(prior) in log-odds. An even comparison weighs 1/4 on this scale.
         max_steps: Newton steps before giving up.
+        start: Strengths to start from, finite, of a shape that broadcasts to (..., n). Zeros when
+            None. It decides how many steps are taken, not where they end.
 
     Returns:
         Strengths in log-odds, shape (..., n), that sum to zero. A contestant without comparisons
@@ -87,7 +93,7 @@ def fit_strengths(
     """
     _check(wins, prior)
     wins = _without_diagonal(wins)
-    strengths = np.zeros(wins.shape[:-1])
+    strengths = _start(wins, start)
     for _ in range(max_steps):
         gradient, curvature = _derivatives(wins, strengths, prior)
         try:
@@ -186,6 +192,15 @@ def _derivatives(
     information = (wins + losses) * p_row_wins * p_column_wins  # of each pair's difference
     diagonal = np.eye(n_contestants) * (information.sum(axis=-1) + prior)[..., None]
     return gradient, diagonal - information + 1.0 / n_contestants
+
+
+def _start(wins: FloatArray, start: FloatArray | None) -> FloatArray:
+    """Return where to start, shape (..., n), with mean 0."""
+    if start is None:
+        return np.zeros(wins.shape[:-1])
+    if not np.all(np.isfinite(start)):
+        raise ValueError("start must be finite")
+    return np.broadcast_to(start - start.mean(axis=-1, keepdims=True), wins.shape[:-1])
 
 
 def _without_diagonal(wins: FloatArray) -> FloatArray:

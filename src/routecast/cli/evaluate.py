@@ -1,0 +1,171 @@
+"""`routecast evaluate`: what routers save and what they keep, beside the baselines."""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from routecast.evaluate.scoring import Watch
+    from routecast.upstream.prices import Price
+
+_PAIR_HELP = "(default: the published pair, or of a file's two models the {})"
+
+
+def evaluate(
+    benchmark: Annotated[
+        list[str],
+        typer.Option(help="mmlu, gsm8k, mt-bench, or a file of outcomes; may be repeated."),
+    ],
+    output: Annotated[
+        Path, typer.Option(help="Folder for report.html, curves, metrics.json, scores.parquet.")
+    ],
+    router: Annotated[
+        list[str] | None,
+        typer.Option(help="default, or a trained router's folder; may be repeated."),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--data", help="Folder of the published benchmarks.")
+    ] = None,
+    download: Annotated[
+        bool,
+        typer.Option("--download", help="Fetch published benchmarks, once, and check them."),
+    ] = False,
+    strong: Annotated[
+        str | None, typer.Option(help="Strong model " + _PAIR_HELP.format("better"))
+    ] = None,
+    weak: Annotated[
+        str | None, typer.Option(help="Weak model " + _PAIR_HELP.format("other"))
+    ] = None,
+    quality_range: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="LOW HIGH", help="The scale of a file's qualities."),
+    ] = (0.0, 1.0),
+    strong_price: Annotated[
+        str | None,
+        typer.Option(metavar="IN,OUT", help="USD per million tokens, where a file has tokens."),
+    ] = None,
+    weak_price: Annotated[
+        str | None, typer.Option(metavar="IN,OUT", help="Likewise for the weak model.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Also print figures by `group`, or by `category`.")
+    ] = None,
+    allow_overlap: Annotated[
+        bool,
+        typer.Option("--allow-overlap", help="Even routers that were trained on these prompts."),
+    ] = False,
+    prompts: Annotated[
+        bool,
+        typer.Option("--prompts/--no-prompts", help="Prompts' texts in the results, or hashes."),
+    ] = True,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Keep scores for the next time.")
+    ] = True,
+    n_resamples: Annotated[
+        int, typer.Option("--resamples", min=100, help="Resamples behind the intervals.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of resamples and folds.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Evaluate routers on benchmarks: curves, metrics with intervals, a report."""
+    from routecast.cli.evaluate_table import print_study
+    from routecast.embed.cache import user_cache_folder
+    from routecast.evaluate.document import study_document
+    from routecast.evaluate.opening import Opening, open_benchmark
+    from routecast.evaluate.output import check_output, write_evaluation
+    from routecast.evaluate.run import EvaluationSettings, evaluate_routers
+    from routecast.evaluate.score_cache import ScoreCache
+
+    if by not in (None, "group", "category"):
+        raise typer.BadParameter(f"{by!r}; accepted are 'group' and 'category'", param_hint="--by")
+    settings = EvaluationSettings(
+        strong_price=_price(strong_price, "--strong-price"),
+        weak_price=_price(weak_price, "--weak-price"),
+        allow_overlap=allow_overlap,
+        n_resamples=n_resamples,
+        seed=seed,
+    )
+    check_output(output)
+    kept = user_cache_folder(os.environ, home=Path.home()).parent
+    opening = Opening(
+        folder=folder,
+        downloads=kept / "benchmarks",
+        fetch=download,
+        strong=strong,
+        weak=weak,
+        quality_range=quality_range,
+    )
+    with _shown_progress() as watch:
+        benchmarks = [open_benchmark(name, opening, watch=watch) for name in benchmark]
+        studies = [
+            evaluate_routers(
+                one,
+                {name: name for name in router or ["default"]},
+                settings=settings,
+                cache=ScoreCache(kept / "scores") if cache else None,
+                embeddings=kept / "embeddings" if cache else None,
+                watch=watch,
+            )
+            for one in benchmarks
+        ]
+    command = shlex.join(["routecast", *sys.argv[1:]])
+    write_evaluation(studies, output, with_prompts=prompts, command=command)
+    if as_json:
+        documents = [study_document(study) for study in studies]
+        typer.echo(json.dumps({"output": str(output), "studies": documents}, ensure_ascii=False))
+        return
+    for study in studies:
+        print_study(study, by=by)
+    typer.echo(f"wrote {output}", err=True)
+
+
+def _price(text: str | None, flag: str) -> "Price | None":
+    """Read `IN,OUT`, in US dollars per million tokens."""
+    from routecast.upstream.prices import Price
+
+    if text is None:
+        return None
+    try:
+        n_input, n_output = (float(part) for part in text.split(","))
+    except ValueError:
+        n_input = n_output = -1.0
+    if not (0 <= n_input < float("inf") and 0 <= n_output < float("inf")):
+        raise typer.BadParameter(
+            f"{text!r}; accepted are two numbers from 0: IN,OUT in USD per million tokens",
+            param_hint=flag,
+        )
+    return Price(input=n_input, output=n_output)
+
+
+@contextmanager
+def _shown_progress() -> "Iterator[Watch | None]":
+    """Show a bar with rate and time left on stderr, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeLeft(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bars = {}
+
+        def watch(name: str, n_done: int, n_total: int) -> None:
+            if name not in bars:
+                bars[name] = progress.add_task(name, total=n_total)
+            progress.update(bars[name], completed=n_done)
+
+        yield watch

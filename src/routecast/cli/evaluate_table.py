@@ -1,0 +1,163 @@
+"""The table that `routecast evaluate` prints."""
+
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from routecast.evaluate.study import Figure, RouterStudy, Study
+
+_WIDTH = 100
+_NAME_WIDTH = 26
+_ORACLE = "oracle"
+_LEGEND = (
+    "* baseline. In brackets 95% intervals. APGR: mean share of the quality gap that routing "
+    "recovers, 0.5 at random. CPT: share of strong calls that recovers so much of the gap."
+)
+
+
+def print_study(study: "Study", *, by: str | None = None) -> None:
+    """Print a study: the routers, what tells them apart, what is to be minded.
+
+    Args:
+        study: What was found.
+        by: ``group`` or ``category``: print their figures too.
+    """
+    from rich.console import Console
+
+    console = Console(width=_width(), highlight=False, markup=False)
+    weak, strong = study.weak_quality.mean(), study.strong_quality.mean()
+    n_prompts = len(study.prompts)
+    console.print(f"{study.benchmark}: {n_prompts:,} {'prompt' if n_prompts == 1 else 'prompts'}")
+    console.print(f"  strong {study.strong}, quality {_quality(strong)}")
+    console.print(f"  weak   {study.weak}, quality {_quality(weak)}")
+    console.print(_routers(study))
+    console.print(_LEGEND)
+    if study.differences:
+        console.print(_differences(study))
+    if by is not None:
+        _print_subsets(console, study, by)
+    for warning in study.warnings:
+        console.print(f"note: {warning}")
+
+
+def _width() -> int | None:
+    """Return the width of what is not a terminal; None leaves it to the terminal."""
+    return None if sys.stdout.isatty() else _WIDTH
+
+
+def _routers(study: "Study") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    printed = Table()
+    printed.add_column("router", no_wrap=True)
+    for header in ("APGR", "CPT(50%)", "CPT(80%)", "AUROC", "ECE"):
+        printed.add_column(header, justify="right", no_wrap=True)
+    was_baseline = False
+    for router in study.routers:
+        if router.is_baseline and not was_baseline:
+            printed.add_section()
+        was_baseline = router.is_baseline
+        printed.add_row(Text(_shown_name(router)), *_cells(router))
+    return printed
+
+
+def _cells(router: "RouterStudy") -> list[str]:
+    metrics = router.metrics
+    if "apgr" not in metrics:
+        quality = metrics.get("quality")
+        return ["" if quality is None else f"quality {_quality(quality.value)}", *[""] * 4]
+    return [
+        _with_interval(metrics, "apgr", decimals=3),
+        *(_with_interval(metrics, name, percent=True) for name in ("cpt_50", "cpt_80")),
+        *(_alone(metrics, name) for name in ("auroc", "ece")),
+    ]
+
+
+def _shown_name(router: "RouterStudy") -> str:
+    name = router.name
+    if len(name) > _NAME_WIDTH:
+        name = Path(name).name[-_NAME_WIDTH:] if "/" in name else name[: _NAME_WIDTH - 1] + "…"
+    return name + ("*" if router.is_baseline else "")
+
+
+def _with_interval(
+    metrics: "Mapping[str, Figure]", name: str, *, decimals: int = 0, percent: bool = False
+) -> str:
+    figure = metrics.get(name)
+    if figure is None or math.isnan(figure.value):
+        return "-"
+    scale, unit = (100, "%") if percent else (1, "")
+    value = f"{scale * figure.value:.{decimals}f}{unit}"
+    if math.isnan(figure.low) or figure.low == figure.high:
+        return value
+    return f"{value} [{scale * figure.low:.{decimals}f}, {scale * figure.high:.{decimals}f}]"
+
+
+def _alone(metrics: "Mapping[str, Figure]", name: str) -> str:
+    figure = metrics.get(name)
+    return "-" if figure is None or math.isnan(figure.value) else f"{figure.value:.3f}"
+
+
+def _differences(study: "Study") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    printed = Table(title="differences of APGR, Holm's correction", title_justify="left")
+    printed.add_column("router", no_wrap=True)
+    printed.add_column("less", no_wrap=True)
+    for header in ("difference", "p", "corrected p"):
+        printed.add_column(header, justify="right", no_wrap=True)
+    for found in study.differences:
+        figure = found.figure
+        printed.add_row(
+            Text(found.router[-_NAME_WIDTH:]),
+            Text(found.other[-_NAME_WIDTH:]),
+            _signed(figure),
+            *(_p_value(p) for p in (found.p_value, found.holm_p_value)),
+        )
+    return printed
+
+
+def _signed(figure: "Figure") -> str:
+    if math.isnan(figure.value):
+        return "-"
+    return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
+
+
+def _p_value(p: float) -> str:
+    return "-" if math.isnan(p) else f"{p:.4f}"
+
+
+def _print_subsets(console: "Console", study: "Study", by: str) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    subsets = [subset for subset in study.subsets if subset.kind == by]
+    if not subsets:
+        console.print(f"note: there are no figures by {by}")
+        return
+    printed = Table(title=f"APGR by {by}", title_justify="left")
+    printed.add_column(by, no_wrap=True)
+    printed.add_column("N", justify="right")
+    names = [
+        router.name
+        for router in study.routers
+        if router.name in subsets[0].metrics and router.name != _ORACLE
+    ]
+    for name in names:
+        printed.add_column(Text(name[-_NAME_WIDTH:]), justify="right")
+    for subset in subsets:
+        cells = [_with_interval(subset.metrics[name], "apgr", decimals=2) for name in names]
+        printed.add_row(Text(subset.name[:_NAME_WIDTH]), f"{subset.n_prompts:,}", *cells)
+    console.print(printed)
+
+
+def _quality(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 2 else f"{value:.2f}"

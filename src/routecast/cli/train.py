@@ -1,0 +1,185 @@
+"""`routecast train`: a router from comparisons or outcomes."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from routecast.cli.embedders import EmbedderName
+
+if TYPE_CHECKING:
+    from routecast.train.overlap import OnOverlap
+    from routecast.train.pipeline import TrainSettings
+    from routecast.train.run import TrainingRun, TrainRequest
+
+
+def train(
+    router: Annotated[str, typer.Argument(help="What to train: mf or sw.")],
+    output: Annotated[Path, typer.Option(help="Folder for the router; replaced if it is one.")],
+    comparisons: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Comparisons, in any layout; repeat for more files."),
+    ] = None,
+    outcomes: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Outcomes, likewise; or a RouteLLM benchmark's folder."),
+    ] = None,
+    strong: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="The strong model, or tier:N; repeat for several."),
+    ] = None,
+    weak: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="The weak model, likewise.")
+    ] = None,
+    strong_as: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Model of the data, or tier:N, that stands for it."),
+    ] = None,
+    weak_as: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Likewise for the weak model.")
+    ] = None,
+    embedder: EmbedderName = "static",
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of the router; NAME=A,B chooses on validation data.",
+        ),
+    ] = None,
+    all_pairs: Annotated[
+        bool, typer.Option("--all-pairs", help="Learn from every pair of models of the outcomes.")
+    ] = False,
+    soft: Annotated[
+        bool, typer.Option("--soft", help="Keep the margins of outcomes as soft labels.")
+    ] = False,
+    quality_range: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="LOW HIGH", help="The scale of the outcomes' qualities."),
+    ] = (0.0, 1.0),
+    new_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Add this model to the trained mf given by --router."),
+    ] = None,
+    router_folder: Annotated[
+        Path | None, typer.Option("--router", metavar="DIR", help="Folder of that router.")
+    ] = None,
+    ratings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Leaderboard that rates the new model and known ones."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE", help="Evaluation data whose prompts must not be learned from."
+        ),
+    ] = None,
+    drop_overlap: Annotated[
+        bool, typer.Option("--drop-overlap", help="Leave such prompts out, and count them.")
+    ] = False,
+    allow_overlap: Annotated[
+        bool, typer.Option("--allow-overlap", help="Learn from such prompts all the same.")
+    ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Drop bad rows and count them.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the same command was stopped.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the split, the fit and the intervals.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Train a router, calibrate it, and say what it is worth on prompts that it never saw."""
+    from routecast.cli.train_new_model import USAGE, add_model
+    from routecast.cli.train_report import print_run
+    from routecast.embed.cache import user_cache_folder
+    from routecast.train.run import TrainRequest
+
+    if new_model is not None:
+        if router != "mf" or router_folder is None or outcomes or options or exclude:
+            raise typer.BadParameter(USAGE)
+        add_model(
+            new_model,
+            router_folder,
+            output,
+            comparisons=tuple(comparisons or ()),
+            ratings=ratings,
+            strong=tuple(strong_as or strong or ()),
+            weak=tuple(weak_as or weak or ()),
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    if router_folder is not None or ratings is not None:
+        raise typer.BadParameter("--router and --ratings are for --new-model")
+    request = TrainRequest(
+        settings=_settings(router, strong, weak, strong_as, weak_as, options, seed),
+        output=output,
+        comparisons=tuple(comparisons or ()),
+        outcomes=tuple(outcomes or ()),
+        embedder=embedder,
+        embeddings=user_cache_folder(os.environ, home=Path.home()),
+        quality_range=quality_range,
+        all_pairs=all_pairs,
+        soft=soft,
+        exclude=tuple(exclude or ()),
+        on_overlap=_on_overlap(drop=drop_overlap, allow=allow_overlap),
+        skip_bad=skip_bad,
+        resume=resume,
+    )
+    print_run(_run(request), as_json=as_json)
+
+
+def _run(request: "TrainRequest") -> "TrainingRun":
+    """Run with a progress bar; when it is interrupted, say how to go on."""
+    from routecast.cli.train_report import shown_progress
+    from routecast.train.run import checkpoint_folder, run_training
+
+    try:
+        with shown_progress() as watch:
+            return run_training(request, watch=watch)
+    except KeyboardInterrupt:
+        folder = checkpoint_folder(request.output)
+        if folder.is_dir() and any(folder.iterdir()):
+            typer.echo("stopped; run the same command with --resume to go on", err=True)
+        raise
+
+
+def _settings(
+    router: str,
+    strong: list[str] | None,
+    weak: list[str] | None,
+    strong_as: list[str] | None,
+    weak_as: list[str] | None,
+    options: list[str] | None,
+    seed: int,
+) -> "TrainSettings":
+    """Say which models of the data stand for the two sides, and how to fit."""
+    from routecast.train.options import parse_options
+    from routecast.train.pipeline import TrainSettings
+    from routecast.train.registry import find_family
+
+    stands_for = {
+        side: ", ".join(names)
+        for side, names, stand_ins in (("strong", strong, strong_as), ("weak", weak, weak_as))
+        if names and stand_ins
+    }
+    return TrainSettings(
+        router=router,
+        strong=tuple(strong_as or strong or ()),
+        weak=tuple(weak_as or weak or ()),
+        options=parse_options(find_family(router), options or ()),
+        seed=seed,
+        stands_for=stands_for,
+    )
+
+
+def _on_overlap(*, drop: bool, allow: bool) -> "OnOverlap":
+    from routecast.train.overlap import OnOverlap
+
+    if drop and allow:
+        raise typer.BadParameter("give --drop-overlap or --allow-overlap, not both")
+    if drop:
+        return OnOverlap.DROP
+    return OnOverlap.ALLOW if allow else OnOverlap.REFUSE

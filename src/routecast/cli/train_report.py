@@ -1,0 +1,202 @@
+"""What `routecast train` shows: the progress, then what the router is worth."""
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from routecast.evaluate.study import Figure
+    from routecast.train.held_out import HeldOut
+    from routecast.train.measure import Measurement
+    from routecast.train.progress import Progress, Watch
+    from routecast.train.run import TrainingRun
+
+_TITLES = {
+    "apgr": "APGR",
+    "cpt_50": "CPT(50%)",
+    "cpt_80": "CPT(80%)",
+    "auroc": "AUROC",
+    "log_loss": "log loss",
+    "brier": "Brier",
+    "ece": "ECE",
+}
+_PERCENT = {"cpt_50", "cpt_80"}
+
+
+@contextmanager
+def shown_progress() -> "Iterator[Watch | None]":
+    """Show on stderr what is being done, with the losses, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[losses]}"),
+        TimeElapsedColumn(),
+        TimeLeft(),
+    )
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        bar = bars.add_task("reading", total=None, rate="", losses="")
+        stage = "reading"
+
+        def watch(progress: "Progress") -> None:
+            nonlocal stage
+            if progress.stage != stage:
+                stage = progress.stage
+                bars.reset(bar, description=stage, total=progress.n_total)
+            speed = bars.tasks[0].speed
+            bars.update(
+                bar,
+                completed=progress.n_done,
+                total=progress.n_total,
+                rate="" if speed is None else f"{speed:,.0f}/s",
+                losses=_losses(progress),
+            )
+
+        yield watch
+
+
+def _losses(progress: "Progress") -> str:
+    if progress.training_loss is None:
+        return ""
+    validation = progress.validation_loss
+    shown = "" if validation is None else f", validation {validation:.4f}"
+    return f"loss {progress.training_loss:.4f}{shown}"
+
+
+def print_run(run: "TrainingRun", *, as_json: bool) -> None:
+    """Print the result on stdout, and on stderr what a reader must not miss."""
+    for name, entry in run.dropped:
+        typer.echo(f"left out of {name}, {entry.reason}: {entry.n_rows:,}", err=True)
+    warnings = list(_warnings(run))
+    if as_json:
+        from routecast.cli.train_document import run_document
+
+        document = run_document(run) | {"warnings": warnings}
+        typer.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
+        return
+    _print_tables(run)
+    for warning in warnings:
+        typer.echo(f"warning: {warning}")
+    typer.echo(f"wrote the router to {run.request.output}", err=True)
+
+
+def _print_tables(run: "TrainingRun") -> None:
+    for line in _facts(run):
+        typer.echo(line)
+    held_out = run.trained.held_out
+    if held_out is None:
+        return
+    unit = "groups" if held_out.by_group else "prompts"
+    for title, measurement in _measurements(held_out):
+        print_measurement(title, measurement, unit)
+
+
+def print_measurement(title: str, measurement: "Measurement", unit: str) -> None:
+    """Print a table of figures on stdout under a line with N and what was resampled."""
+    from rich.console import Console
+
+    typer.echo(
+        f"{title}: N = {measurement.n_labels:,}, 95% intervals over "
+        f"{measurement.n_clusters:,} {unit}"
+    )
+    width = None if sys.stdout.isatty() else 116
+    Console(width=width, highlight=False, markup=False).print(_table(measurement))
+
+
+def _measurements(held_out: "HeldOut") -> "list[tuple[str, Measurement]]":
+    found = [
+        ("routing, held-out outcomes", held_out.routing),
+        ("strong against weak, held out", held_out.wins),
+        ("all comparisons, held out", held_out.battles),
+    ]
+    return [(title, measurement) for title, measurement in found if measurement is not None]
+
+
+def _facts(run: "TrainingRun") -> Iterator[str]:
+    prepared, manifest = run.trained.prepared, run.manifest
+    split = prepared.split
+    yield (
+        f"{manifest.router} on {manifest.embedder.name}: {manifest.training.n_comparisons:,} "
+        f"comparisons over {len(split.train):,} prompts; {len(split.validation):,} prompts to "
+        f"choose and calibrate on, {len(split.test):,} to report on"
+    )
+    for side, names in (("strong", manifest.strong), ("weak", manifest.weak)):
+        stands_for = run.request.settings.stands_for.get(side)
+        shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        yield f"  {side}: {shown}" + (f", standing for {stands_for}" if stands_for else "")
+    best = run.trained.trials[0]
+    chosen = ", ".join(f"{name} {_setting(value)}" for name, value in best.settings.items())
+    tried = f", best of {n} tried" if (n := len(run.trained.trials)) > 1 else ""
+    yield f"  settings: {chosen}; validation loss {best.validation_loss:.4f}{tried}"
+    if run.overlap is not None:
+        yield (
+            f"  evaluation prompts in the training data: {run.overlap.n_overlapping:,} of "
+            f"{run.overlap.n_prompts:,} prompts ({run.request.on_overlap})"
+        )
+    duplicates = prepared.duplicates
+    if duplicates.sizes:
+        yield (
+            f"  near-duplicates kept on one side: {sum(duplicates.sizes):,} prompts in "
+            f"{len(duplicates.sizes):,} groups"
+        )
+    if duplicates.oversized:
+        yield f"  groups too large to be duplicates, split: {list(duplicates.oversized)!r} prompts"
+
+
+def _setting(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _table(measurement: "Measurement") -> "Table":
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    printed = Table(box=SIMPLE)
+    printed.add_column("", no_wrap=True)
+    metrics = list(dict.fromkeys(m for row in measurement.figures.values() for m in row))
+    for metric in metrics:
+        printed.add_column(_TITLES[metric], justify="right")
+    for name, figures in measurement.figures.items():
+        cells = [_cell(metric, figures[metric]) if metric in figures else "-" for metric in metrics]
+        printed.add_row(name, *cells)
+    if "apgr" in metrics:
+        printed.add_row("random", "0.500", "50.0", "80.0")
+    elif "auroc" in metrics:
+        printed.add_row("random", "0.500", *["-"] * (len(metrics) - 1))
+    return printed
+
+
+def _cell(metric: str, figure: "Figure") -> str:
+    if math.isnan(figure.value):
+        return "-"
+    scale, digits = (100, 1) if metric in _PERCENT else (1, 3)
+    value, low, high = (f"{scale * x:.{digits}f}" for x in (figure.value, figure.low, figure.high))
+    return f"{value} [{low}, {high}]"
+
+
+def _warnings(run: "TrainingRun") -> Iterator[str]:
+    held_out = run.trained.held_out
+    if held_out is not None:
+        yield from held_out.warnings
+        if held_out.n_prompts < 100:
+            yield (
+                f"{held_out.n_prompts} labelled test prompts tell little; mind the intervals' width"
+            )
+    if run.overlap is not None and run.overlap.n_overlapping and run.request.on_overlap == "allow":
+        yield f"{run.overlap.n_overlapping:,} evaluation prompts were learned from, as allowed"

@@ -1,0 +1,170 @@
+"""The routers of an evaluation, and their scores: from the cache where they are known."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import routecast
+from routecast.artifacts import MANIFEST_NAME, load_artifact, load_router, router_folder
+from routecast.data.leakage import prompt_hashes64
+from routecast.embed.cache import cached
+from routecast.embed.registry import load_embedder
+from routecast.errors import DataError
+from routecast.evaluate.score_cache import ScoreCache, entry_key, prompts_digest
+from routecast.routers.protocol import Router
+from routecast.routers.registry import BASELINES
+from routecast.types import FloatArray
+
+Watch = Callable[[str, int, int], None]
+"""Called with a router's name, the prompts scored so far, and how many there are."""
+
+STATIC = "static"
+_ROWS_AT_ONCE = 2048
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RouterScores:
+    """What one router says of the prompts.
+
+    Attributes:
+        name: As the user named it.
+        win_probabilities: Per prompt, shape (n_prompts,), NaN where the router abstains.
+        is_probability: Whether they are calibrated, and not only an order.
+        n_overlap: Prompts that were in the router's training data.
+    """
+
+    name: str
+    win_probabilities: FloatArray
+    is_probability: bool
+    n_overlap: int = 0
+
+    @property
+    def abstained(self) -> npt.NDArray[np.bool_]:
+        """Where the router gave nothing, shape (n_prompts,)."""
+        return np.isnan(self.win_probabilities)
+
+
+def score_prompts(
+    routers: Mapping[str, str],
+    prompts: Sequence[str],
+    *,
+    cache: ScoreCache | None = None,
+    embeddings: Path | None = None,
+    allow_overlap: bool = False,
+    watch: Watch | None = None,
+) -> tuple[RouterScores, ...]:
+    """Score the prompts with every router, once all are known to be usable.
+
+    Args:
+        routers: Name or folder of each router, by the name that results are to show.
+        prompts: What to score.
+        cache: Where scores of trained routers are kept; None keeps none.
+        embeddings: Folder where the vectors of slow embedders are kept; None keeps none.
+        allow_overlap: Score even with a router that was trained on some of the prompts.
+        watch: Called as the scoring goes on.
+
+    Raises:
+        ConfigError: If there is no such router.
+        ArtifactError: If a router is damaged.
+        DataError: If a router was trained on some of the prompts, unless that is allowed.
+    """
+    overlaps = {}
+    hashes = prompt_hashes64(prompts)
+    for name, router in routers.items():
+        overlaps[name] = _count_overlap(router, hashes)
+        if overlaps[name] and not allow_overlap:
+            raise DataError(
+                f"router {name!r} was trained on {overlaps[name]:,} of these {len(prompts):,} "
+                "prompts, so its figures would be too good; evaluate on other prompts, train "
+                "again without them, or go on all the same with --allow-overlap"
+            )
+    digest = prompts_digest(prompts)
+    return tuple(
+        RouterScores(
+            name=name,
+            win_probabilities=_scores(
+                router,
+                prompts,
+                digest,
+                cache=cache,
+                embeddings=embeddings,
+                watch=_named(watch, name),
+            ),
+            is_probability=router not in BASELINES,
+            n_overlap=overlaps[name],
+        )
+        for name, router in routers.items()
+    )
+
+
+def _count_overlap(router: str, prompt_hashes: npt.NDArray[np.uint64]) -> int:
+    folder = _artifact_folder(router)
+    if folder is None:
+        return 0
+    return int(np.isin(prompt_hashes, load_artifact(folder).training_prompt_hashes).sum())
+
+
+def _artifact_folder(router: str) -> Path | None:
+    """Return the folder of a trained router, None of one that needs no training."""
+    return None if router in BASELINES else router_folder(router)
+
+
+def _named(watch: Watch | None, name: str) -> Callable[[int, int], None]:
+    """Return what to call with the progress of one router."""
+
+    def tell(n_done: int, n_prompts: int) -> None:
+        if watch is not None:
+            watch(name, n_done, n_prompts)
+
+    return tell
+
+
+def _scores(
+    router: str,
+    prompts: Sequence[str],
+    digest: str,
+    *,
+    cache: ScoreCache | None,
+    embeddings: Path | None,
+    watch: Callable[[int, int], None],
+) -> FloatArray:
+    """Return scores from the cache, or else compute and keep them."""
+    folder = _artifact_folder(router)
+    if cache is None or folder is None:
+        return _computed(_load(router, folder, embeddings), prompts, watch)
+    key = entry_key(
+        artifact_digest=sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest(),
+        prompts_digest=digest,
+        version=routecast.__version__,
+    )
+    scores = cache.load(key, n_prompts=len(prompts))
+    if scores is None:
+        scores = _computed(_load(router, folder, embeddings), prompts, watch)
+        cache.store(key, scores)
+    watch(len(prompts), len(prompts))
+    return scores
+
+
+def _load(router: str, folder: Path | None, embeddings: Path | None) -> Router:
+    """Load a router; one that is slow to embed keeps its vectors."""
+    if folder is None or embeddings is None:
+        return load_router(router).router
+    name = load_artifact(folder).manifest.embedder.name
+    if name == STATIC:
+        return load_router(router).router
+    return load_router(router, embedder=cached(load_embedder(name), embeddings)).router
+
+
+def _computed(
+    router: Router, prompts: Sequence[str], watch: Callable[[int, int], None]
+) -> FloatArray:
+    scores = np.empty(len(prompts))
+    for start in range(0, len(prompts), _ROWS_AT_ONCE):
+        watch(start, len(prompts))
+        block = prompts[start : start + _ROWS_AT_ONCE]
+        scores[start : start + len(block)] = router.win_probabilities(block)
+    return scores

@@ -1,0 +1,187 @@
+"""What a trained router is worth on prompts that it never saw, beside baselines that learn less."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from routecast.data.preferences import PreferenceArrays
+from routecast.data.ratings import rate_models
+from routecast.evaluate.study import Figure
+from routecast.routers.length import LengthRouter
+from routecast.stats.bradley_terry import ELO_PER_LOG_ODDS
+from routecast.stats.platt import sigmoid
+from routecast.train.battles import ModelScores
+from routecast.train.measure import (
+    Contender,
+    Measurement,
+    measure_routing,
+    measure_wins,
+)
+from routecast.train.neighbours import NearestNeighbours
+from routecast.train.prepare import Prepared
+from routecast.train.resampled import AUROC, LOG_LOSS
+from routecast.train.sides import PairLabels
+from routecast.types import FloatArray, IntArray
+
+ROUTER, LENGTH, NEIGHBOURS, BASE_RATE = "router", "length", "nearest neighbours", "base rate"
+RATINGS = "ratings alone"
+MIN_CLUSTERS = 10
+"""Fewest groups of outcomes to resample; with fewer, prompts are."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeldOut:
+    """Figures on the test prompts.
+
+    Attributes:
+        n_prompts: Test prompts with a label between strong and weak.
+        wins: On every label between strong and weak.
+        routing: On the outcomes among them; None where there are none.
+        battles: On all comparisons of any two models, scores not calibrated; None for families
+            that know one pair only, and where there are only outcomes.
+        by_group: Whether intervals resample the groups that the outcomes name.
+        warnings: In plain words: where the router is not shown to be better than doing without.
+    """
+
+    n_prompts: int
+    wins: Measurement
+    routing: Measurement | None
+    battles: Measurement | None
+    by_group: bool
+    warnings: tuple[str, ...]
+
+
+def measure_held_out(
+    prepared: Prepared, calibrated: FloatArray, scores: ModelScores | None, *, seed: int
+) -> HeldOut:
+    """Measure on the test prompts.
+
+    Args:
+        prepared: The prompts and their split.
+        calibrated: Win probability of every prompt, shape (n_prompts,).
+        scores: Of every model, for battles of models that stand for neither side; None where the
+            family knows one pair only.
+        seed: Of the resamples.
+    """
+    labels = prepared.labels_on(prepared.split.test)
+    clusters, by_group = _clusters(prepared, labels)
+    contenders = _contenders(prepared, calibrated, labels.prompt_index)
+    wins = measure_wins(contenders, labels.wins, clusters=clusters, seed=seed)
+    routing = None
+    known = np.flatnonzero(~np.isnan(labels.strong_quality))
+    if len(known):
+        outcomes = labels.take(known)
+        routing = measure_routing(
+            _contenders(prepared, calibrated, outcomes.prompt_index),
+            weak_quality=outcomes.weak_quality,
+            strong_quality=outcomes.strong_quality,
+            clusters=clusters[known],
+            seed=seed,
+        )
+    battles = None
+    if scores is not None and len(known) < len(labels):
+        battles = _measure_battles(prepared, scores, seed=seed)
+    return HeldOut(
+        n_prompts=len(np.unique(labels.prompt_index)),
+        wins=wins,
+        routing=routing,
+        battles=battles,
+        by_group=by_group,
+        warnings=_warnings(wins, routing),
+    )
+
+
+def _contenders(prepared: Prepared, calibrated: FloatArray, rows: IntArray) -> list[Contender]:
+    """Score some prompts, repeated ones too, by the router and by its baselines."""
+    known = prepared.labels_on(prepared.split.train)
+    length = LengthRouter().win_probabilities(prepared.prompts)
+    found = [
+        Contender(name=ROUTER, scores=calibrated[rows], is_probability=True),
+        Contender(name=LENGTH, scores=length[rows]),
+    ]
+    if len(known):
+        neighbours = NearestNeighbours(prepared.embeddings[known.prompt_index], known.wins)
+        scores = neighbours.scores(prepared.embeddings[rows])
+        found.append(Contender(name=NEIGHBOURS, scores=scores))
+        n_wins, n_labels = np.average(known.wins, weights=known.weight) * len(known), len(known)
+        rate = np.full(len(rows), (n_wins + 0.5) / (n_labels + 1.0))  # never 0 or 1
+        found.append(Contender(name=BASE_RATE, scores=rate, is_probability=True, is_constant=True))
+    return found
+
+
+def _clusters(prepared: Prepared, labels: PairLabels) -> tuple[IntArray, bool]:
+    """Return what is resampled together: named groups if they are enough, else near-duplicates."""
+    named = [group for group in labels.groups if group is not None]
+    if len(named) == len(labels) and len(set(named)) >= MIN_CLUSTERS:
+        return np.unique(np.array(named), return_inverse=True)[1].astype(np.int64), True
+    return prepared.duplicates.labels[labels.prompt_index], False
+
+
+def _measure_battles(prepared: Prepared, scores: ModelScores, *, seed: int) -> Measurement | None:
+    """Predict who wins each test comparison, whoever the two models are."""
+    battles = prepared.comparisons(prepared.split.test)
+    margins = scores.margins(prepared.embeddings, battles)
+    known = ~np.isnan(margins)
+    if not known.any():
+        return None
+    battles, margins = battles.take(known), margins[known]
+    training = prepared.comparisons(prepared.split.train)
+    return measure_wins(
+        [
+            Contender(name=ROUTER, scores=sigmoid(margins), is_probability=True),
+            Contender(name=RATINGS, scores=_by_rating(training, battles), is_probability=True),
+        ],
+        battles.outcome.astype(np.float64),
+        clusters=prepared.duplicates.labels[battles.prompt_index],
+        seed=seed,
+    )
+
+
+def _by_rating(training: PreferenceArrays, battles: PreferenceArrays) -> FloatArray:
+    """Predict test comparisons by how strong the models are on the whole."""
+    names = np.array(training.models, dtype=object)
+    rated = rate_models(
+        names[training.model_a_index].tolist(),
+        names[training.model_b_index].tolist(),
+        training.outcome.astype(np.float64),
+        weights=training.weight.astype(np.float64),
+    )
+    mean = float(np.mean([model.rating for model in rated]))
+    by_name = {model.model: model.rating for model in rated}
+    ratings = np.array([by_name.get(name, mean) for name in battles.models])
+    margins = ratings[battles.model_a_index] - ratings[battles.model_b_index]
+    return sigmoid(margins / ELO_PER_LOG_ODDS)
+
+
+def _warnings(wins: Measurement, routing: Measurement | None) -> tuple[str, ...]:
+    """Say where the router is not shown to beat doing without it."""
+    found = []
+    order = (routing, "apgr", "APGR") if routing is not None else (wins, AUROC, "AUROC")
+    measurement, metric, title = order
+    figure = measurement.figures[ROUTER][metric]
+    if np.isnan(figure.value):
+        found.append(f"{title} is undefined: strong and weak tie on the held-out prompts")
+    elif not figure.low > 0.5:
+        found.append(
+            f"the router does not beat a random order on held-out prompts: {title} "
+            f"{_shown(figure)} against 0.500"
+        )
+    difference = measurement.differences.get((metric, LENGTH))
+    if difference is not None and not difference.low > 0 and not np.isnan(difference.value):
+        found.append(
+            "the router does not beat the number of characters on held-out prompts: "
+            f"{title} differs by {_shown(difference, signed=True)}"
+        )
+    loss = wins.differences.get((LOG_LOSS, BASE_RATE))
+    if loss is not None and not loss.high < 0:
+        found.append(
+            "its probabilities are no better than one base rate for every prompt: log loss "
+            f"differs by {_shown(loss, signed=True)}"
+        )
+    return tuple(found)
+
+
+def _shown(figure: Figure, *, signed: bool = False) -> str:
+    pattern = "{:+.3f}" if signed else "{:.3f}"
+    value, low, high = (pattern.format(x) for x in (figure.value, figure.low, figure.high))
+    return f"{value} [{low}, {high}]"

@@ -1,0 +1,317 @@
+"""From labelled sets to a trained router: split, fit, calibrate, measure.
+
+Nothing is read, printed or written here: sets and settings in, an artifact and its report out.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from routecast import __version__
+from routecast.artifacts import (
+    FORMAT_VERSION,
+    MAX_REFERENCES,
+    Artifact,
+    CalibrationRecord,
+    Manifest,
+    MetricRecord,
+    Source,
+    TrainingRecord,
+    record_map,
+)
+from routecast.calibrate.probability import choose_calibration
+from routecast.calibrate.quantiles import win_probability_quantiles
+from routecast.data.leakage import prompt_hashes64
+from routecast.data.preferences import PreferenceArrays
+from routecast.embed.protocol import Embedder
+from routecast.routers.protocol import Router
+from routecast.train.held_out import HeldOut, measure_held_out
+from routecast.train.prepare import Prepared, prepare
+from routecast.train.progress import Progress, Watch, tell
+from routecast.train.registry import Family, Fit, Lesson, ReadsEmbeddings, Step, find_family
+from routecast.train.sources import LabelledSet
+from routecast.types import EmbeddingArray, FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """How to train.
+
+    Attributes:
+        router: Name of the family.
+        strong: Models of the data, or tiers as ``tier:0``, that stand for strong.
+        weak: Likewise; with no name on either side, the paper's tiers.
+        options: Settings of the family by name; a tuple lists values to choose from on validation
+            data.
+        fractions: Shares of the prompts for training, validation and test.
+        seed: Of the split, of the fit, of the resamples.
+        stands_for: Names that the sides have outside the data, for the manifest.
+    """
+
+    router: str
+    strong: tuple[str, ...] = ()
+    weak: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    seed: int = 0
+    stands_for: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialFit:
+    """One combination of settings that was tried.
+
+    Attributes:
+        settings: Of the family, by name.
+        validation_loss: Nats per comparison; NaN without validation comparisons.
+    """
+
+    settings: Mapping[str, Any]
+    validation_loss: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedRouter:
+    """A router as it came out of training, not yet saved.
+
+    Attributes:
+        artifact: What `save_artifact` writes.
+        prepared: The prompts, the sides and the split.
+        trials: The settings that were tried, the chosen one first.
+        held_out: What the router is worth on the test prompts; None without any.
+    """
+
+    artifact: Artifact
+    prepared: Prepared
+    trials: tuple[TrialFit, ...]
+    held_out: HeldOut | None
+
+
+def train_router(
+    sets: Sequence[LabelledSet],
+    settings: TrainSettings,
+    *,
+    embedder: Embedder,
+    checkpoint: Path | None = None,
+    watch: Watch | None = None,
+) -> TrainedRouter:
+    """Train, calibrate and measure a router.
+
+    Prompts are split into training, validation and test, near-duplicates and conversations kept
+    together. Validation data chooses settings, stops the fit and calibrates; test data is only
+    reported on.
+
+    Args:
+        sets: What to learn from, evaluation prompts already left out.
+        settings: How.
+        embedder: Gives one unit vector per prompt.
+        checkpoint: A folder in which fits keep what they need to go on after an interruption, and
+            find what an earlier run of the same settings kept; None for none.
+        watch: Called as the work goes on.
+
+    Raises:
+        ConfigError: If the family, one of its settings or a model is unknown.
+        DataError: If there is too little to learn from, to calibrate on or to test on.
+        MissingExtraError: If the family's libraries are not installed.
+    """
+    family = find_family(settings.router)
+    candidates = family.candidates(settings.options)
+    prepared = prepare(
+        sets,
+        strong=settings.strong,
+        weak=settings.weak,
+        fractions=settings.fractions,
+        seed=settings.seed,
+        embedder=embedder,
+        watch=watch,
+    )
+    fit, trials = _fit_best(family, candidates, prepared, settings.seed, checkpoint, watch)
+    sides = prepared.sides
+    bound = fit.model.bind(strong=sides.strong, weak=sides.weak, embedder=embedder)
+    scores = _scores(bound, prepared.prompts, prepared.embeddings)
+    calibration, calibrated = _calibrate(scores, prepared, seed=settings.seed)
+    held_out = None
+    if len(prepared.split.test):
+        tell(watch, "measuring")
+        held_out = measure_held_out(prepared, calibrated, fit.scores, seed=settings.seed)
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        router=family.name,
+        package_version=__version__,
+        embedder=embedder.identity,
+        strong=sides.strong,
+        weak=sides.weak,
+        seed=settings.seed,
+        settings={**trials[0].settings, **fit.record, **_stands_for(settings)},
+        training=_training_record(sets, prepared.comparisons(prepared.split.train)),
+        calibration=calibration,
+        metrics=() if held_out is None else _metric_records(held_out),
+        files={},
+    )
+    artifact = Artifact(
+        manifest,
+        fit.model.tensors(),
+        _references(prepared, settings.seed),
+        np.unique(prompt_hashes64(prepared.prompts)),
+    )
+    return TrainedRouter(artifact=artifact, prepared=prepared, trials=trials, held_out=held_out)
+
+
+def _fit_best(
+    family: Family,
+    candidates: Sequence[Mapping[str, Any]],
+    prepared: Prepared,
+    seed: int,
+    checkpoint: Path | None,
+    watch: Watch | None,
+) -> tuple[Fit, tuple[TrialFit, ...]]:
+    """Fit each combination of settings; keep the one with the lowest validation loss."""
+    training, validation = prepared.lesson_parts()
+    lesson = Lesson(
+        prompts=prepared.prompts,
+        embeddings=prepared.embeddings,
+        training=training,
+        validation=validation,
+        strong=prepared.sides.strong,
+        weak=prepared.sides.weak,
+        seed=seed,
+        tiers=prepared.sides.tiers,
+    )
+    tried: list[tuple[float, TrialFit, Fit]] = []
+    for number, options in enumerate(candidates, start=1):
+        stage = "fitting" if len(candidates) == 1 else f"fitting {number} of {len(candidates)}"
+        settings = family.settings(**options)
+        on_step = _on_step(stage, watch)
+        kept = checkpoint and checkpoint / f"fit-{number}"
+        fit = family.fit(replace(lesson, on_step=on_step, checkpoint=kept), settings)
+        shown = {name: getattr(settings, name) for name in family.settings_names()}
+        trial = TrialFit(settings=shown, validation_loss=fit.validation_loss)
+        order = math.inf if math.isnan(fit.validation_loss) else fit.validation_loss
+        tried.append((order, trial, fit))
+    tried.sort(key=lambda entry: entry[0])
+    return tried[0][2], tuple(trial for _, trial, _ in tried)
+
+
+def _on_step(stage: str, watch: Watch | None) -> Step | None:
+    if watch is None:
+        return None
+
+    def on_step(step: int, training_loss: float, validation_loss: float | None) -> None:
+        watch(
+            Progress(
+                stage=stage,
+                n_done=step + 1,
+                training_loss=training_loss,
+                validation_loss=validation_loss,
+            )
+        )
+
+    return on_step
+
+
+def _scores(bound: Router, prompts: Sequence[str], embeddings: EmbeddingArray) -> FloatArray:
+    """Score all prompts, from their vectors where the router takes them."""
+    if isinstance(bound, ReadsEmbeddings):
+        return bound.win_probabilities_of(embeddings)
+    return bound.win_probabilities(prompts)
+
+
+def _calibrate(
+    scores: FloatArray, prepared: Prepared, *, seed: int
+) -> tuple[CalibrationRecord, FloatArray]:
+    """Calibrate on the validation labels; return the record, and every prompt's probability."""
+    labels = prepared.labels_on(prepared.split.validation)
+    rows = labels.prompt_index
+    choice = choose_calibration(
+        scores[rows],
+        labels.wins,
+        weights=labels.weight,
+        groups=prepared.duplicates.labels[rows],
+        seed=seed,
+    )
+    calibrated = choice.calibration.apply(scores)
+    positions = prepared.split.validation
+    quantiles = win_probability_quantiles(calibrated[positions])
+    record = CalibrationRecord(
+        sample=f"{len(positions):,} held-out prompts of the training data",
+        n_prompts=len(positions),
+        map=record_map(choice.calibration),
+        win_probability_quantiles=tuple(quantiles.tolist()),
+    )
+    return record, calibrated
+
+
+def _references(prepared: Prepared, seed: int) -> EmbeddingArray:
+    """Draw training prompts for the check of unlike traffic."""
+    train = prepared.split.train
+    n_drawn = min(MAX_REFERENCES, len(train))
+    drawn = np.random.default_rng(seed).choice(train, n_drawn, replace=False)
+    references: EmbeddingArray = prepared.embeddings[np.sort(drawn)]
+    return references
+
+
+def _training_record(sets: Sequence[LabelledSet], training: PreferenceArrays) -> TrainingRecord:
+    """Say what was learned from, with a digest over all of it."""
+    return TrainingRecord(
+        digest=digest_of(training),
+        n_prompts=len(np.unique(training.prompt_index)),
+        n_comparisons=len(training),
+        sources=tuple(
+            Source(
+                name=one.name,
+                licence=one.licence,
+                n_prompts=len(one.preferences.prompts),
+                n_comparisons=len(one.preferences),
+            )
+            for one in sets
+        ),
+    )
+
+
+def digest_of(preferences: PreferenceArrays) -> str:
+    """Return SHA-256 over prompts, models and comparisons, in hexadecimal."""
+    digest = sha256()
+    for text in (*preferences.prompts, *preferences.models):
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    for column in (
+        preferences.prompt_index,
+        preferences.model_a_index,
+        preferences.model_b_index,
+        preferences.outcome,
+        preferences.weight,
+    ):
+        digest.update(column.tobytes())
+    return digest.hexdigest()
+
+
+def _metric_records(held_out: HeldOut) -> tuple[MetricRecord, ...]:
+    """Flatten the figures: ``router apgr`` on ``held out``."""
+    parts = (
+        ("held out", held_out.wins),
+        ("held out", held_out.routing),
+        ("held out, all comparisons", held_out.battles),
+    )
+    return tuple(
+        MetricRecord(
+            benchmark=benchmark,
+            metric=f"{contender} {metric}",
+            value=figure.value,
+            low=figure.low,
+            high=figure.high,
+            n_prompts=measurement.n_labels,
+        )
+        for benchmark, measurement in parts
+        if measurement is not None
+        for contender, figures in measurement.figures.items()
+        for metric, figure in figures.items()
+        if math.isfinite(figure.value)
+    )
+
+
+def _stands_for(settings: TrainSettings) -> dict[str, Any]:
+    return {"stands_for": dict(settings.stands_for)} if settings.stands_for else {}

@@ -1,0 +1,160 @@
+"""Router families that can be trained, by name. Each is imported when it is first asked for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from difflib import get_close_matches
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from routecast.data.preferences import PreferenceArrays
+from routecast.embed.protocol import Embedder
+from routecast.errors import ConfigError
+from routecast.routers.protocol import Router
+from routecast.train.battles import ModelScores
+from routecast.types import AnyArray, EmbeddingArray, FloatArray
+
+Step = Callable[[int, float, float | None], None]
+"""Called after each step of a fit: its number, the training loss, the validation loss."""
+
+
+class TrainedModel(Protocol):
+    """What fitting gives: weights that become a router once the sides are named."""
+
+    def bind(self, *, strong: Sequence[str], weak: Sequence[str], embedder: Embedder) -> Router:
+        """Fix who is strong and who is weak."""
+        ...
+
+    def tensors(self) -> dict[str, AnyArray]:
+        """Return the arrays that an artifact stores; the router registry rebuilds from them."""
+        ...
+
+
+@runtime_checkable
+class ReadsEmbeddings(Protocol):
+    """A bound router that takes embeddings too, so that no prompt is embedded twice."""
+
+    def win_probabilities_of(self, embeddings: EmbeddingArray) -> FloatArray:
+        """Return P(strong wins) per row of embeddings, shape (n_prompts,)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lesson:
+    """What a family learns from. Training and validation share no prompt.
+
+    Attributes:
+        prompts: All prompts; the comparisons' indices point into these.
+        embeddings: One unit vector per prompt, shape (n_prompts, dimension).
+        training: Comparisons to fit.
+        validation: Comparisons to stop and to choose by; may be empty.
+        strong: Models that will stand for strong; families of one pair learn only these.
+        weak: Models that will stand for weak.
+        seed: Of everything random.
+        tiers: Tier of every model, 0 the strongest, where the sides were named by tier; else None.
+        checkpoint: A file in which a fit may keep what it needs to go on after an interruption; it
+            goes on from it where it is there. None for none.
+        on_step: Called after each step, where given.
+    """
+
+    prompts: tuple[str, ...]
+    embeddings: EmbeddingArray
+    training: PreferenceArrays
+    validation: PreferenceArrays
+    strong: tuple[str, ...]
+    weak: tuple[str, ...]
+    seed: int
+    tiers: Mapping[str, int] | None = None
+    checkpoint: Path | None = None
+    on_step: Step | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fit:
+    """A fitted model and how it got there.
+
+    Attributes:
+        model: The weights that were kept.
+        validation_loss: Mean logistic loss of the validation comparisons, in nats; NaN without any.
+        scores: Scores of every model of the data; None for families that know one pair only.
+        record: What else the manifest should say: the step that was kept, say.
+    """
+
+    model: TrainedModel
+    validation_loss: float
+    scores: ModelScores | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A kind of router that can be trained.
+
+    Attributes:
+        name: What users write.
+        settings: A frozen dataclass; every field has a default and its own meaning.
+        fit: Learns with settings of that class.
+        search: Values to choose from on validation data, by setting, unless the user gives one.
+        fixed: Fields of ``settings`` that the pipeline sets itself: ``seed``.
+    """
+
+    name: str
+    settings: type[Any]
+    fit: Callable[[Lesson, Any], Fit]
+    search: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    fixed: tuple[str, ...] = ("seed",)
+
+    def settings_names(self) -> tuple[str, ...]:
+        """Return the settings that users may give."""
+        return tuple(f.name for f in fields(self.settings) if f.name not in self.fixed)
+
+    def candidates(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return every combination of the given values and of those to choose from.
+
+        Args:
+            given: One value, or a tuple of values to choose from, by setting.
+
+        Raises:
+            ConfigError: If a setting is unknown; the message lists those that exist.
+        """
+        for name in given:
+            if name not in self.settings_names():
+                raise ConfigError(
+                    f"{self.name} has no setting {name!r}; its settings are {self.described()}"
+                )
+        lists = {
+            name: value if isinstance(value, tuple) else (value,)
+            for name, value in {**self.search, **given}.items()
+        }
+        return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
+
+    def described(self) -> str:
+        """Return the settings with their defaults, for messages."""
+        return ", ".join(
+            f"{f.name}={f.default!r}"
+            for f in fields(self.settings)
+            if f.name not in self.fixed and f.default is not MISSING
+        )
+
+
+_HOMES = {"mf": "routecast.train.mf_family", "sw": "routecast.train.sw_family"}
+
+
+def family_names() -> tuple[str, ...]:
+    """Return the names of all families, sorted."""
+    return tuple(sorted(_HOMES))
+
+
+def find_family(name: str) -> Family:
+    """Return a family by name.
+
+    Raises:
+        ConfigError: If no family has this name; the message lists those that exist.
+    """
+    if name not in _HOMES:
+        nearest = get_close_matches(name, family_names(), n=1)
+        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+        raise ConfigError(f"unknown router {name!r}; {hint}choose one of {list(family_names())!r}")
+    family: Family = import_module(_HOMES[name]).FAMILY
+    return family
