@@ -119,6 +119,8 @@ def probabilities_of(router: RouterStudy, study: Study) -> tuple[FloatArray, Flo
     if router.scores is None or not router.is_probability:
         return None
     scored = ~np.isnan(router.scores)
+    if router.abstained is not None:
+        scored &= ~router.abstained
     if not scored.any():
         return None
     labels = win_labels(weak_quality=study.weak_quality, strong_quality=study.strong_quality)
