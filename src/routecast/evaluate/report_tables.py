@@ -177,5 +177,3 @@ def outcome_counts(study: Study) -> str:
         f"better, on {whole(counts['weak'])} the weak one’s, on {whole(counts['tie'])} they are "
         "equally good."
     )
-
-
