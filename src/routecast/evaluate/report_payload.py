@@ -138,6 +138,8 @@ def _win_probabilities(router: RouterStudy, study: Study) -> dict[str, Any]:
             "n": curve.n_prompts.tolist(),
         },
         "histogram": {
+            "low": histogram.low,
+            "high": histogram.high,
             "wins": histogram.wins.tolist(),
             "ties": histogram.ties.tolist(),
             "losses": histogram.losses.tolist(),
