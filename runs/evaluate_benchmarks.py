@@ -220,7 +220,7 @@ def router_table(study: Study) -> Iterator[str]:
 
 def difference_table(study: Study) -> Iterator[str]:
     """Yield the differences of APGR between routers."""
-    yield "| router | less | difference of APGR | p, corrected |"
+    yield "| router | against | difference of APGR | p, corrected |"
     yield "|---|---|---|---|"
     for found in study.differences:
         yield (
