@@ -10,6 +10,7 @@ from routecast.data.outcomes import Outcomes
 from routecast.embed.protocol import Embedder, EmbedderIdentity
 from routecast.errors import DataError
 from routecast.train.prepare import Prepared, embed_prompts, prepare
+from routecast.train.sides import rate_tiers
 from routecast.train.sources import LabelledSet, set_of_comparisons, set_of_outcomes
 from routecast.types import EmbeddingArray
 
@@ -28,7 +29,7 @@ def test_training_validation_and_test_share_no_prompt(
     split = prepared.split
     sides = [set(rows.tolist()) for rows in (split.train, split.validation, split.test)]
     assert [len(side) for side in sides] == [320, 40, 40]
-    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    assert len(set.union(*sides)) == 400
     training, validation = prepared.lesson_parts()
     assert set(training.prompt_index.tolist()) == sides[0]
     assert set(validation.prompt_index.tolist()) == sides[1]
@@ -92,25 +93,24 @@ def test_a_model_without_training_comparisons_is_left_out_of_the_lesson(
         prepared_of([one], word_embedder, strong=("rare",))
 
 
-def test_tiers_are_those_of_the_training_comparisons(
-    planted_comparisons: Callable[..., Comparisons], word_embedder: Embedder
-) -> None:
-    table = planted_comparisons().table
-    clones = [
-        table.with_columns(
-            pl.col("model_a") + str(a),
-            pl.col("model_b") + str(b),
-            (pl.col("outcome") * 0.8 + 0.03 * a).alias("outcome"),
-        )
-        for a in range(4)
-        for b in range(4)
-    ]
-    one = set_of_comparisons(Comparisons(table=pl.concat(clones)))
+def test_tiers_are_those_of_the_training_comparisons(word_embedder: Embedder) -> None:
+    generator = np.random.default_rng(7)
+    rows = []
+    for number in range(300):
+        for _ in range(8):
+            a, b = generator.choice(12, size=2, replace=False).tolist()
+            won = generator.random() < 1 / (1 + np.exp((a - b) / 2))
+            rows.append((f"prompt number {number}", f"m{a:02}", f"m{b:02}", float(won)))
+    columns = ("prompt", "model_a", "model_b", "outcome")
+    one = set_of_comparisons(
+        Comparisons(table=pl.DataFrame(rows, schema=columns, orient="row"), source="ladder")
+    )
     prepared = prepared_of([one], word_embedder, strong=(), weak=())
-    assert prepared.sides.tiers is not None
-    assert set(prepared.sides.tiers) == set(one.preferences.models)
-    assert {prepared.sides.tiers[name] for name in prepared.sides.strong} == {0, 1}
-    assert {prepared.sides.tiers[name] for name in prepared.sides.weak} == {2}
+    training, _ = prepared.lesson_parts()
+    tiers = rate_tiers(training).tier_by_model
+    assert prepared.sides.tiers == tiers
+    assert prepared.sides.strong == tuple(name for name in tiers if tiers[name] < 2)
+    assert prepared.sides.weak == tuple(name for name in tiers if tiers[name] == 2)
 
 
 class Broken:

@@ -12,12 +12,17 @@ def write_lines(path: Path, *rows: dict[str, object]) -> Path:
     return path
 
 
-BATTLE = {"prompt": "Which is it, then?", "model_a": "a", "model_b": "b", "outcome": 1.0}
-OUTCOME = {"prompt": "Which is it, then?", "quality|a": 1.0, "quality|b": 0.0}
+BATTLE: dict[str, object] = {
+    "prompt": "Which is it, then?",
+    "model_a": "a",
+    "model_b": "b",
+    "outcome": 1.0,
+}
+OUTCOME: dict[str, object] = {"prompt": "Which is it, then?", "quality|a": 1.0, "quality|b": 0.0}
 
 
 def test_comparisons_are_read_whatever_their_layout(tmp_path: Path) -> None:
-    votes = {
+    votes: dict[str, object] = {
         "prompt": "Which is it, then?", "model_a": "a", "model_b": "b", "winner": "model_b",
     }  # fmt: skip
     native = read_comparisons(write_lines(tmp_path / "native.jsonl", BATTLE)).table

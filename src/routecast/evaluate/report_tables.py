@@ -186,3 +186,5 @@ def outcome_counts(study: Study) -> str:
         f"better, on {whole(counts['weak'])} the weak one’s, on {whole(counts['tie'])} they are "
         "equally good."
     )
+
+

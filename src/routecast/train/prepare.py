@@ -18,7 +18,7 @@ from routecast.types import AnyArray, EmbeddingArray, IntArray
 MIN_LABELLED = 10
 """Fewest prompts with a label between strong and weak to calibrate on, and to test on."""
 
-_BLOCK = 2048
+_BLOCK = 512
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

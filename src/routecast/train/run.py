@@ -7,6 +7,8 @@ from pathlib import Path
 
 from routecast.artifacts import MANIFEST_NAME, Manifest, save_artifact
 from routecast.data.reading import Dropped
+from routecast.embed.cache import cached
+from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
 from routecast.errors import ArtifactError, ConfigError
 from routecast.train.overlap import OnOverlap, OverlapReport, settle_overlap
@@ -29,6 +31,7 @@ class TrainRequest:
         comparisons: Files, or ``hf:OWNER/NAME``.
         outcomes: Likewise, or folders of RouteLLM's benchmarks.
         embedder: Name of the embedder.
+        embeddings: Folder that keeps the vectors of all embedders but ``static``; None for none.
         quality_range: Lowest and highest quality that the outcomes' scale knows.
         all_pairs: Learn from every pair of models of the outcomes, not only of those named.
         soft: Keep the margin of outcomes as a soft label.
@@ -43,6 +46,7 @@ class TrainRequest:
     comparisons: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()
     embedder: str = DEFAULT_EMBEDDER
+    embeddings: Path | None = None
     quality_range: tuple[float, float] = (0.0, 1.0)
     all_pairs: bool = False
     soft: bool = False
@@ -85,7 +89,7 @@ def run_training(request: TrainRequest, *, watch: Watch | None = None) -> Traini
     """
     check_request(request)
     check_output(request.output)
-    embedder = load_embedder(request.embedder)
+    embedder = _embedder(request)
     tell(watch, "reading")
     sets = read_sets(request)
     dropped = tuple((one.name, entry) for one in sets for entry in one.dropped)
@@ -108,6 +112,13 @@ def run_training(request: TrainRequest, *, watch: Watch | None = None) -> Traini
     return TrainingRun(
         request=request, trained=trained, manifest=manifest, overlap=overlap, dropped=dropped
     )
+
+
+def _embedder(request: TrainRequest) -> Embedder:
+    embedder = load_embedder(request.embedder)
+    if request.embeddings is None or request.embedder == DEFAULT_EMBEDDER:
+        return embedder
+    return cached(embedder, request.embeddings)
 
 
 def checkpoint_folder(output: Path) -> Path:

@@ -54,7 +54,7 @@ class LabelledSet:
         outcomes = self.outcomes
         if outcomes is not None:
             outcomes = outcomes.keep_rows(np.array([p not in prompts for p in outcomes.prompts]))
-        return replace(self, preferences=_compact(self.preferences, kept_rows), outcomes=outcomes)
+        return replace(self, preferences=compact(self.preferences, kept_rows), outcomes=outcomes)
 
 
 def set_of_comparisons(comparisons: Comparisons, *, dropped: Sequence[Dropped] = ()) -> LabelledSet:
@@ -137,7 +137,7 @@ def _equal_weight_per_prompt(preferences: PreferenceArrays) -> PreferenceArrays:
     return replace(preferences, weight=weight)
 
 
-def _compact(preferences: PreferenceArrays, kept: BoolArray) -> PreferenceArrays:
+def compact(preferences: PreferenceArrays, kept: BoolArray) -> PreferenceArrays:
     """Return the kept comparisons, without the prompts that none is left of."""
     chosen = preferences.take(kept)
     used, prompt_index = np.unique(chosen.prompt_index, return_inverse=True)
