@@ -97,7 +97,7 @@ def test_the_settings_with_the_lowest_validation_loss_are_kept(
     options = {"weight_decay": (100.0, 1e-2), "n_factors": 8}  # the first shrinks all to nothing
     run = train_router(sets, settings_for("mf", options=options), embedder=word_embedder)
     assert [trial.settings["weight_decay"] for trial in run.trials] == [1e-2, 100.0]
-    assert run.trials[0].validation_loss < run.trials[1].validation_loss
+    assert run.trials[0].pair_loss < run.trials[1].pair_loss
     assert run.artifact.manifest.settings["weight_decay"] == 1e-2
 
 

@@ -23,7 +23,11 @@ def run_document(run: "TrainingRun") -> dict[str, Any]:
         "seed": manifest.seed,
         "settings": manifest.settings,
         "trials": [
-            {"settings": dict(trial.settings), "validation_loss": _number(trial.validation_loss)}
+            {
+                "settings": dict(trial.settings),
+                "pair_loss": _number(trial.pair_loss),
+                "validation_loss": _number(trial.validation_loss),
+            }
             for trial in run.trained.trials
         ],
         "n_comparisons": manifest.training.n_comparisons,

@@ -143,7 +143,7 @@ def _facts(run: "TrainingRun") -> Iterator[str]:
     best = run.trained.trials[0]
     chosen = ", ".join(f"{name} {_setting(value)}" for name, value in best.settings.items())
     tried = f", best of {n} tried" if (n := len(run.trained.trials)) > 1 else ""
-    yield f"  settings: {chosen}; validation loss {best.validation_loss:.4f}{tried}"
+    yield f"  settings: {chosen}; validation log loss {best.pair_loss:.4f}{tried}"
     if run.overlap is not None:
         yield (
             f"  evaluation prompts in the training data: {run.overlap.n_overlapping:,} of "
