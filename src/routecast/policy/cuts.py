@@ -63,6 +63,7 @@ class Cut:
         return weights
 
 
+_LEAST = 2.0**-53  # the least share of a split tie, so that rounding leaves it split
 ALL_STRONG = Cut(0.0)
 ALL_WEAK = Cut(NEVER_STRONG)
 
@@ -94,7 +95,8 @@ def cut_for_share(
 
     Returns:
         A threshold between the neighbouring quantiles. Where these are equal to within
-        ``TIE_WIDTH``, their value, with the share of the tie that is missing.
+        ``TIE_WIDTH``, their value, with the share of the tie that is missing; a tie reaches half
+        a step of the levels beyond its first and its last quantile.
 
     Raises:
         ConfigError: If the share is outside [0, 1].
@@ -110,8 +112,8 @@ def cut_for_share(
     last = int(np.searchsorted(quantiles, threshold + TIE_WIDTH, side="right")) - 1
     if last <= first:
         return Cut(threshold)
-    tie_share = float((levels[last] - level) / (levels[last] - levels[first]))
-    if 0 < tie_share < 1:
-        return Cut(float(quantiles[(first + last) // 2]), tie_share)
-    beside = threshold - TIE_WIDTH if tie_share >= 1 else threshold + TIE_WIDTH
-    return Cut(min(max(beside, 0.0), NEVER_STRONG))
+    half_step = float(levels[last] - levels[first]) / (last - first) / 2.0
+    start = max(float(levels[first]) - half_step, 0.0)
+    end = min(float(levels[last]) + half_step, 1.0)
+    tie_share = (end - level) / (end - start)
+    return Cut(float(quantiles[(first + last) // 2]), min(max(tie_share, _LEAST), 1.0 - _LEAST))
