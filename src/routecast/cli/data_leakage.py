@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from routecast.cli.embedders import EmbedderName, opened_embedder
+from routecast.cli.embedders import EmbedderKey, EmbedderName, EmbedderUrl, opened_embedder
 
 
 def check_leakage(
@@ -16,6 +16,8 @@ def check_leakage(
         Path | None, typer.Option(help="Write the training rows that are left here.")
     ] = None,
     embedder: EmbedderName = "static",
+    embedder_url: EmbedderUrl = None,
+    embedder_key: EmbedderKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Find training rows that hold an evaluation prompt, word for word or nearly."""
@@ -25,7 +27,7 @@ def check_leakage(
 
     rows = list(iter_prompts(training))
     questions = [row.prompt for row in iter_prompts(evaluation)]
-    with opened_embedder(embedder) as opened:
+    with opened_embedder(embedder, url=embedder_url, key=embedder_key) as opened:
         report = check([row.prompt for row in rows], questions, opened)
     kept = [row for row, leaked in zip(rows, report.leaked.tolist(), strict=True) if not leaked]
     if output is not None:

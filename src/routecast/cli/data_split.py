@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routecast.cli.counts import counted
-from routecast.cli.embedders import EmbedderName, opened_embedder
+from routecast.cli.embedders import EmbedderKey, EmbedderName, EmbedderUrl, opened_embedder
 
 if TYPE_CHECKING:
     from routecast.evaluate.splitting import SplitReport
@@ -23,6 +23,8 @@ def split(
     ] = (0.8, 0.1, 0.1),
     seed: Annotated[int, typer.Option(help="Another seed gives another split.")] = 0,
     embedder: EmbedderName = "static",
+    embedder_url: EmbedderUrl = None,
+    embedder_key: EmbedderKey = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Drop bad rows and count them.")
     ] = False,
@@ -31,7 +33,7 @@ def split(
     """Split a file by prompt: equal and nearly equal prompts fall on one side."""
     from routecast.evaluate.splitting import split_file
 
-    with opened_embedder(embedder) as opened:
+    with opened_embedder(embedder, url=embedder_url, key=embedder_key) as opened:
         report = split_file(file, output, opened, fractions=fractions, seed=seed, skip_bad=skip_bad)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(report)))

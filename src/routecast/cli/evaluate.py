@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,7 +115,8 @@ def evaluate(
             )
             for one in benchmarks
         ]
-    write_evaluation(studies, output, with_prompts=prompts)
+    command = shlex.join(["routecast", *sys.argv[1:]])
+    write_evaluation(studies, output, with_prompts=prompts, command=command)
     if as_json:
         documents = [study_document(study) for study in studies]
         typer.echo(json.dumps({"output": str(output), "studies": documents}, ensure_ascii=False))

@@ -12,6 +12,8 @@ from routecast.data.reading import require_polars
 from routecast.data.scores import WIN_PROBABILITY
 from routecast.errors import DataError
 from routecast.evaluate.document import SCHEMA, study_document
+from routecast.evaluate.plots import write_curve_pictures
+from routecast.evaluate.report import write_report
 from routecast.evaluate.study import Study
 
 if TYPE_CHECKING:
@@ -26,7 +28,11 @@ _FILES = frozenset({METRICS_NAME, SCORES_NAME, "report.html", "curve.png", "curv
 
 
 def write_evaluation(
-    studies: Sequence[Study], folder: str | Path, *, with_prompts: bool = True
+    studies: Sequence[Study],
+    folder: str | Path,
+    *,
+    with_prompts: bool = True,
+    command: str | None = None,
 ) -> None:
     """Write a folder of results: of one study into it, of several into a folder each inside.
 
@@ -37,6 +43,7 @@ def write_evaluation(
         studies: At least one.
         folder: Where the results go; made if need be.
         with_prompts: Put the prompts' texts into the report and the scores; else a hash of each.
+        command: The command line that made the studies, for the report to quote.
 
     Raises:
         DataError: If ``folder`` holds anything but results of an evaluation, or cannot be written.
@@ -48,7 +55,7 @@ def write_evaluation(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workspace:
             fresh = Path(workspace) / "fresh"
-            _write_studies(studies, fresh, with_prompts=with_prompts)
+            _write_studies(studies, fresh, with_prompts=with_prompts, command=command)
             if folder.exists():
                 folder.rename(Path(workspace) / "old")
             fresh.rename(folder)
@@ -56,15 +63,17 @@ def write_evaluation(
         raise DataError(f"cannot write {str(folder)!r}: {error.strerror}") from error
 
 
-def _write_studies(studies: Sequence[Study], folder: Path, *, with_prompts: bool) -> None:
+def _write_studies(
+    studies: Sequence[Study], folder: Path, *, with_prompts: bool, command: str | None
+) -> None:
     folder.mkdir()
     if len(studies) == 1:
-        _write_study(studies[0], folder, with_prompts=with_prompts)
+        _write_study(studies[0], folder, with_prompts=with_prompts, command=command)
         return
     names = _folder_names(studies)
     for study, name in zip(studies, names, strict=True):
         (folder / name).mkdir()
-        _write_study(study, folder / name, with_prompts=with_prompts)
+        _write_study(study, folder / name, with_prompts=with_prompts, command=command)
     _write_json({"schema": SEVERAL, "folders": names}, folder / METRICS_NAME)
 
 
@@ -124,9 +133,11 @@ def _folder_names(studies: Sequence[Study]) -> list[str]:
     return names
 
 
-def _write_study(study: Study, folder: Path, *, with_prompts: bool) -> None:
+def _write_study(study: Study, folder: Path, *, with_prompts: bool, command: str | None) -> None:
     _write_json(study_document(study), folder / METRICS_NAME)
     _write_scores(study, folder / SCORES_NAME, with_prompts=with_prompts)
+    write_curve_pictures(study, folder)
+    write_report(study, folder / "report.html", with_prompts=with_prompts, command=command)
 
 
 def _write_scores(study: Study, path: Path, *, with_prompts: bool) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 300
+_MAX_BANDS = 4  # more of them hide one another
+_N_COLUMNS = 3  # of the legend
 _COLORS = ("#0b5cad", "#c44d00", "#00735a", "#a0327d", "#6b5200", "#2b2f36")
 _DASHES: tuple[tuple[float, ...], ...] = (
     (), (6, 2.5), (1.5, 1.8), (7, 2, 1.5, 2), (3.5, 2), (9, 2, 2, 2, 2, 2),
@@ -41,7 +43,7 @@ def write_curve_pictures(study: Study, folder: str | Path) -> None:
     """Write ``curve.png`` (300 dpi) and ``curve.svg`` into a folder.
 
     Mean quality against the share of strong calls, PGR on the right axis; bands are 95%
-    intervals, the dotted line is a random order. The oracle is left out: it would press all other
+    intervals (with up to four asked routers), the dotted line is a random order. The oracle is left out: it would press all other
     curves together. Colours differ in lightness too, and lines in dashes and marks, so that the
     figure reads in grey. Equal studies give equal bytes.
 
@@ -70,21 +72,24 @@ def _draw(study: Study) -> "Figure":
     from matplotlib.figure import Figure
 
     drawn = [one for one in study.routers if one.scores is not None and one.name != _ORACLE]
-    many = len(drawn) > 8
-    figure = Figure(figsize=(8.2 if many else 5.6, 3.9), layout="constrained")
+    n_rows = -(-(len(drawn) + 1) // _N_COLUMNS)
+    figure = Figure(figsize=(5.6, 3.7 + 0.2 * n_rows), layout="constrained")
     axes = figure.add_subplot()
     weak, strong = float(study.weak_quality.mean()), float(study.strong_quality.mean())
     _draw_models(axes, study, weak=weak, strong=strong)
     n_asked = n_baseline = 0
+    n_bands = sum(not router.is_baseline for router in drawn)
     for router in drawn:
         if router.is_baseline:
             _draw_baseline(axes, router, _curve(router, study), n_baseline)
             n_baseline += 1
         else:
-            _draw_router(axes, router, _curve(router, study), n_asked)
+            _draw_router(
+                axes, router, _curve(router, study), n_asked, with_band=n_bands <= _MAX_BANDS
+            )
             n_asked += 1
     axes.plot([0, 1], [weak, strong], color=_SOFT, dashes=(1, 2), linewidth=1.2, label="random")
-    _finish(axes, study, weak=weak, strong=strong, many=many)
+    _finish(axes, study, weak=weak, strong=strong)
     return figure
 
 
@@ -110,10 +115,12 @@ def _draw_models(axes: "Axes", study: Study, *, weak: float, strong: float) -> N
         )  # fmt: skip
 
 
-def _draw_router(axes: "Axes", router: RouterStudy, curve: CostQualityCurve, number: int) -> None:
+def _draw_router(
+    axes: "Axes", router: RouterStudy, curve: CostQualityCurve, number: int, *, with_band: bool
+) -> None:
     color = _COLORS[number % len(_COLORS)]
     turn = (number + number // len(_COLORS)) % len(_DASHES)
-    if router.band is not None:
+    if router.band is not None and with_band:
         axes.fill_between(
             router.band.strong_share, router.band.low, router.band.high,
             color=color, alpha=0.13, linewidth=0, zorder=2,
@@ -142,7 +149,7 @@ def _draw_baseline(axes: "Axes", router: RouterStudy, curve: CostQualityCurve, n
     )  # fmt: skip
 
 
-def _finish(axes: "Axes", study: Study, *, weak: float, strong: float, many: bool) -> None:
+def _finish(axes: "Axes", study: Study, *, weak: float, strong: float) -> None:
     from matplotlib.ticker import PercentFormatter
 
     axes.set_xlim(0, 1)
@@ -162,8 +169,11 @@ def _finish(axes: "Axes", study: Study, *, weak: float, strong: float, many: boo
         )
         right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         right.set_ylabel("Gap recovered (PGR)")
-    place = {"loc": "center left", "bbox_to_anchor": (1.2, 0.5)} if many else {"loc": "best"}
-    axes.legend(frameon=False, fontsize=8, handlelength=3.4, **place)
+    axes.margins(y=0.09)
+    axes.figure.legend(
+        loc="outside lower center", ncols=_N_COLUMNS, frameon=False, fontsize=8,
+        handlelength=3.4, columnspacing=1.6,
+    )  # fmt: skip
 
 
 def _short(name: str) -> str:

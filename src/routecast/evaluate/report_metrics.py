@@ -96,8 +96,8 @@ METRICS = (
         table=ROUTING,
         meaning=(
             "Average performance gap recovered: the area under the curve of PGR, over all shares "
-            "of strong calls. A random choice has 0.5; the oracle's is the most that any router can "
-            "reach here."
+            "of strong calls. A random choice has 0.5; the oracle's is the most that any router "
+            "can reach here."
         ),
     ),
     MetricText(
@@ -117,8 +117,8 @@ METRICS = (
         label="APGR, dollars",
         table=DOLLARS,
         meaning=(
-            "APGR with dollars in place of calls: from the cost of the weak model alone, 0, to "
-            "that of the strong model alone, 1."
+            "APGR with dollars in place of calls, from the cost of the weak model alone "
+            "to that of the strong one."
         ),
     ),
     _cpt_usd(50),

@@ -42,7 +42,7 @@ def _metrics_of(study: Study) -> list[MetricText]:
 def _metric_table(study: Study, caption: str, metrics: list[MetricText]) -> str:
     heads = "".join(
         f'<th scope="col"><a href="#def-{_anchor(metric.name)}" title="{escape(metric.meaning)}">'
-        f'{escape(metric.label)}</a> <span class="better">{_arrow(metric)}</span></th>'
+        f'{escape(metric.label)}</a>&nbsp;<span class="better">{_arrow(metric)}</span></th>'
         for metric in metrics
     )
     names = {metric.name for metric in metrics}
@@ -99,7 +99,8 @@ def difference_table(study: Study) -> str:
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}"><table>'
         f'<caption>{caption}</caption><thead><tr><th scope="col">Router</th>'
-        '<th scope="col">against</th><th scope="col">in</th><th scope="col">Difference</th>'
+        '<th scope="col" class="text">against</th><th scope="col" class="text">in</th>'
+        '<th scope="col">Difference</th>'
         '<th scope="col">p</th><th scope="col">p, Holm</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
@@ -114,8 +115,8 @@ def _difference_row(difference: Difference) -> str:
         f'<td class="text"><bdi>{escape(difference.other)}</bdi></td>'
         f'<td class="text">{escape(metric.label)}</td>'
         f"<td>{_signed(metric.value_text(difference.figure))}{small}</td>"
-        f"<td>{p_value_text(difference.p_value)}</td>"
-        f"<td>{p_value_text(difference.holm_p_value)}</td></tr>"
+        f"<td>{escape(p_value_text(difference.p_value))}</td>"
+        f"<td>{escape(p_value_text(difference.holm_p_value))}</td></tr>"
     )
 
 
@@ -185,3 +186,5 @@ def outcome_counts(study: Study) -> str:
         f"better, on {whole(counts['weak'])} the weak one’s, on {whole(counts['tie'])} they are "
         "equally good."
     )
+
+

@@ -12,7 +12,7 @@ from routecast.evaluate.study import BoolArray, Figure, SubsetStudy
 from routecast.types import FloatArray, IntArray
 
 METRICS = (APGR, *CPTS, AUROC)
-N_RESAMPLES = 1_000
+N_RESAMPLES = 500
 MAX_SUBSETS = 200
 MIN_PROMPTS = 10
 

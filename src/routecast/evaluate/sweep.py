@@ -5,6 +5,7 @@ Each equals what `exact_figures` gives when every prompt is repeated by its coun
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def resample_totals(counts: RealArray, pair: PairArrays) -> ResampleTotals:
 
 def joined_totals(blocks: Sequence[ResampleTotals]) -> ResampleTotals:
     """Put blocks of resamples behind one another."""
-    columns = {}
+    columns: dict[str, Any] = {}
     for field in fields(ResampleTotals):
         parts = [getattr(block, field.name) for block in blocks]
         columns[field.name] = None if parts[0] is None else np.concatenate(parts)

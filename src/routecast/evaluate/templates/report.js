@@ -12,7 +12,7 @@
   let nAsked = 0, nBaseline = 0;
   for (const router of curves) {
     if (router.baseline) {
-      router.style = { baseline: true, color: `var(--g${nBaseline % 3})`, dash: BASELINE_DASHES[nBaseline % 4], mark: nBaseline % 6 };
+      router.style = { baseline: true, color: router.straight ? "var(--g0)" : `var(--g${nBaseline % 3})`, dash: router.straight ? RANDOM_DASH : BASELINE_DASHES[nBaseline % 4], mark: nBaseline % 6 };
       nBaseline += 1;
     } else {
       router.style = { baseline: false, color: `var(--c${nAsked % 6})`, dash: DASHES[(nAsked + Math.floor(nAsked / 6)) % 6], mark: (nAsked + Math.floor(nAsked / 6)) % 6 };
@@ -150,7 +150,7 @@
       const x = px(on.x(random, end)), y = py(on.y(random, random.cuts.quality[end]));
       svg.append(element("circle", { class: "model", cx: x, cy: y, r: 4.5 }));
       const below = gap < 0 ? !end : end;
-      const label = element("text", { class: "axis-label", x: x + shift, y: Math.min(y + (below ? 24 : 18), box.bottom - 5), "text-anchor": anchor });
+      const label = element("text", { class: "name", x: x + shift, y: Math.min(y + (below ? 32 : 18), box.bottom - 5), "text-anchor": anchor });
       label.textContent = shortName(name);
       svg.append(label);
     });
@@ -266,9 +266,10 @@
     state.router = Number($("router").value);
     document.querySelectorAll(".router-name").forEach((node) => { node.textContent = chosen().name; });
     drawThreshold = () => {};
+    state.cut = nearestCut(chosen(), share);
     drawCurves();
     drawTrust();
-    moveTo(nearestCut(chosen(), share));
+    moveTo(state.cut);
   }
 
   function legendButton(router) {
@@ -325,7 +326,9 @@
     $("router").append(...study.routers.map((router, k) => new Option(router.name, k)));
     $("router").value = state.router;
     $("legend").append(...curves.map(legendButton));
-    state.cut = nearestCut(chosen(), study.start.strong_share);
+    // The first cut that has the headline's share: rounding down could fall short of its promise.
+    const first = chosen().cuts.n_strong.findIndex((n) => n / study.n >= study.start.strong_share - 1e-9);
+    state.cut = first < 0 ? nearestCut(chosen(), study.start.strong_share) : first;
     chooseRouter();
     listen();
   }
