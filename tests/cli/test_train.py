@@ -163,6 +163,84 @@ def test_too_few_prompts_say_how_many_are_needed(outcomes: Path, tmp_path: Path)
     assert not (tmp_path / "router").exists()
 
 
+def test_a_new_model_is_added_from_the_command_line(outcomes: Path, tmp_path: Path) -> None:
+    router, battles = tmp_path / "router", tmp_path / "battles.jsonl"
+    train(
+        "mf", "--outcomes", outcomes, "--strong", "big", "--weak", "small", "--output", router,
+        *QUICK,
+    )  # fmt: skip
+    rows = [
+        {"prompt": f"Name {n}", "model_a": "new", "model_b": "big", "outcome": 0.0}
+        for n in range(20)
+    ]
+    battles.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ("mf", "--new-model", "new", "--comparisons", battles, "--router", router)
+    run = train(*command, "--output", tmp_path / "more")
+    assert run.exit_code == 0, run.output
+    assert "new placed by 20 comparisons" in run.stdout
+    assert "strong: big, as before" in run.stdout
+    document = json.loads(train(*command, "--output", tmp_path / "more", "--json").stdout)
+    assert (document["n_comparisons"], document["recalibrated"]) == (20, False)
+    assert document["held_out"]["n"] == 20
+    assert train("mf", "--router", router, "--output", tmp_path / "x").exit_code == 2
+    assert train("sw", *command[1:], "--output", tmp_path / "x").exit_code == 2
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    outcomes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("routecast.train.run.save_artifact", stop)
+    command = (
+        "mf", "--outcomes", outcomes, "--strong", "big", "--weak", "small",
+        "--output", tmp_path / "router", *QUICK,
+    )  # fmt: skip
+    run = train(*command)
+    assert run.exit_code != 0
+    assert "run the same command with --resume to go on" in run.stderr
+    assert not (tmp_path / "router").exists()
+    monkeypatch.undo()
+    assert train(*command, "--resume").exit_code == 0
+
+
+def test_progress_with_losses_is_shown_on_a_terminal(outcomes: Path, tmp_path: Path) -> None:
+    import os
+    import pty
+    import subprocess
+    import sys
+
+    leader, follower = pty.openpty()
+    command = [
+        sys.executable, "-c", "from routecast.cli.main import main; main()", "train", "mf",
+        "--outcomes", outcomes, "--strong", "big", "--weak", "small",
+        "--output", tmp_path / "router", *QUICK,
+    ]  # fmt: skip
+    environ = os.environ | {"COLUMNS": "160", "TERM": "xterm"}
+    with subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=follower, env=environ
+    ) as process:
+        os.close(follower)
+        shown = b""
+        while chunk := _read(leader):
+            shown += chunk
+        assert process.wait(timeout=60) == 0
+    os.close(leader)
+    assert b"fitting" in shown
+    assert b"validation 0." in shown
+
+
+def _read(leader: int) -> bytes:
+    """Read from a terminal; its end is an error on Linux."""
+    import os
+
+    try:
+        return os.read(leader, 4096)
+    except OSError:
+        return b""
+
+
 def test_a_folder_that_is_no_router_is_left_alone(outcomes: Path, tmp_path: Path) -> None:
     output = tmp_path / "mine"
     output.mkdir()

@@ -62,6 +62,15 @@ def test_overlap_is_learned_from_when_allowed_and_still_counted(sets: list[Label
     assert report.n_overlapping == 1
 
 
+def test_for_weights_that_ship_even_a_short_question_inside_a_prompt_counts(
+    sets: list[LabelledSet],
+) -> None:
+    embedder = load_embedder("static")
+    _, usual = settle_overlap(sets, ["Rice?"], embedder, on_overlap=OnOverlap.ALLOW)
+    _, strict = settle_overlap(sets, ["Rice?"], embedder, on_overlap=OnOverlap.ALLOW, min_chars=1)
+    assert (usual.n_overlapping, strict.n_overlapping) == (0, 1)
+
+
 def test_without_overlap_nothing_changes(sets: list[LabelledSet]) -> None:
     kept, report = settle_overlap(sets, ["Something else entirely"], load_embedder("static"))
     assert kept == sets

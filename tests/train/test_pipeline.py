@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from routecast.artifacts import Artifact, load_artifact, save_artifact
@@ -10,7 +11,7 @@ from routecast.data.leakage import prompt_hashes64
 from routecast.data.outcomes import Outcomes
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
-from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
+from routecast.train.pipeline import TrainedRouter, TrainSettings, even_weights, train_router
 from routecast.train.progress import Progress
 from routecast.train.sources import set_of_comparisons, set_of_outcomes
 
@@ -126,6 +127,24 @@ def test_labels_that_prompts_say_nothing_about_are_not_called_learned(
     assert held_out is not None
     assert any("does not beat a random order" in warning for warning in held_out.warnings)
     assert any("number of characters" in warning for warning in held_out.warnings)
+
+
+def test_groups_may_count_alike_in_the_calibration(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    # A group has one label of weight 1, another two of a half; None is a group of its own.
+    assert even_weights(["a", "b", "b", None]).tolist() == [1.0, 0.5, 0.5, 1.0]
+    outcomes = planted_outcomes(400)
+    groups = pl.Series("group", [f"task {min(row % 10, 2)}" for row in range(400)])
+    sets = [set_of_outcomes(Outcomes(table=outcomes.table.with_columns(groups)))]
+    runs = [
+        train_router(sets, settings_for("sw", even_groups=even), embedder=word_embedder)
+        for even in (False, True)
+    ]
+    samples = [run.artifact.manifest.calibration.sample for run in runs]
+    assert samples[0] == "40 held-out prompts of the training data"
+    assert samples[1] == "40 held-out prompts of 3 tasks, each task of equal weight"
+    assert runs[0].artifact.manifest.calibration.map != runs[1].artifact.manifest.calibration.map
 
 
 def test_without_test_prompts_nothing_is_measured(
