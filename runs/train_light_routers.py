@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from routecast.data.leakage import contained_questions
 from routecast.data.outcomes import Outcomes, PairOutcomes
 from routecast.data.readers.registry import find_reader
 from routecast.data.splits import split_by_prompt
@@ -184,8 +183,10 @@ def foreign_data(
         chats.append(set_of_comparisons(replace(table, table=table.table.filter(~flagged))))
     cleaned = []
     for sets in (exams, chats):
-        kept, report = settle_overlap(sets, questions, embedder, on_overlap=OnOverlap.DROP)
-        cleaned.append([_without_contained(one, questions) for one in kept])
+        kept, report = settle_overlap(
+            sets, questions, embedder, on_overlap=OnOverlap.DROP, min_chars=1
+        )
+        cleaned.append(kept)
         n_left = sum(len(one.preferences.prompts) for one in cleaned[-1])
         findings.notes.append(
             f"{', '.join(one.name for one in sets)}: {n_left:,} prompts are left after the flagged "
@@ -210,13 +211,6 @@ def foreign_data(
 def _unflagged(outcomes: Outcomes) -> Outcomes:
     flags = [outcomes.table[flag].to_numpy() for flag in BENCHMARK_FLAGS]
     return outcomes.keep_rows(~np.logical_or.reduce(flags))
-
-
-def _without_contained(one: LabelledSet, questions: Sequence[str]) -> LabelledSet:
-    """Leave out prompts that share their whole text with a question, however short it is."""
-    prompts = one.preferences.prompts
-    rows = contained_questions(prompts, questions, min_chars=1).training_rows
-    return one.without(frozenset(prompts[row] for row in rows.tolist()))
 
 
 def measure_bounds(targets: Sequence[Target], findings: Findings) -> None:
@@ -399,7 +393,7 @@ def _training_note(one: TrainingData, family: str, label: str, trained: TrainedR
         f"{one.name}, {family}, {label}: {manifest.training.n_comparisons:,} comparisons over "
         f"{manifest.training.n_prompts:,} prompts; "
         f"{'weight decay' if family == 'mf' else 'gamma'} {chosen:g}, validation loss "
-        f"{best.validation_loss:.4f}"
+        f"{best.pair_loss:.4f}"
     )
     held_out = trained.held_out
     if held_out is None:
@@ -434,8 +428,9 @@ def page_of(findings: Findings) -> str:
         "GPT-4-1106 against Mixtral-8x7B. 95% intervals by bootstrap, 10,000 resamples; MMLU by "
         "its 57 subjects, so by far the widest for its size. (a) every pair of 33 models of "
         "MMLU-Pro as gold comparisons, each prompt of equal weight; GPT-4-1106 is not among them, "
-        "so `gpt-4o` stands in for it, and `Mixtral-8x7B-Instruct-v0.1` for Mixtral. (b) AlpacaEval 2 and "
-        "PandaLM, bound to `gpt4_1106_preview` and `Mixtral-8x7B-Instruct-v0.1` themselves. (c) "
+        "so `gpt-4o` stands in for it, and `Mixtral-8x7B-Instruct-v0.1` for Mixtral. (b) "
+        "AlpacaEval 2 and PandaLM, bound to `gpt4_1106_preview` and `Mixtral-8x7B-Instruct-v0.1` "
+        "themselves. (c) "
         f"{N_GOLD:,} gold labels of the pair, drawn from MMLU by prompt: means over five draws, on "
         "the rest of MMLU; the worst draw in brackets after it. Settings were chosen on validation "
         "prompts of each training set, never on a benchmark. Nearest neighbours: the mean label of "
@@ -451,7 +446,7 @@ def page_of(findings: Findings) -> str:
             *_table(rows),
             "| none | random (analytic) | - | - | 0.500 | 50.0 | 80.0 |",
             *(
-                f"| paper: {data} | {router} | 1,536-d | - | {apgr} | {cpt_50} | {cpt_80} |"
+                f"| paper: {data} | {router} | - | - | {apgr} | {cpt_50} | {cpt_80} |"
                 for router, data, apgr, cpt_50, cpt_80 in PAPER[benchmark]
             ),
             "",

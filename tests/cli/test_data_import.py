@@ -7,10 +7,14 @@ from typer.testing import CliRunner, Result
 from routecast.cli.data import app
 from routecast.errors import ConfigError, DataError
 
-ROWS = (
-    '{"prompt": "a question that is long", "model_a": "x", "model_b": "y", "winner": "tie"}\n'
-    '{"prompt": "short", "model_a": "x", "model_b": "y", "winner": "model_a"}\n'
-    '{"prompt": "a question that is long", "model_a": "x", "model_b": "y", "winner": "z"}\n'
+VOTES = {"annotators": [0, 0, 1]}
+ROWS = "".join(
+    json.dumps({"prompt": prompt, "model_a": "x", "model_b": "y", "winner": winner, **VOTES}) + "\n"
+    for prompt, winner in (
+        ("a question that is long", "tie"),
+        ("short", "model_a"),
+        ("a question that is long", "z"),
+    )
 )
 
 
@@ -29,13 +33,22 @@ def test_what_was_read_written_and_left_out_is_said(battles: Path, tmp_path: Pat
     result = run(battles, "--output", tmp_path / "out.csv", "--skip-bad")
     assert result.exit_code == 0
     assert "battles.jsonl: comparisons in format 'pandalm', told by the columns" in result.stdout
-    assert "wrote 1 of 3 rows, 1 prompts, 2 models to" in result.stdout
+    assert "wrote 1 of 3 rows, 1 prompt, 2 models to" in result.stdout
     assert result.stderr.splitlines() == [
         "left out, prompt under 16 characters: 1",
         "bad rows skipped, unknown winner: 1",
     ]
     written = (tmp_path / "out.csv").read_text()
-    assert written.splitlines()[0] == "prompt,model_a,model_b,outcome,source,winner"
+    assert written.splitlines()[0] == "prompt,model_a,model_b,outcome,source,winner,annotators"
+
+
+def test_help_names_every_format() -> None:
+    from routecast.data.readers.registry import reader_names
+
+    # Lines may break after a hyphen, so compare without white space and the frame.
+    shown = "".join(run("--help").stdout.replace("│", " ").split())
+    *first, last = reader_names()
+    assert f"Formats:{','.join(first)}and{last}." in shown
 
 
 def test_json_is_one_document_and_nothing_else(battles: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from routecast.cli.main import app
-from routecast.errors import DataError
+from routecast.errors import ArtifactError, DataError
 
 QUESTION = "Which of these planets of the solar system has the largest number of known moons today?"
 
@@ -51,6 +51,15 @@ def test_people_get_two_sentences(training: Path, evaluation: Path) -> None:
     )
     assert "2 of 3 training rows are also in the evaluation data" in run.stdout
     assert "1 of 2 evaluation rows are hit" in run.stdout
+
+
+def test_the_embedder_is_the_users_choice(training: Path, evaluation: Path, tmp_path: Path) -> None:
+    command = ["data", "check-leakage", "--training", str(training), "--evaluation",
+               str(evaluation), "--json", "--embedder"]  # fmt: skip
+    assert json.loads(CliRunner().invoke(app, [*command, "static"]).stdout)["embedder"] == "static"
+    run = CliRunner().invoke(app, [*command, f"sentence:{tmp_path}"])
+    assert isinstance(run.exception, ArtifactError)
+    assert "no sentence-transformers model" in str(run.exception)
 
 
 def test_a_bad_row_stops_it_and_nothing_is_written(training: Path, tmp_path: Path) -> None:

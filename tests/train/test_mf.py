@@ -1,13 +1,14 @@
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 
 from routecast.data.preferences import PreferenceArrays
-from routecast.errors import DataError
+from routecast.errors import ConfigError, DataError
 from routecast.stats.platt import sigmoid
 from routecast.train.mf import MfSettings, fit_mf
-from routecast.train.mf_loss import lay_out, mean_loss
+from routecast.train.mf_loss import lay_out, loss_and_gradient, mean_loss
 from routecast.types import EmbeddingArray, FloatArray
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -108,6 +109,93 @@ def test_the_same_seed_gives_the_same_weights(
     first = fit_mf(embeddings, training, settings=settings)
     again = fit_mf(embeddings, training, settings=settings)
     assert first.model.projection.tolist() == again.model.projection.tolist()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_lowers_the_validation_loss_where_prompts_are_few(seed: int) -> None:
+    # 60 prompts in 30 dimensions, of which two matter.
+    generator = np.random.default_rng(seed)
+    embeddings = unit_rows(generator, 120, 30)
+    scores = embeddings[:, :2] @ generator.normal(size=(2, 5)) * 6
+    drawn = random_comparisons(generator, 1200, range(120), n_prompts=120)
+    margins = (
+        scores[drawn.prompt_index, drawn.model_a_index]
+        - scores[drawn.prompt_index, drawn.model_b_index]
+    )
+    wins = (generator.uniform(size=1200) < sigmoid(margins)).astype(np.float32)
+    drawn = dataclasses.replace(drawn, outcome=wins)
+    fits = [
+        fit_mf(
+            embeddings,
+            drawn.take(drawn.prompt_index < 60),
+            validation=drawn.take(drawn.prompt_index >= 60),
+            settings=MfSettings(n_factors=8, noise=noise, max_steps=60, patience=60),
+        )
+        for noise in (0.0, 0.1)
+    ]
+    assert min(fits[1].validation_losses) < min(fits[0].validation_losses) - 0.005
+    assert fits[1].validation_losses[-1] < fits[0].validation_losses[-1] - 0.1
+
+
+def test_losses_are_reported_step_by_step_and_validation_is_without_noise(
+    planted: tuple[EmbeddingArray, PreferenceArrays, PreferenceArrays],
+) -> None:
+    embeddings, training, validation = planted
+    seen: list[tuple[int, float, float | None]] = []
+    fit = fit_mf(
+        embeddings,
+        training,
+        validation=validation,
+        settings=MfSettings(n_factors=4, noise=0.3, max_steps=5),
+        on_step=lambda *step: seen.append(step),
+    )
+    assert seen == list(zip(range(5), fit.training_losses, fit.validation_losses, strict=True))
+    weights = {name: getattr(fit.model, name) for name in SHAPES}
+    assert fit.validation_losses[4] == pytest.approx(
+        mean_loss(weights, lay_out(embeddings, validation))
+    )
+    noisy, _ = loss_and_gradient(weights, lay_out(embeddings, training), noise=0.3)
+    assert fit.training_losses[4] == pytest.approx(noisy)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_factors": 0}, "n_factors 0 must be 1 or more"),
+        ({"steps_per_round": 0}, "steps_per_round 0 must be 1 or more"),
+        ({"weight_decay": -1e-5}, "weight_decay -1e-05 must be a finite number, 0 or more"),
+        ({"noise": float("nan")}, "noise nan must be a finite number"),
+        ({"seed": -1}, "seed -1 must be 0 or more"),
+    ],
+)
+def test_settings_that_no_fit_can_use_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MfSettings(**settings)
+
+
+def test_tiers_are_kept_and_checked_before_the_first_step(
+    planted: tuple[EmbeddingArray, PreferenceArrays, PreferenceArrays],
+) -> None:
+    embeddings, training, _ = planted
+    settings = MfSettings(n_factors=2, max_steps=2)
+    fit = fit_mf(embeddings, training, settings=settings, tiers={"a": 0, "e": 2})
+    assert fit.model.model_tiers is not None
+    assert fit.model.model_tiers.tolist() == [0, -1, -1, -1, 2]
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a step was taken")
+
+    with pytest.raises(ConfigError, match="none of the tiers' models"):
+        fit_mf(embeddings, training, settings=settings, tiers={"z": 0}, on_step=refuse)
+
+
+def test_what_training_saves_scores_the_same_when_loaded(
+    planted: tuple[EmbeddingArray, PreferenceArrays, PreferenceArrays],
+) -> None:
+    embeddings, training, _ = planted
+    model = fit_mf(embeddings, training, settings=MfSettings(n_factors=4, max_steps=20)).model
+    loaded = type(model).from_tensors(model.tensors())
+    assert loaded.scores(embeddings) == pytest.approx(model.scores(embeddings), abs=1e-4)
 
 
 def test_each_model_s_comparisons_are_counted() -> None:

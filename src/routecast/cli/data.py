@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routecast.cli.counts import counted
 from routecast.cli.data_describe import describe
 from routecast.cli.data_import import import_data
+from routecast.cli.data_split import split
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,6 +29,7 @@ def _group() -> None:
 
 app.command("import")(import_data)
 app.command()(describe)
+app.command()(split)
 
 
 @app.command()
@@ -58,7 +61,7 @@ def tiers(
     table = assign_tiers(ratings.models, n_tiers=n_tiers)
     if output is not None:
         write_tiers(table, output)
-        typer.echo(f"wrote {len(ratings.models)} models to {output}", err=True)
+        typer.echo(f"wrote {counted(len(ratings.models), 'model')} to {output}", err=True)
     if ratings.n_self_comparisons:
         typer.echo(
             f"rows left out, a model against itself: {ratings.n_self_comparisons:,}", err=True
@@ -96,7 +99,8 @@ def _print_tiers(table: "TierTable", ratings: "FileRatings") -> None:
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)
     where = f", category {ratings.category!r}" if ratings.category else ""
     n_models, n_tiers = len(ratings.models), len(table.tiers)
-    console.print(f"{n_models} models in {n_tiers} tiers (from {ratings.source}{where})")
+    grouped = f"{counted(n_models, 'model')} in {counted(n_tiers, 'tier')}"
+    console.print(f"{grouped} (from {ratings.source}{where})")
     console.print(_rich_tiers(table, has_counts=ratings.source == "comparisons"))
     if any(member.rests_on_prior for member in ratings.models):
         console.print(

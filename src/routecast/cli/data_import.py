@@ -2,16 +2,16 @@
 
 import dataclasses
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routecast.cli.counts import counted
+from routecast.cli.progress import shown_progress
+
 if TYPE_CHECKING:
-    from routecast.data.importing import ImportReport, Watch
+    from routecast.data.importing import ImportReport
 
 
 def import_data(
@@ -24,7 +24,8 @@ def import_data(
     ],
     output: Annotated[Path, typer.Option(help="Where it goes, as .parquet, .jsonl or .csv.")],
     format_name: Annotated[
-        str | None, typer.Option("--format", help="Layout. (default: told by the columns)")
+        str | None,
+        typer.Option("--format", metavar="FORMAT", help="Layout. (default: told by the columns)"),
     ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Drop bad rows and count them.")
@@ -59,7 +60,11 @@ def import_data(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Read comparisons, outcomes or prompts in a published layout and write them in ours."""
+    """Read comparisons, outcomes or prompts in a published layout and write them in ours.
+
+    Formats: alpacaeval, arena-140k, arena-55k, arena-conversations, matrix, native, pandalm,
+    routellm-eval and routerbench.
+    """
     from routecast.data.importing import import_table
     from routecast.data.readers.context import ReadOptions
 
@@ -71,7 +76,7 @@ def import_data(
         quality_range=quality_range,
         label_source=label_source,
     )
-    with _shown_progress() as watch:
+    with shown_progress("importing") as watch:
         report = import_table(
             source,
             output,
@@ -91,9 +96,10 @@ def import_data(
 def _print_report(report: "ImportReport") -> None:
     told = ", told by the columns" if report.guessed else ""
     typer.echo(f"{report.source}: {report.kind} in format {report.format!r}{told}")
-    n_models = f", {len(report.models):,} models" if report.models else ""
-    n_rows = f"{report.n_written:,} of {report.n_read:,} rows"
-    typer.echo(f"wrote {n_rows}, {report.n_prompts:,} prompts{n_models} to {report.output}")
+    n_rows = f"{report.n_written:,} of {counted(report.n_read, 'row')}"
+    n_models = f", {counted(len(report.models), 'model')}" if report.models else ""
+    n_prompts = counted(report.n_prompts, "prompt")
+    typer.echo(f"wrote {n_rows}, {n_prompts}{n_models} to {report.output}")
     if report.kind == "prompts":
         typer.echo("no column of labels was recognised: these are prompts only")
     for entry in report.left_out:
@@ -103,31 +109,3 @@ def _print_report(report: "ImportReport") -> None:
     if report.quality_range is not None and report.quality_range != (0.0, 1.0):
         low, high = report.quality_range
         typer.echo(f"qualities are from {low:g} to {high:g}: give --quality-range {low:g} {high:g}")
-
-
-@contextmanager
-def _shown_progress() -> "Iterator[Watch | None]":
-    """Show a bar with rate and time left on stderr, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    columns = (
-        TextColumn("importing"),
-        BarColumn(),
-        TaskProgressColumn(show_speed=True),
-        TextColumn("{task.fields[rate]}/s"),
-        TimeLeft(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("", total=None, rate="-")
-
-        def watch(n_done: int, n_total: int | None) -> None:
-            speed = progress.tasks[bar].speed
-            rate = "-" if speed is None else f"{speed:,.0f}"
-            progress.update(bar, completed=n_done, total=n_total, rate=rate)
-
-        yield watch

@@ -2,12 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from routecast.data.prompts import PromptRow
+from routecast.cli.embedders import EmbedderKey, EmbedderName, EmbedderUrl, opened_embedder
 
 
 def check_leakage(
@@ -16,21 +15,26 @@ def check_leakage(
     output: Annotated[
         Path | None, typer.Option(help="Write the training rows that are left here.")
     ] = None,
+    embedder: EmbedderName = "static",
+    embedder_url: EmbedderUrl = None,
+    embedder_key: EmbedderKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Find training rows that hold an evaluation prompt, word for word or nearly."""
     from routecast.data.prompts import iter_prompts
-    from routecast.embed.registry import load_embedder
+    from routecast.data.writing import write_rows
     from routecast.evaluate.leakage import check_leakage as check
 
     rows = list(iter_prompts(training))
     questions = [row.prompt for row in iter_prompts(evaluation)]
-    report = check([row.prompt for row in rows], questions, load_embedder("static"))
+    with opened_embedder(embedder, url=embedder_url, key=embedder_key) as opened:
+        report = check([row.prompt for row in rows], questions, opened)
     kept = [row for row, leaked in zip(rows, report.leaked.tolist(), strict=True) if not leaked]
     if output is not None:
-        _write(kept, output, is_typed=training.suffix.lower() != ".csv")
+        write_rows(kept, output, is_typed=training.suffix.lower() != ".csv")
     if as_json:
         document = {
+            "embedder": embedder,
             "n_training": len(rows),
             "n_contained": int(report.contained.sum()),
             "n_near_duplicates": int(report.near.sum()),
@@ -48,13 +52,3 @@ def check_leakage(
     typer.echo(f"{report.n_evaluation_hit:,} of {report.n_evaluation:,} evaluation rows are hit")
     if output is not None:
         typer.echo(f"wrote the other {len(kept):,} rows to {output}")
-
-
-def _write(rows: "list[PromptRow]", output: Path, *, is_typed: bool) -> None:
-    """Write rows as they were read, whole or not at all."""
-    from routecast.data.batches import batch_of_rows, in_batches
-    from routecast.data.writing import table_writer
-
-    with table_writer(output) as writer:
-        for batch in in_batches(rows):
-            writer.add(batch_of_rows([(row.line, row.columns) for row in batch]), is_typed=is_typed)

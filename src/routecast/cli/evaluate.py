@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from routecast.evaluate.benchmarks import Benchmark
     from routecast.evaluate.scoring import Watch
     from routecast.upstream.prices import Price
 
@@ -76,7 +76,9 @@ def evaluate(
 ) -> None:
     """Evaluate routers on benchmarks: curves, metrics with intervals, a report."""
     from routecast.cli.evaluate_table import print_study
+    from routecast.embed.cache import user_cache_folder
     from routecast.evaluate.document import study_document
+    from routecast.evaluate.opening import Opening, open_benchmark
     from routecast.evaluate.output import check_output, write_evaluation
     from routecast.evaluate.run import EvaluationSettings, evaluate_routers
     from routecast.evaluate.score_cache import ScoreCache
@@ -91,19 +93,30 @@ def evaluate(
         seed=seed,
     )
     check_output(output)
-    benchmarks = [
-        _open(name, folder, download=download, pair=(strong, weak), quality_range=quality_range)
-        for name in benchmark
-    ]
-    score_cache = ScoreCache(_cache_folder() / "scores") if cache else None
-    named = {name: name for name in router or ["default"]}
-    studies = []
-    for one in benchmarks:
-        with _shown_progress(one.name) as watch:
-            studies.append(
-                evaluate_routers(one, named, settings=settings, cache=score_cache, watch=watch)
+    kept = user_cache_folder(os.environ, home=Path.home()).parent
+    opening = Opening(
+        folder=folder,
+        downloads=kept / "benchmarks",
+        fetch=download,
+        strong=strong,
+        weak=weak,
+        quality_range=quality_range,
+    )
+    with _shown_progress() as watch:
+        benchmarks = [open_benchmark(name, opening, watch=watch) for name in benchmark]
+        studies = [
+            evaluate_routers(
+                one,
+                {name: name for name in router or ["default"]},
+                settings=settings,
+                cache=ScoreCache(kept / "scores") if cache else None,
+                embeddings=kept / "embeddings" if cache else None,
+                watch=_prefixed(watch, one.name),
             )
-    write_evaluation(studies, output, with_prompts=prompts)
+            for one in benchmarks
+        ]
+    command = shlex.join(["routecast", *sys.argv[1:]])
+    write_evaluation(studies, output, with_prompts=prompts, command=command)
     if as_json:
         documents = [study_document(study) for study in studies]
         typer.echo(json.dumps({"output": str(output), "studies": documents}, ensure_ascii=False))
@@ -111,29 +124,6 @@ def evaluate(
     for study in studies:
         print_study(study, by=by)
     typer.echo(f"wrote {output}", err=True)
-
-
-def _open(
-    name: str,
-    folder: Path | None,
-    *,
-    download: bool,
-    pair: tuple[str | None, str | None],
-    quality_range: tuple[float, float],
-) -> "Benchmark":
-    """Open a published benchmark by its name, or a file of outcomes."""
-    from routecast.errors import ConfigError
-    from routecast.evaluate.benchmarks import benchmark_names, load_benchmark, open_outcomes
-
-    strong, weak = pair
-    if name not in benchmark_names():
-        return open_outcomes(name, strong=strong, weak=weak, quality_range=quality_range)
-    if folder is None:
-        raise ConfigError(
-            f"benchmark {name!r} needs its files: name their folder with --data, or fetch them "
-            "with --download"
-        )
-    return load_benchmark(name, folder)
 
 
 def _price(text: str | None, flag: str) -> "Price | None":
@@ -154,13 +144,15 @@ def _price(text: str | None, flag: str) -> "Price | None":
     return Price(input=n_input, output=n_output)
 
 
-def _cache_folder() -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (root if root.is_absolute() else Path.home() / ".cache") / "routecast"
+def _prefixed(watch: "Watch | None", benchmark: str) -> "Watch | None":
+    """Name the benchmark before what is being done."""
+    if watch is None:
+        return None
+    return lambda name, n_done, n_total: watch(f"{benchmark}: {name}", n_done, n_total)
 
 
 @contextmanager
-def _shown_progress(benchmark: str) -> "Iterator[Watch | None]":
+def _shown_progress() -> "Iterator[Watch | None]":
     """Show a bar with rate and time left on stderr, where that is a terminal."""
     if not sys.stderr.isatty():
         yield None
@@ -173,6 +165,7 @@ def _shown_progress(benchmark: str) -> "Iterator[Watch | None]":
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
         TimeLeft(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -180,7 +173,9 @@ def _shown_progress(benchmark: str) -> "Iterator[Watch | None]":
 
         def watch(name: str, n_done: int, n_total: int) -> None:
             if name not in bars:
-                bars[name] = progress.add_task(f"{benchmark}: {name}", total=n_total)
-            progress.update(bars[name], completed=n_done)
+                bars[name] = progress.add_task(name, total=None, rate="")
+            progress.update(bars[name], completed=n_done, total=n_total or None)
+            speed = progress.tasks[bars[name]].speed
+            progress.update(bars[name], rate="" if speed is None else f"{speed:,.0f}/s")
 
         yield watch

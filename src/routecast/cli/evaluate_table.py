@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 _WIDTH = 100
 _NAME_WIDTH = 26
+_ORACLE = "oracle"
+_LEGEND = (
+    "* baseline. In brackets 95% intervals. APGR: mean share of the quality gap that routing "
+    "recovers, 0.5 at random. CPT: share of strong calls that recovers so much of the gap."
+)
 
 
 def print_study(study: "Study", *, by: str | None = None) -> None:
@@ -25,22 +30,25 @@ def print_study(study: "Study", *, by: str | None = None) -> None:
     """
     from rich.console import Console
 
-    console = Console(
-        width=None if sys.stdout.isatty() else _WIDTH, highlight=False, markup=False, soft_wrap=True
-    )
+    console = Console(width=_width(), highlight=False, markup=False)
     weak, strong = study.weak_quality.mean(), study.strong_quality.mean()
-    console.print(f"{study.benchmark}: {len(study.prompts):,} prompts")
+    n_prompts = len(study.prompts)
+    console.print(f"{study.benchmark}: {n_prompts:,} {'prompt' if n_prompts == 1 else 'prompts'}")
     console.print(f"  strong {study.strong}, quality {_quality(strong)}")
     console.print(f"  weak   {study.weak}, quality {_quality(weak)}")
     console.print(_routers(study))
-    console.print("95% intervals; APGR 0.5 is random; CPT: share of strong calls for that part of")
-    console.print("the gap. * baseline")
+    console.print(_LEGEND)
     if study.differences:
         console.print(_differences(study))
     if by is not None:
         _print_subsets(console, study, by)
     for warning in study.warnings:
         console.print(f"note: {warning}")
+
+
+def _width() -> int | None:
+    """Return the width of what is not a terminal; None leaves it to the terminal."""
+    return None if sys.stdout.isatty() else _WIDTH
 
 
 def _routers(study: "Study") -> "Table":
@@ -103,7 +111,7 @@ def _differences(study: "Study") -> "Table":
 
     printed = Table(title="differences of APGR, Holm's correction", title_justify="left")
     printed.add_column("router", no_wrap=True)
-    printed.add_column("less", no_wrap=True)
+    printed.add_column("against", no_wrap=True)
     for header in ("difference", "p", "corrected p"):
         printed.add_column(header, justify="right", no_wrap=True)
     for found in study.differences:
@@ -111,11 +119,20 @@ def _differences(study: "Study") -> "Table":
         printed.add_row(
             Text(found.router[-_NAME_WIDTH:]),
             Text(found.other[-_NAME_WIDTH:]),
-            f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]",
-            f"{found.p_value:.4f}",
-            f"{found.holm_p_value:.4f}",
+            _signed(figure),
+            *(_p_value(p) for p in (found.p_value, found.holm_p_value)),
         )
     return printed
+
+
+def _signed(figure: "Figure") -> str:
+    if math.isnan(figure.value):
+        return "-"
+    return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
+
+
+def _p_value(p: float) -> str:
+    return "-" if math.isnan(p) else f"{p:.4f}"
 
 
 def _print_subsets(console: "Console", study: "Study", by: str) -> None:
@@ -129,7 +146,11 @@ def _print_subsets(console: "Console", study: "Study", by: str) -> None:
     printed = Table(title=f"APGR by {by}", title_justify="left")
     printed.add_column(by, no_wrap=True)
     printed.add_column("N", justify="right")
-    names = [router.name for router in study.routers if router.name in subsets[0].metrics]
+    names = [
+        router.name
+        for router in study.routers
+        if router.name in subsets[0].metrics and router.name != _ORACLE
+    ]
     for name in names:
         printed.add_column(Text(name[-_NAME_WIDTH:]), justify="right")
     for subset in subsets:

@@ -1,13 +1,17 @@
 """`routecast train`: a router from comparisons or outcomes."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routecast.cli.embedders import EmbedderName
+
 if TYPE_CHECKING:
     from routecast.train.overlap import OnOverlap
     from routecast.train.pipeline import TrainSettings
+    from routecast.train.run import TrainingRun, TrainRequest
 
 
 def train(
@@ -35,9 +39,7 @@ def train(
     weak_as: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Likewise for the weak model.")
     ] = None,
-    embedder: Annotated[
-        str, typer.Option(help="static, sentence:ID_OR_FOLDER or openai:MODEL.")
-    ] = "static",
+    embedder: EmbedderName = "static",
     options: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,6 +58,17 @@ def train(
         tuple[float, float],
         typer.Option(metavar="LOW HIGH", help="The scale of the outcomes' qualities."),
     ] = (0.0, 1.0),
+    new_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Add this model to the trained mf given by --router."),
+    ] = None,
+    router_folder: Annotated[
+        Path | None, typer.Option("--router", metavar="DIR", help="Folder of that router.")
+    ] = None,
+    ratings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Leaderboard that rates the new model and known ones."),
+    ] = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,29 +84,66 @@ def train(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Drop bad rows and count them.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the same command was stopped.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the split, the fit and the intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Train a router, calibrate it, and say what it is worth on prompts that it never saw."""
-    from routecast.cli.train_report import print_run, shown_progress
-    from routecast.train.run import TrainRequest, run_training
+    from routecast.cli.train_new_model import USAGE, add_model
+    from routecast.cli.train_report import print_run
+    from routecast.embed.cache import user_cache_folder
+    from routecast.train.run import TrainRequest
 
+    if new_model is not None:
+        if router != "mf" or router_folder is None or outcomes or options or exclude:
+            raise typer.BadParameter(USAGE)
+        add_model(
+            new_model,
+            router_folder,
+            output,
+            comparisons=tuple(comparisons or ()),
+            ratings=ratings,
+            strong=tuple(strong_as or strong or ()),
+            weak=tuple(weak_as or weak or ()),
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    if router_folder is not None or ratings is not None:
+        raise typer.BadParameter("--router and --ratings are for --new-model")
     request = TrainRequest(
         settings=_settings(router, strong, weak, strong_as, weak_as, options, seed),
         output=output,
         comparisons=tuple(comparisons or ()),
         outcomes=tuple(outcomes or ()),
         embedder=embedder,
+        embeddings=user_cache_folder(os.environ, home=Path.home()),
         quality_range=quality_range,
         all_pairs=all_pairs,
         soft=soft,
         exclude=tuple(exclude or ()),
         on_overlap=_on_overlap(drop=drop_overlap, allow=allow_overlap),
         skip_bad=skip_bad,
+        resume=resume,
     )
-    with shown_progress() as watch:
-        run = run_training(request, watch=watch)
-    print_run(run, as_json=as_json)
+    print_run(_run(request), as_json=as_json)
+
+
+def _run(request: "TrainRequest") -> "TrainingRun":
+    """Run with a progress bar; when it is interrupted, say how to go on."""
+    from routecast.cli.train_report import shown_progress
+    from routecast.train.run import checkpoint_folder, run_training
+
+    try:
+        with shown_progress() as watch:
+            return run_training(request, watch=watch)
+    except KeyboardInterrupt:
+        folder = checkpoint_folder(request.output)
+        if folder.is_dir() and any(folder.iterdir()):
+            typer.echo("stopped; run the same command with --resume to go on", err=True)
+        raise
 
 
 def _settings(

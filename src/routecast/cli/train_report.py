@@ -5,7 +5,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -85,7 +85,9 @@ def print_run(run: "TrainingRun", *, as_json: bool) -> None:
         typer.echo(f"left out of {name}, {entry.reason}: {entry.n_rows:,}", err=True)
     warnings = list(_warnings(run))
     if as_json:
-        document = _document(run) | {"warnings": warnings}
+        from routecast.cli.train_document import run_document
+
+        document = run_document(run) | {"warnings": warnings}
         typer.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
         return
     _print_tables(run)
@@ -95,22 +97,26 @@ def print_run(run: "TrainingRun", *, as_json: bool) -> None:
 
 
 def _print_tables(run: "TrainingRun") -> None:
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 116, highlight=False, markup=False)
     for line in _facts(run):
-        console.print(line, soft_wrap=True)
+        typer.echo(line)
     held_out = run.trained.held_out
     if held_out is None:
         return
     unit = "groups" if held_out.by_group else "prompts"
     for title, measurement in _measurements(held_out):
-        console.print(
-            f"{title}: N = {measurement.n_labels:,}, 95% intervals over "
-            f"{measurement.n_clusters:,} {unit}",
-            soft_wrap=True,
-        )
-        console.print(_table(measurement))
+        print_measurement(title, measurement, unit)
+
+
+def print_measurement(title: str, measurement: "Measurement", unit: str) -> None:
+    """Print a table of figures on stdout under a line with N and what was resampled."""
+    from rich.console import Console
+
+    typer.echo(
+        f"{title}: N = {measurement.n_labels:,}, 95% intervals over "
+        f"{measurement.n_clusters:,} {unit}"
+    )
+    width = None if sys.stdout.isatty() else 116
+    Console(width=width, highlight=False, markup=False).print(_table(measurement))
 
 
 def _measurements(held_out: "HeldOut") -> "list[tuple[str, Measurement]]":
@@ -137,7 +143,7 @@ def _facts(run: "TrainingRun") -> Iterator[str]:
     best = run.trained.trials[0]
     chosen = ", ".join(f"{name} {_setting(value)}" for name, value in best.settings.items())
     tried = f", best of {n} tried" if (n := len(run.trained.trials)) > 1 else ""
-    yield f"  settings: {chosen}; validation loss {best.validation_loss:.4f}{tried}"
+    yield f"  settings: {chosen}; validation log loss {best.pair_loss:.4f}{tried}"
     if run.overlap is not None:
         yield (
             f"  evaluation prompts in the training data: {run.overlap.n_overlapping:,} of "
@@ -194,89 +200,3 @@ def _warnings(run: "TrainingRun") -> Iterator[str]:
             )
     if run.overlap is not None and run.overlap.n_overlapping and run.request.on_overlap == "allow":
         yield f"{run.overlap.n_overlapping:,} evaluation prompts were learned from, as allowed"
-
-
-def _document(run: "TrainingRun") -> dict[str, Any]:
-    manifest, prepared = run.manifest, run.trained.prepared
-    held_out = run.trained.held_out
-    return {
-        "router": manifest.router,
-        "output": str(run.request.output),
-        "embedder": manifest.embedder.name,
-        "strong": list(manifest.strong),
-        "weak": list(manifest.weak),
-        "stands_for": dict(run.request.settings.stands_for),
-        "seed": manifest.seed,
-        "settings": manifest.settings,
-        "trials": [
-            {"settings": dict(trial.settings), "validation_loss": _number(trial.validation_loss)}
-            for trial in run.trained.trials
-        ],
-        "n_comparisons": manifest.training.n_comparisons,
-        "n_prompts": {
-            "train": len(prepared.split.train),
-            "validation": len(prepared.split.validation),
-            "test": len(prepared.split.test),
-        },
-        "near_duplicates": {
-            "n_groups": len(prepared.duplicates.sizes),
-            "n_prompts": sum(prepared.duplicates.sizes),
-            "not_merged": list(prepared.duplicates.oversized),
-        },
-        "overlap": None
-        if run.overlap is None
-        else {
-            "n_prompts": run.overlap.n_prompts,
-            "n_overlapping": run.overlap.n_overlapping,
-            "n_excluded": run.overlap.n_excluded,
-            "n_excluded_hit": run.overlap.n_excluded_hit,
-            "on_overlap": str(run.request.on_overlap),
-        },
-        "left_out": [
-            {"source": name, "reason": entry.reason, "n_rows": entry.n_rows}
-            for name, entry in run.dropped
-        ],
-        "held_out": None
-        if held_out is None
-        else {
-            "n_prompts": held_out.n_prompts,
-            "resampled": "groups" if held_out.by_group else "prompts",
-            **{
-                title: _measured(measurement)
-                for title, measurement in (
-                    ("routing", held_out.routing),
-                    ("wins", held_out.wins),
-                    ("all_comparisons", held_out.battles),
-                )
-            },
-        },
-    }
-
-
-def _measured(measurement: "Measurement | None") -> dict[str, Any] | None:
-    if measurement is None:
-        return None
-    return {
-        "n": measurement.n_labels,
-        "n_clusters": measurement.n_clusters,
-        "figures": {
-            name: {metric: _interval(figure) for metric, figure in figures.items()}
-            for name, figures in measurement.figures.items()
-        },
-        "differences": [
-            {"metric": metric, "other": other, **_interval(figure)}
-            for (metric, other), figure in measurement.differences.items()
-        ],
-    }
-
-
-def _interval(figure: "Figure") -> dict[str, float | None]:
-    return {
-        "value": _number(figure.value),
-        "low": _number(figure.low),
-        "high": _number(figure.high),
-    }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -41,6 +41,7 @@ _NEEDED = (
     "model_a",
     "model_b",
     "outcome",
+    "winner",
     "weight",
     "source",
     "group",

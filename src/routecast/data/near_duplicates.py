@@ -53,11 +53,13 @@ class DuplicateGroups:
             other, or whose group is too large, is its own.
         sizes: Number of rows of each merged group of two or more, descending.
         oversized: Number of rows of each group that was left unmerged, descending.
+        n_proposed: Pairs of two rows that cosine alone proposed.
     """
 
     labels: IntArray
     sizes: tuple[int, ...]
     oversized: tuple[int, ...]
+    n_proposed: int
 
 
 def find_near_duplicates(
@@ -146,6 +148,7 @@ def group_near_duplicates(
         labels=labels,
         sizes=tuple(sorted(merged.tolist(), reverse=True)),
         oversized=tuple(sorted(counts[counts > limit].tolist(), reverse=True)),
+        n_proposed=(pairs.n_proposed - len(texts)) // 2,
     )
 
 

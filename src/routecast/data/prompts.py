@@ -17,6 +17,7 @@ from routecast.data.rows import (
     BadRowError,
     csv_rows,
     numbered_lines,
+    open_utf8,
     parse_json_object,
     shorten,
 )
@@ -103,7 +104,7 @@ def _open(path: str | Path) -> tuple[str, Iterable[tuple[int, _RawRow]]]:
 
 
 def _jsonl_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    with path.open("rb") as lines:
+    with open_utf8(path) as lines:
         yield from numbered_lines(lines)
 
 

@@ -1,12 +1,13 @@
 """Rows of JSONL and CSV files, one by one, by the standard library alone."""
 
+import codecs
 import csv
 import json
 import math
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from routecast.data.files import file_format, require_file
 from routecast.errors import DataError
@@ -73,7 +74,7 @@ def json_objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         DataError: If the file is missing, or at its first line that is no JSON object.
     """
     path = require_file(path)
-    with path.open("rb") as lines:
+    with open_utf8(path) as lines:
         for number, line in numbered_lines(lines):
             yield number, parse_json_object(line, where=f"{path.name}, line {number}")
 
@@ -94,7 +95,7 @@ def rows_or_faults(path: Path) -> Iterator[tuple[int, dict[str, Any] | BadRowErr
             else:
                 yield number, {name: text or None for name, text in fields.items()}
         return
-    with path.open("rb") as lines:
+    with open_utf8(path) as lines:
         for number, line in numbered_lines(lines):
             try:
                 yield number, parse_json_object(line, where=f"{path.name}, line {number}")
@@ -105,6 +106,24 @@ def rows_or_faults(path: Path) -> Iterator[tuple[int, dict[str, Any] | BadRowErr
 def without_lone_surrogates(text: str) -> str:
     """Return text that UTF-8 can hold: halves that belong together joined, others U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def open_utf8(path: Path) -> BinaryIO:
+    """Open a file of text for reading bytes, unless it is plain that it is not in UTF-8.
+
+    Raises:
+        DataError: If it begins as UTF-16 or UTF-32 do: with their mark, or with a null byte.
+    """
+    file = path.open("rb")
+    head = file.read(4)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 0 in head:
+        file.close()
+        raise DataError(
+            f"{path.name} is in UTF-16, or another encoding of several bytes a character; accepted "
+            f"is UTF-8: iconv -f UTF-16 -t UTF-8 {path.name} > {path.stem}-utf8{path.suffix}"
+        )
+    file.seek(0)
+    return file
 
 
 def numbered_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -125,13 +144,14 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str] | BadRowError]]:
         DataError: If the file has no header, or names a column twice.
     """
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    with path.open("rb") as file:
+    with open_utf8(path) as file:
         undecodable: list[int] = []
         reader = csv.reader(_decoded(file, undecodable), strict=True)
         try:
             header = next(reader, [])
         except csv.Error as error:
             raise DataError(f"{path.name}, line 1: {error}; accepted is CSV in UTF-8") from error
+        _refuse_other_separators(path, header)
         if not header or len(set(header)) != len(header):
             raise DataError(
                 f"{path.name}, line 1: header {shorten(header)}; accepted is one name per "
@@ -152,6 +172,18 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str] | BadRowError]]:
                 yield line, dict(zip(header, fields, strict=True))
             elif fields:
                 yield line, _bad_csv(path, line, f"{len(fields)} fields for {len(header)} columns")
+
+
+def _refuse_other_separators(path: Path, header: list[str]) -> None:
+    """Refuse a header that is one name, and several at another separator."""
+    for separator in ";\t":
+        if len(header) == 1 and separator in header[0]:
+            raise DataError(
+                f"{path.name}, line 1: header {shorten(header[0])} is separated by {separator!r}; "
+                "accepted is CSV separated by ',': python -c \"import csv, sys; csv.writer("
+                f'sys.stdout).writerows(csv.reader(sys.stdin, delimiter={separator!r}))" '
+                f"< {path.name} > {path.stem}-comma{path.suffix}"
+            )
 
 
 def _decoded(lines: Iterable[bytes], undecodable: list[int]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Tables written batch by batch, as Parquet, JSONL or CSV, whole or not at all."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from routecast.data.batches import ROWS_PER_BATCH, Batch, as_json
+from routecast.data.batches import ROWS_PER_BATCH, Batch, as_json, batch_of_rows, in_batches
 from routecast.data.csv_types import TextKind, join_kinds, kinds_of, with_kinds
 from routecast.data.files import FileFormat, file_format, whole_file
 from routecast.data.outcomes import ANSWER
+from routecast.data.prompts import PromptRow
 from routecast.data.reading import require_polars
 
 if TYPE_CHECKING:
@@ -99,6 +100,19 @@ def write_table(table: "pl.DataFrame", path: str | Path) -> None:
     """Write a table at once; see `table_writer`."""
     with table_writer(path) as writer:
         writer.add(Batch(table=table, lines=np.arange(1, table.height + 1)))
+
+
+def write_rows(rows: Iterable[PromptRow], path: str | Path, *, is_typed: bool) -> None:
+    """Write rows with all their columns as they were read; see `table_writer`.
+
+    Args:
+        rows: Of a file of prompts, comparisons or outcomes.
+        path: Parquet, JSONL or CSV, told by the ending.
+        is_typed: False where texts may stand for numbers: in rows read from CSV.
+    """
+    with table_writer(path) as writer:
+        for batch in in_batches((row.line, row.columns) for row in rows):
+            writer.add(batch_of_rows(batch), is_typed=is_typed)
 
 
 def _write_parquet(parts: Sequence[_Part], kinds: Mapping[str, TextKind], file: BinaryIO) -> None:

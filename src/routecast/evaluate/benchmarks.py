@@ -18,7 +18,9 @@ from routecast.evaluate.mmlu import MMLU_CATEGORIES
 
 STRONG = "gpt-4-1106-preview"
 WEAK = "mistralai/Mixtral-8x7B-Instruct-v0.1"
-_FOLDERS = {"mmlu": "mmlu", "gsm8k": "gsm8k", "mt-bench": "mt_bench"}
+FOLDERS = {"mmlu": "mmlu", "gsm8k": "gsm8k", "mt-bench": "mt_bench"}
+"""Folder of each published benchmark, by its name."""
+
 _PARENTS = (Path(), Path("routellm"), Path("benchmarks") / "routellm", Path("evals"))
 _N_LISTED = 40
 
@@ -51,7 +53,7 @@ class Benchmark:
 
 def benchmark_names() -> tuple[str, ...]:
     """Return the names of the published benchmarks."""
-    return tuple(_FOLDERS)
+    return tuple(FOLDERS)
 
 
 def load_benchmark(name: str, folder: str | Path) -> Benchmark:
@@ -67,8 +69,8 @@ def load_benchmark(name: str, folder: str | Path) -> Benchmark:
         DataError: If the name is unknown, or the folder does not hold the benchmark.
         MissingExtraError: If polars is not installed.
     """
-    if name not in _FOLDERS:
-        raise DataError(f"unknown benchmark {name!r}; choose one of {list(_FOLDERS)!r}")
+    if name not in FOLDERS:
+        raise DataError(f"unknown benchmark {name!r}; choose one of {list(FOLDERS)!r}")
     from routecast.data.readers.routellm_eval import read_routellm_eval
 
     result = read_routellm_eval(_home(name, Path(folder)))
@@ -84,7 +86,7 @@ def load_benchmark(name: str, folder: str | Path) -> Benchmark:
 
 def _home(name: str, folder: Path) -> Path:
     """Find a benchmark's folder in, below, or at the one that the user named."""
-    wanted = _FOLDERS[name]
+    wanted = FOLDERS[name]
     if not folder.is_dir():
         raise DataError(f"there is no folder {str(folder)!r}; check the path")
     for parent in _PARENTS:
@@ -94,7 +96,7 @@ def _home(name: str, folder: Path) -> Path:
         return folder
     raise DataError(
         f"there is no folder {wanted!r} in {str(folder)!r}; name the folder that holds the "
-        f"benchmarks as published: {sorted(_FOLDERS.values())!r}"
+        f"benchmarks as published: {sorted(FOLDERS.values())!r}"
     )
 
 
@@ -139,13 +141,19 @@ def choose_pair(
         weak: Name of the weak model, or None.
 
     Raises:
-        ConfigError: If more than two models leave it open, or there is only one.
-        DataError: If a model is unknown; the message lists the nearest names.
+        ConfigError: If more than two models leave it open.
+        DataError: If a model is unknown (the message lists the nearest names), or there is one
+            model only.
     """
     models = outcomes.models
     if strong is not None and weak is not None:
         return strong, weak
-    if len(models) != 2:
+    if len(models) == 1:
+        raise DataError(
+            f"{outcomes.source} has one model, {models[0]!r}; an evaluation needs the qualities of "
+            "two: a strong and a weak one"
+        )
+    if len(models) > 2:
         raise ConfigError(
             f"{outcomes.source} has {len(models)} models, so name the pair with --strong and "
             f"--weak; it has {_listed(models)}"

@@ -40,24 +40,21 @@ def pair_costs(
     Raises:
         DataError: If a price is given for a model without columns of tokens.
     """
-    sides = {pair.strong: strong_price, pair.weak: weak_price}
-    known: list[FloatArray] = []
-    warnings: list[str] = []
-    for model, price in sides.items():
-        costs = _costs(pair, model, price)
-        if costs is None:
-            if price is None and strong_price != weak_price:
-                warnings.append(f"no costs: nothing says what {model!r} costs; give its price too")
-        elif n_unknown := int(np.isnan(costs).sum()):
+    sides = ((pair.strong, strong_price), (pair.weak, weak_price))
+    costs = [_costs(pair, model, price) for model, price in sides]
+    warnings = []
+    for model, known, other in zip((pair.strong, pair.weak), costs, costs[::-1], strict=True):
+        if known is None and other is not None:
+            warnings.append(f"nothing says what {model!r} costs; give its price too")
+        elif known is not None and (n_unknown := int(np.isnan(known).sum())):
             warnings.append(
-                f"no costs: those of {model!r} are unknown for {n_unknown:,} of {len(pair):,} "
-                "prompts"
+                f"the costs of {model!r} are unknown for {n_unknown:,} of {len(pair):,} prompts"
             )
-        else:
-            known.append(costs)
-    if len(known) < len(sides):
-        return PairCosts(weak_usd=None, strong_usd=None, warnings=tuple(warnings))
-    return PairCosts(strong_usd=known[0], weak_usd=known[1])
+    strong_usd, weak_usd = costs
+    if warnings or strong_usd is None or weak_usd is None:
+        said = tuple(f"no figures in dollars: {warning}" for warning in warnings)
+        return PairCosts(weak_usd=None, strong_usd=None, warnings=said)
+    return PairCosts(weak_usd=weak_usd, strong_usd=strong_usd)
 
 
 def _costs(pair: PairOutcomes, model: str, price: Price | None) -> FloatArray | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import routecast
 from routecast.evaluate.study import Difference, Figure, RouterStudy, Study, SubsetStudy
+from routecast.evaluate.subsets import N_RESAMPLES
 from routecast.types import FloatArray
 
 SCHEMA = "routecast.evaluation"
@@ -35,6 +36,7 @@ def study_document(study: Study) -> dict[str, Any]:
         "strong_cost_usd_per_1k": _per_1k(study.strong_cost_usd),
         "routers": [_router(router) for router in study.routers],
         "differences": [_difference(difference) for difference in study.differences],
+        "n_resamples_of_subsets": N_RESAMPLES if study.subsets else None,
         "subsets": [_subset(subset) for subset in study.subsets],
         "warnings": list(study.warnings),
     }

@@ -20,7 +20,6 @@ from urllib.request import Request, urlopen
 
 from routecast.errors import DataError
 
-RAW_GITHUB = "https://raw.githubusercontent.com"
 N_ATTEMPTS = 3
 _TIMEOUT_S = 30.0
 _BLOCK_BYTES = 2**16
@@ -63,16 +62,23 @@ class Publication:
     """Where the benchmarks are published, and what their files hold.
 
     Attributes:
+        host: What stands before the repository's name in an address of a raw file.
         repository: Owner and name on GitHub.
         commit: The commit, 40 hexadecimal digits.
         folder: The benchmarks' folder there.
         files: All files that evaluation reads.
     """
 
+    host: str
     repository: str
     commit: str
     folder: str
     files: tuple[PinnedFile, ...]
+
+    def address(self, file: PinnedFile) -> str:
+        """Return where a file can be fetched."""
+        path = "/".join((self.repository, self.commit, self.folder, file.path))
+        return f"{self.host}/{quote(path)}"
 
     def of_benchmark(self, folder: str) -> tuple[PinnedFile, ...]:
         """Return the files of one benchmark, by its folder's name.
@@ -92,6 +98,7 @@ def read_publication() -> Publication:
     text = (files("routecast.evaluate") / "benchmark_files.json").read_text(encoding="utf-8")
     document = json.loads(text)
     return Publication(
+        host=document["host"],
         repository=document["repository"],
         commit=document["commit"],
         folder=document["folder"],
@@ -109,7 +116,6 @@ def download_benchmark(
     benchmark: str,
     folder: Path,
     *,
-    base_url: str = RAW_GITHUB,
     wait_s: float = 1.0,
     watch: Watch | None = None,
 ) -> None:
@@ -119,7 +125,6 @@ def download_benchmark(
         publication: What to fetch from where.
         benchmark: Name of the benchmark's folder: ``mmlu``, ``gsm8k``, ``mt_bench``.
         folder: Where files are kept; made if need be. Damaged files are fetched again.
-        base_url: What stands before the repository's name.
         wait_s: Pause before a second attempt, doubled for a third.
         watch: Called after each file.
 
@@ -132,8 +137,7 @@ def download_benchmark(
         if watch is not None:
             watch(n_done, len(pinned))
         if not file.is_whole(folder):
-            path = "/".join((publication.repository, publication.commit, publication.folder))
-            url = f"{base_url.rstrip('/')}/{quote(f'{path}/{file.path}')}"
+            url = publication.address(file)
             _keep(folder / file.path, _fetch_checked(url, file, wait_s=wait_s))
     if watch is not None:
         watch(len(pinned), len(pinned))

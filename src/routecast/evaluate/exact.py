@@ -1,7 +1,5 @@
 """Every figure of one router, exactly, by the name that tables and reports use."""
 
-import numpy as np
-
 from routecast.evaluate.curve import cost_quality_curve
 from routecast.evaluate.discrimination import (
     auroc,
@@ -90,12 +88,3 @@ def exact_figures(
         figures[BRIER] = brier_score(scores, labels)
         figures[ECE] = expected_calibration_error(scores, labels)
     return figures
-
-
-def chance_figures(pair: PairArrays) -> dict[str, float]:
-    """Return the figures of a random order, in expectation: a straight line, without drawing one.
-
-    Returns:
-        As `exact_figures`, but for those of probabilities.
-    """
-    return exact_figures(np.zeros(len(pair.weak_quality)), pair)

@@ -1,28 +1,24 @@
 """All figures of a study: each metric with its interval, bands, differences, what N can tell."""
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from routecast.evaluate.curve import cost_quality_curve
+from routecast.evaluate.baselines import RANDOM, baseline_figures
 from routecast.evaluate.discrimination import win_labels
-from routecast.evaluate.exact import chance_figures, exact_figures
-from routecast.evaluate.intervals import bootstrap_metrics
-from routecast.evaluate.names import APGR
+from routecast.evaluate.exact import exact_figures
+from routecast.evaluate.intervals import N_RESAMPLES, MetricSamples, bootstrap_metrics
+from routecast.evaluate.metrics import RANDOM_APGR
+from routecast.evaluate.names import APGR, ECE
 from routecast.evaluate.pair import PairArrays
-from routecast.evaluate.power import random_order_apgr
+from routecast.evaluate.power import study_warnings
 from routecast.evaluate.reliability import ReliabilityCurve, reliability_curve
 from routecast.evaluate.study import CurveBand, Difference, Figure
+from routecast.evaluate.sweep import SHARES, resample_totals
 from routecast.stats.bootstrap import percentile_interval, two_sided_p_value
 from routecast.stats.holm import holm_adjusted
 from routecast.types import FloatArray, IntArray
-
-RANDOM = "random"
-ALWAYS_STRONG = "always-strong"
-ALWAYS_WEAK = "always-weak"
-N_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,12 +32,13 @@ class StudyFigures:
             ``calls_90``, ``calls_95``, ``calls_98``, ``calls_100``, ``apgr_ten_thresholds``,
             ``apgr_eleven_quantiles``, ``auroc``; with costs also ``apgr_usd``, ``cpt_50_usd``,
             ``cpt_80_usd``, ``saved_95_usd_per_1k``, ``saved_95_share``; for probabilities also
-            ``log_loss``, ``brier``, ``ece``.
+            ``log_loss``, ``brier``, ``ece``. Intervals are percentiles of the resamples, but for
+            the calibration error: binning noise makes it too large on few prompts, and larger
+            still on resamples, so that its interval is turned round its value (2 x value minus
+            the percentiles, from 0 up) and may lie below it.
         bands: Intervals along the curve, at 101 shares, by router.
         reliability: Forecasts beside wins, by router; probabilities only.
-        baselines: Metrics of ``random`` (exact, of the expected curve), ``always-strong`` and
-            ``always-weak`` (``quality``, ``strong_share``, ``gap_recovered``, and
-            ``cost_usd_per_1k`` where costs are known).
+        baselines: Of ``random``, ``always-strong`` and ``always-weak``: see `baseline_figures`.
         differences: In the order asked, Holm's correction over all of them.
         warnings: In plain words: what so many prompts cannot tell.
     """
@@ -95,59 +92,103 @@ def study_figures(
         weak_cost_usd=weak_cost_usd,
         strong_cost_usd=strong_cost_usd,
     )
+    _check_names(scores, probabilities, compare)
     samples = bootstrap_metrics(
         scores,
         weak_quality=weak_quality,
         strong_quality=strong_quality,
+        weak_cost_usd=weak_cost_usd,
+        strong_cost_usd=strong_cost_usd,
         group_codes=group_codes,
+        probabilities=probabilities,
         n_resamples=n_resamples,
         seed=seed,
     )
-    metrics: dict[str, dict[str, Figure]] = {}
-    bands = {}
-    shares = np.linspace(0, 1, 101)
-    for name, values in scores.items():
-        exact = exact_figures(values, pair, is_probability=name in probabilities)
-        metrics[name] = {}
-        for metric, value in exact.items():
-            low = high = math.nan
-            if metric in samples.metrics:
-                interval = samples.interval(name, metric)
-                low, high = interval.low, interval.high
-            metrics[name][metric] = Figure(value=value, low=low, high=high)
-        curve = cost_quality_curve(values, weak_quality=weak_quality, strong_quality=strong_quality)
-        line = np.interp(shares, curve.strong_share, curve.quality)
-        bands[name] = CurveBand(strong_share=shares, low=line, high=line)
+    exact = {
+        name: exact_figures(values, pair, is_probability=name in probabilities)
+        for name, values in scores.items()
+    }
+    metrics = {name: _with_intervals(name, exact[name], samples) for name in scores}
     labels = win_labels(weak_quality=weak_quality, strong_quality=strong_quality)
-    found = []
-    for router, other in compare:
-        here = samples.samples(router)
-        there = samples.samples(other) if other in scores else np.full(n_resamples, 0.5)
-        ends = percentile_interval(here - there)
-        value = metrics[router][APGR].value - (
-            metrics[other][APGR].value if other in scores else 0.5
-        )
-        found.append(
-            (
-                router,
-                other,
-                Figure(value=value, low=ends.low, high=ends.high),
-                two_sided_p_value(here - there),
-            )
-        )
-    adjusted = holm_adjusted(np.array([p for *_, p in found], dtype=np.float64))
-    chance = {name: Figure(value=v, low=v, high=v) for name, v in chance_figures(pair).items()}
-    spread = random_order_apgr(weak_quality=weak_quality, strong_quality=strong_quality)
+    differences = _differences(compare, exact, samples)
     return StudyFigures(
         n_prompts=len(weak_quality),
         n_resamples=n_resamples,
         metrics=metrics,
-        bands=bands,
-        reliability={name: reliability_curve(scores[name], labels) for name in probabilities},
-        baselines={RANDOM: chance, ALWAYS_STRONG: {}, ALWAYS_WEAK: {}},
-        differences=tuple(
-            Difference(router=r, other=o, metric=APGR, figure=f, p_value=p, holm_p_value=float(a))
-            for (r, o, f, p), a in zip(found, adjusted, strict=True)
+        bands={name: _band(name, samples) for name in scores},
+        reliability={
+            name: reliability_curve(values, labels)
+            for name, values in scores.items()
+            if name in probabilities
+        },
+        baselines=baseline_figures(
+            resample_totals(np.ones((len(weak_quality), 1)), pair), samples.totals
         ),
-        warnings=(f"a random order lands in APGR {spread.low:.2f} to {spread.high:.2f} (95%)",),
+        differences=differences,
+        warnings=study_warnings(pair, metrics, differences, group_codes=group_codes),
     )
+
+
+def _check_names(
+    scores: Mapping[str, FloatArray],
+    probabilities: Collection[str],
+    compare: Collection[tuple[str, str]],
+) -> None:
+    asked = {*probabilities, *(name for pair in compare for name in pair if name != RANDOM)}
+    for name in sorted(asked - set(scores)):
+        raise ValueError(f"there are no scores of {name!r}; choose from {list(scores)!r}")
+
+
+def _with_intervals(
+    router: str, exact: Mapping[str, float], samples: MetricSamples
+) -> dict[str, Figure]:
+    """Put the interval of its resamples around each figure of one router."""
+    figures = {}
+    for metric, value in exact.items():
+        interval = samples.interval(router, metric)
+        low, high = interval.low, interval.high
+        if metric == ECE:  # turned round its value, for binning noise adds to it twice
+            low, high = max(0.0, 2 * value - high), max(0.0, 2 * value - low)
+        figures[metric] = Figure(value=value, low=low, high=high)
+    return figures
+
+
+def _band(router: str, samples: MetricSamples) -> CurveBand:
+    quality = samples.quality[:, samples.routers.index(router)]  # (n_resamples, 101)
+    low, high = np.quantile(quality, [0.025, 0.975], axis=0)
+    return CurveBand(strong_share=SHARES.copy(), low=low, high=high)
+
+
+def _differences(
+    compare: Collection[tuple[str, str]],
+    exact: Mapping[str, Mapping[str, float]],
+    samples: MetricSamples,
+) -> tuple[Difference, ...]:
+    """Compare APGR on the same resamples, and correct for how often that was done."""
+    drawn, values = [], []
+    for router, other in compare:
+        (here, value), (there, other_value) = (
+            (samples.samples(name), exact[name][APGR])
+            if name in exact
+            else (np.full(len(samples.values), RANDOM_APGR), RANDOM_APGR)
+            for name in (router, other)
+        )
+        drawn.append(here - there)
+        values.append(value - other_value)
+    p_values = np.array([two_sided_p_value(gaps) for gaps in drawn], dtype=np.float64)
+    differences = []
+    for (router, other), gaps, value, p_value, adjusted in zip(
+        compare, drawn, values, p_values, holm_adjusted(p_values), strict=True
+    ):
+        ends = percentile_interval(gaps)
+        differences.append(
+            Difference(
+                router=router,
+                other=other,
+                metric=APGR,
+                figure=Figure(value=value, low=ends.low, high=ends.high),
+                p_value=float(p_value),
+                holm_p_value=float(adjusted),
+            )
+        )
+    return tuple(differences)

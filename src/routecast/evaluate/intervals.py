@@ -17,8 +17,10 @@ from routecast.evaluate.steps import RealArray, count_type
 from routecast.evaluate.sweep import (
     SHARES,
     ResampleBlock,
+    ResampleTotals,
     RouterSteps,
-    resample_block,
+    joined_totals,
+    resample_totals,
     resampled_apgr,
     resampled_figures,
     resampled_sums,
@@ -41,12 +43,14 @@ class MetricSamples:
         values: Shape (n_resamples, n_routers, n_metrics); NaN where undefined, as most are where
             the two models tie, and where a router has no such metric.
         quality: Mean quality at `SHARES`, shape (n_resamples, n_routers, 101).
+        totals: What the resamples sum to, whatever the router.
     """
 
     routers: tuple[str, ...]
     metrics: tuple[str, ...]
     values: FloatArray
     quality: FloatArray
+    totals: ResampleTotals
 
     def samples(self, router: str, metric: str = APGR) -> FloatArray:
         """Return one router's metric on each resample, shape (n_resamples,)."""
@@ -113,16 +117,18 @@ def bootstrap_metrics(
     )
     exact_type = count_type(pair.gap)
     losses = {name: _row_losses(scores[name], pair) for name in scores if name in probabilities}
-    blocks = []
+    blocks, totals = [], []
     with ThreadPoolExecutor(_n_threads(len(walks))) as pool:
         for drawn in resample_counts(
             len(weak_quality), n_resamples=n_resamples, seed=seed, group_codes=group_codes
         ):
-            block = resample_block(_transposed(drawn, exact_type), pair)
+            counts = _transposed(drawn, exact_type)
+            block = ResampleBlock(counts=counts, totals=resample_totals(counts, pair))
+            totals.append(block.totals)
             blocks.append(_block_samples(pool, block, walks, oracle, cpts))
             for name, rows in losses.items():
                 blocks[-1][name][0].update(_mean_losses(rows, block))
-    return _joined(blocks)
+    return _joined(blocks, totals)
 
 
 RouterSamples = tuple[dict[str, FloatArray], FloatArray]
@@ -150,7 +156,9 @@ def _block_samples(
     return samples
 
 
-def _joined(blocks: Sequence[Mapping[str, RouterSamples]]) -> MetricSamples:
+def _joined(
+    blocks: Sequence[Mapping[str, RouterSamples]], totals: Sequence[ResampleTotals]
+) -> MetricSamples:
     """Put blocks of resamples behind one another, NaN where a router lacks a metric."""
     routers = tuple(blocks[0])
     metrics = tuple(dict.fromkeys(name for found, _ in blocks[0].values() for name in found))
@@ -163,7 +171,13 @@ def _joined(blocks: Sequence[Mapping[str, RouterSamples]]) -> MetricSamples:
             quality[start:stop, router] = curve.T
             for name, samples in found.items():
                 values[start:stop, router, metrics.index(name)] = samples
-    return MetricSamples(routers=routers, metrics=metrics, values=values, quality=quality)
+    return MetricSamples(
+        routers=routers,
+        metrics=metrics,
+        values=values,
+        quality=quality,
+        totals=joined_totals(totals),
+    )
 
 
 def _row_losses(win_probabilities: FloatArray, pair: PairArrays) -> dict[str, FloatArray]:
@@ -182,7 +196,7 @@ def _mean_losses(losses: Mapping[str, FloatArray], block: ResampleBlock) -> dict
     sums = resampled_sums(np.where(finite, rows, 0.0), block.counts)
     if not finite.all():
         sums[resampled_sums(~finite * 1.0, block.counts) > 0] = np.inf
-    return dict(zip(losses, sums / block.n_rows, strict=True))
+    return dict(zip(losses, sums / block.totals.n_rows, strict=True))
 
 
 def _transposed(drawn: CountArray, real: type[np.float32] | type[np.float64]) -> RealArray:
@@ -195,7 +209,7 @@ def _transposed(drawn: CountArray, real: type[np.float32] | type[np.float64]) ->
 
 
 def _n_threads(n_routers: int) -> int:
-    return min(n_routers + 1, os.cpu_count() or 1)
+    return min(n_routers + 1, os.cpu_count() or 1, 4)
 
 
 def _check(

@@ -127,7 +127,7 @@ def strong_quality_target(
     behind = (weak < strong) & ~equal_but_for_rounding(weak, strong)
     gap = np.where(behind, strong - weak, 1.0)
     target = np.where(behind, np.maximum((fraction * strong - weak) / gap, 0.0), 0.0)
-    return np.where(strong > 0, target, np.nan)
+    return np.where(strong > 1e-12 * np.abs(weak), target, np.nan)
 
 
 def normalised_apgr(apgr: float, *, oracle: float) -> float:

@@ -2,12 +2,12 @@
 
 References:
     Hendrycks et al. (2021), Measuring Massive Multitask Language Understanding,
-    arXiv:2009.03300, appendix B, and the authors' ``categories.py``.
+    arXiv:2009.03300, with the authors' ``categories.py``, which counts anatomy among "other".
 """
 
 _SUBJECTS = {
     "STEM": (
-        "abstract_algebra anatomy astronomy college_biology college_chemistry "
+        "abstract_algebra astronomy college_biology college_chemistry "
         "college_computer_science college_mathematics college_physics computer_security "
         "conceptual_physics electrical_engineering elementary_mathematics high_school_biology "
         "high_school_chemistry high_school_computer_science high_school_mathematics "
@@ -25,8 +25,8 @@ _SUBJECTS = {
         "us_foreign_policy"
     ),
     "other": (
-        "business_ethics clinical_knowledge college_medicine global_facts human_aging management "
-        "marketing medical_genetics miscellaneous nutrition professional_accounting "
+        "anatomy business_ethics clinical_knowledge college_medicine global_facts human_aging "
+        "management marketing medical_genetics miscellaneous nutrition professional_accounting "
         "professional_medicine virology"
     ),
 }

@@ -4,7 +4,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from routecast.data.leakage import prompt_hash64
 from routecast.data.outcomes import COST_USD, QUALITY
@@ -12,15 +12,27 @@ from routecast.data.reading import require_polars
 from routecast.data.scores import WIN_PROBABILITY
 from routecast.errors import DataError
 from routecast.evaluate.document import SCHEMA, study_document
+from routecast.evaluate.plots import write_curve_pictures
+from routecast.evaluate.report import write_report
 from routecast.evaluate.study import Study
+
+if TYPE_CHECKING:
+    import polars as pl
 
 METRICS_NAME = "metrics.json"
 SCORES_NAME = "scores.parquet"
+SEVERAL = "routecast.evaluations"
+"""Schema of the ``metrics.json`` that stands above the folders of several studies."""
+
 _FILES = frozenset({METRICS_NAME, SCORES_NAME, "report.html", "curve.png", "curve.svg"})
 
 
 def write_evaluation(
-    studies: Sequence[Study], folder: str | Path, *, with_prompts: bool = True
+    studies: Sequence[Study],
+    folder: str | Path,
+    *,
+    with_prompts: bool = True,
+    command: str | None = None,
 ) -> None:
     """Write a folder of results: of one study into it, of several into a folder each inside.
 
@@ -31,6 +43,7 @@ def write_evaluation(
         studies: At least one.
         folder: Where the results go; made if need be.
         with_prompts: Put the prompts' texts into the report and the scores; else a hash of each.
+        command: The command line that made the studies, for the report to quote.
 
     Raises:
         DataError: If ``folder`` holds anything but results of an evaluation, or cannot be written.
@@ -42,11 +55,7 @@ def write_evaluation(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workspace:
             fresh = Path(workspace) / "fresh"
-            fresh.mkdir()
-            for study, name in zip(studies, _folder_names(studies), strict=True):
-                home = fresh / name if len(studies) > 1 else fresh
-                home.mkdir(exist_ok=True)
-                _write_study(study, home, with_prompts=with_prompts)
+            _write_studies(studies, fresh, with_prompts=with_prompts, command=command)
             if folder.exists():
                 folder.rename(Path(workspace) / "old")
             fresh.rename(folder)
@@ -54,45 +63,63 @@ def write_evaluation(
         raise DataError(f"cannot write {str(folder)!r}: {error.strerror}") from error
 
 
+def _write_studies(
+    studies: Sequence[Study], folder: Path, *, with_prompts: bool, command: str | None
+) -> None:
+    folder.mkdir()
+    if len(studies) == 1:
+        _write_study(studies[0], folder, with_prompts=with_prompts, command=command)
+        return
+    names = _folder_names(studies)
+    for study, name in zip(studies, names, strict=True):
+        (folder / name).mkdir()
+        _write_study(study, folder / name, with_prompts=with_prompts, command=command)
+    _write_json({"schema": SEVERAL, "folders": names}, folder / METRICS_NAME)
+
+
 def check_output(folder: str | Path) -> None:
     """Refuse a folder that results may not replace: call it before the work that they take.
 
     Raises:
-        DataError: If there is something that is neither an empty folder nor results.
+        DataError: If there is something that is neither an empty folder nor results alone.
     """
     folder = Path(folder)
     if not folder.exists():
         return
     if not folder.is_dir():
         raise DataError(f"{str(folder)!r} is a file; name a folder for the results")
-    foreign = [entry.name for entry in sorted(folder.iterdir()) if not _is_ours(entry)]
-    if foreign or not _has_results(folder):
+    entries = {entry.name for entry in folder.iterdir()}
+    foreign = sorted(entries - _owned(folder))
+    if foreign:
         raise DataError(
-            f"{str(folder)!r} exists and is not only results of an evaluation"
-            f"{f' (it holds {foreign[0]!r})' if foreign else ''}; choose a new folder, or remove it"
+            f"{str(folder)!r} holds {foreign[0]!r}, which is not of an evaluation that may be "
+            "replaced; choose a new folder, or one inside it"
         )
 
 
-def _is_ours(entry: Path) -> bool:
-    """Tell whether a file or folder is one that an evaluation writes."""
-    if entry.is_dir():
-        return _is_results(entry)
-    return entry.name in _FILES
+def _owned(folder: Path) -> frozenset[str]:
+    """Name what an evaluation may replace in a folder: nothing where there is none."""
+    document = _read_json(folder / METRICS_NAME)
+    if document.get("schema") == SCHEMA:
+        return _FILES
+    if document.get("schema") != SEVERAL:
+        return frozenset()
+    inside = [folder / str(name) for name in document.get("folders", ())]
+    whole = [home.name for home in inside if {e.name for e in home.glob("*")} <= _owned(home)]
+    return frozenset({METRICS_NAME, *whole})
 
 
-def _has_results(folder: Path) -> bool:
-    entries = list(folder.iterdir())
-    return not entries or _is_results(folder) or all(entry.is_dir() for entry in entries)
-
-
-def _is_results(folder: Path) -> bool:
-    """Tell whether a folder holds one study's results and nothing else."""
+def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        document = json.loads((folder / METRICS_NAME).read_bytes())
+        document = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        return False
-    is_document = isinstance(document, dict) and document.get("schema") == SCHEMA
-    return is_document and all(entry.is_dir() or entry.name in _FILES for entry in folder.iterdir())
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _write_json(document: Mapping[str, Any], path: Path) -> None:
+    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _folder_names(studies: Sequence[Study]) -> list[str]:
@@ -106,10 +133,11 @@ def _folder_names(studies: Sequence[Study]) -> list[str]:
     return names
 
 
-def _write_study(study: Study, folder: Path, *, with_prompts: bool) -> None:
-    text = json.dumps(study_document(study), ensure_ascii=False, indent=1, allow_nan=False)
-    (folder / METRICS_NAME).write_text(text + "\n", encoding="utf-8")
+def _write_study(study: Study, folder: Path, *, with_prompts: bool, command: str | None) -> None:
+    _write_json(study_document(study), folder / METRICS_NAME)
     _write_scores(study, folder / SCORES_NAME, with_prompts=with_prompts)
+    write_curve_pictures(study, folder)
+    write_report(study, folder / "report.html", with_prompts=with_prompts, command=command)
 
 
 def _write_scores(study: Study, path: Path, *, with_prompts: bool) -> None:
@@ -127,17 +155,16 @@ def _write_scores(study: Study, path: Path, *, with_prompts: bool) -> None:
         if router.scores is None:
             continue
         scores = polars.Series(router.scores)
-        if router.abstained is not None and router.abstained.any():
-            scores = polars.Series(
-                [
-                    None if missing else score
-                    for score, missing in zip(
-                        router.scores.tolist(), router.abstained.tolist(), strict=True
-                    )
-                ]
-            )
+        if router.abstained is not None:
+            scores = scores.zip_with(~polars.Series(router.abstained), _nulls(len(scores)))
         columns[f"{WIN_PROBABILITY}|{router.name}"] = scores
     polars.DataFrame(columns).write_parquet(path)
+
+
+def _nulls(n_rows: int) -> "pl.Series":
+    polars = require_polars("writing scores")
+    nulls: pl.Series = polars.Series([None] * n_rows, dtype=polars.Float64)
+    return nulls
 
 
 def _amounts(study: Study) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Numbers as a report prints them; ``templates/chart.js`` prints the live ones by the same rules."""
+"""Numbers as a report prints them; ``templates/chart.js`` prints live ones by the same rules."""
 
 import math
 from decimal import ROUND_HALF_UP, Context, Decimal

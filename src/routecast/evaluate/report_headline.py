@@ -7,18 +7,17 @@ import numpy as np
 
 from routecast.evaluate.curve import models_tie
 from routecast.evaluate.report_format import (
-    dollar_digits,
     dollars,
     fixed,
     interval_text,
     p_value_text,
     percent,
 )
-from routecast.evaluate.report_series import cuts_of, has_costs
+from routecast.evaluate.report_series import cuts_of, has_costs, usd_digits
 from routecast.evaluate.study import Difference, Figure, RouterStudy, Study
 
 SIGNIFICANT = 0.05
-_TARGETS = ("calls_for_95", "calls_for_98", "calls_for_100", "cpt_80", "cpt_50")
+_TARGETS = ("calls_95", "calls_98", "calls_100", "cpt_80", "cpt_50")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +42,21 @@ def headline_of(study: Study) -> Headline:
     weak, strong = float(study.weak_quality.mean()), float(study.strong_quality.mean())
     scored = [router for router in study.routers if router.scores is not None]
     asked = [router for router in scored if not router.is_baseline] or scored
-    if models_tie(weak=weak, strong=strong) or strong < weak:
-        relation = "are equally good" if strong >= weak else "are the wrong way round"
+    first = asked[0].name if asked else None
+    if models_tie(weak=weak, strong=strong):
         return Headline(
-            title=f"{study.strong} and {study.weak} {relation} on these prompts: "
+            title=f"{study.strong} and {study.weak} are equally good on these prompts: "
             "there is no gap for routing to recover.",
             details=("Send all prompts to the cheaper one, or choose another pair.",),
-            router=asked[0].name if asked else None,
+            router=first,
+            strong_share=0.5,
+        )
+    if strong < weak:
+        return Headline(
+            title=f"{study.weak}, the weak model, is better on these prompts than {study.strong}, "
+            "the strong one.",
+            details=("Check which is which; PGR and the figures built on it mislead here.",),
+            router=first,
             strong_share=0.5,
         )
     target = _telling_target(asked)
@@ -58,7 +65,7 @@ def headline_of(study: Study) -> Headline:
             title=f"{study.weak} against {study.strong} on {study.benchmark}: "
             "no router has a figure to lead with.",
             details=(),
-            router=asked[0].name if asked else None,
+            router=first,
             strong_share=0.5,
         )
     best = min(asked, key=lambda router: _value(router, target))
@@ -71,7 +78,7 @@ def headline_of(study: Study) -> Headline:
 
 
 def _telling_target(routers: list[RouterStudy]) -> str | None:
-    """Return the first metric that is above 0 for some router: the weak model alone is not there."""
+    """Return the first metric above 0 for some router: the weak model alone is not there."""
     for name in _TARGETS:
         values = [_value(router, name) for router in routers]
         if any(math.isfinite(value) and value > 0 for value in values):
@@ -88,7 +95,7 @@ def _title(router: RouterStudy, target: str, study: Study) -> str:
     kind, _, goal = target.rpartition("_")
     reached = (
         f"keeps {goal}% of {study.strong}’s quality"
-        if kind == "calls_for"
+        if kind == "calls"
         else f"recovers {goal}% of the quality gap between {study.weak} and {study.strong}"
     )
     figure = router.metrics[target]
@@ -134,7 +141,7 @@ def _saved_text(router: RouterStudy, strong_share: float, study: Study) -> list[
     all_strong = 1000 * float(cuts.cost_usd[-1])
     if not all_strong > 0:
         return []
-    n_digits = dollar_digits(all_strong)
+    n_digits = usd_digits(study)
     return [
         f"That costs {dollars(cost, n_digits)} per 1,000 prompts instead of "
         f"{dollars(all_strong, n_digits)}: {percent((all_strong - cost) / all_strong, 0)} saved."
@@ -159,7 +166,7 @@ def _ranking_text(router: RouterStudy, study: Study) -> list[str]:
 
 
 def _verdicts(router: RouterStudy, study: Study) -> list[str]:
-    """Say, for each baseline that it was compared with, whether the difference is more than chance."""
+    """Say, for each baseline it was compared with, whether the difference is more than chance."""
     baselines = {other.name for other in study.routers if other.is_baseline}
     return [
         _verdict(difference)

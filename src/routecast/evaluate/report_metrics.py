@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
-from routecast.evaluate.report_format import fixed, interval_text, percent
+from routecast.evaluate.report_format import dollars, fixed, interval_text, percent
 from routecast.evaluate.study import Figure
 
 
@@ -15,7 +16,7 @@ class MetricText:
         name: As in `RouterStudy.metrics`.
         label: The head of its column.
         table: The caption of the table that it stands in.
-        is_share: Whether it is printed as a percentage.
+        unit: ``plain`` figures have three decimals, shares are percentages, ``usd`` is dollars.
         better: ``higher`` or ``lower``.
         meaning: One or two sentences for someone who has not read the paper.
     """
@@ -23,17 +24,20 @@ class MetricText:
     name: str
     label: str
     table: str
-    is_share: bool = False
+    unit: Literal["plain", "share", "usd"] = "plain"
     better: str = "higher"
     meaning: str
 
     def value_text(self, figure: Figure) -> str:
-        """Print the figure: three decimals, or a percentage with one."""
-        return percent(figure.value) if self.is_share else fixed(figure.value, 3)
+        """Print the figure in its unit."""
+        if self.unit == "plain":
+            return fixed(figure.value, 3)
+        return percent(figure.value) if self.unit == "share" else dollars(figure.value, 2)
 
     def interval_text(self, figure: Figure) -> str:
-        """Print its interval in the same digits, without the percent sign; empty if exact."""
-        return interval_text(figure, 1 if self.is_share else 3, in_percent=self.is_share)
+        """Print its interval in the same digits, without the unit's sign; empty if exact."""
+        n_digits = {"plain": 3, "share": 1, "usd": 2}[self.unit]
+        return interval_text(figure, n_digits, in_percent=self.unit == "share")
 
 
 ROUTING = "Quality against calls"
@@ -42,15 +46,13 @@ WINS = "Win probabilities"
 PUBLISHED = "APGR by other rules, for comparison with published figures"
 OTHER = "Other figures"
 
-_RECOVERS = "of the quality gap between the two models"
-
 
 def _calls_for(quality_percent: int) -> MetricText:
     return MetricText(
-        name=f"calls_for_{quality_percent}",
+        name=f"calls_{quality_percent}",
         label=f"Calls for {quality_percent}%",
         table=ROUTING,
-        is_share=True,
+        unit="share",
         better="lower",
         meaning=(
             f"The smallest share of prompts to send to the strong model so that mean quality is "
@@ -59,17 +61,30 @@ def _calls_for(quality_percent: int) -> MetricText:
     )
 
 
-def _cpt(gap_percent: int, *, usd: bool = False) -> MetricText:
-    unit = "of the extra dollars" if usd else "of prompts to send to the strong model"
+def _cpt(gap_percent: int) -> MetricText:
     return MetricText(
-        name=f"cpt_{gap_percent}" + ("_usd" if usd else ""),
-        label=f"CPT({gap_percent}%)" + (", dollars" if usd else ""),
-        table=DOLLARS if usd else ROUTING,
-        is_share=True,
+        name=f"cpt_{gap_percent}",
+        label=f"CPT({gap_percent}%)",
+        table=ROUTING,
+        unit="share",
         better="lower",
         meaning=(
-            f"Call-performance threshold: the smallest share {unit} that recovers {gap_percent}% "
-            f"{_RECOVERS}."
+            "Call-performance threshold: the smallest share of prompts to send to the strong "
+            f"model that recovers {gap_percent}% of the quality gap between the two models."
+        ),
+    )
+
+
+def _cpt_usd(gap_percent: int) -> MetricText:
+    return MetricText(
+        name=f"cpt_{gap_percent}_usd",
+        label=f"CPT({gap_percent}%), dollars",
+        table=DOLLARS,
+        unit="share",
+        better="lower",
+        meaning=(
+            f"What CPT({gap_percent}%) costs: 0% is the bill of the weak model alone, 100% that of "
+            "the strong model alone."
         ),
     )
 
@@ -80,13 +95,13 @@ METRICS = (
         label="APGR",
         table=ROUTING,
         meaning=(
-            "Average performance gap recovered: the area under the curve of PGR, over all shares of "
-            "strong calls. A random choice has 0.5; the oracle's is the most that any router can "
-            "reach here."
+            "Average performance gap recovered: the area under the curve of PGR, over all shares "
+            "of strong calls. A random choice has 0.5; the oracle's is the most that any router "
+            "can reach here."
         ),
     ),
     MetricText(
-        name="normalised_apgr",
+        name="apgr_normalised",
         label="Normalised APGR",
         table=ROUTING,
         meaning=(
@@ -102,19 +117,36 @@ METRICS = (
         label="APGR, dollars",
         table=DOLLARS,
         meaning=(
-            "APGR with dollars in place of calls: from the cost of the weak model alone, 0, to that "
-            "of the strong model alone, 1."
+            "APGR with dollars in place of calls, from the cost of the weak model alone "
+            "to that of the strong one."
         ),
     ),
-    _cpt(50, usd=True),
-    _cpt(80, usd=True),
+    _cpt_usd(50),
+    _cpt_usd(80),
+    MetricText(
+        name="saved_95_usd_per_1k",
+        label="Saved at 95%",
+        table=DOLLARS,
+        unit="usd",
+        meaning=(
+            "Dollars saved per 1,000 prompts, against the strong model alone, at the fewest calls "
+            "that keep 95% of its quality."
+        ),
+    ),
+    MetricText(
+        name="saved_95_share",
+        label="Bill saved at 95%",
+        table=DOLLARS,
+        unit="share",
+        meaning="The same as a share of the strong model's bill.",
+    ),
     MetricText(
         name="auroc",
         label="AUROC",
         table=WINS,
         meaning=(
-            "The probability that a prompt on which the strong model wins scores above one on which "
-            "it loses; 0.5 is a random order. A tie is half a win and half a loss."
+            "The probability that a prompt on which the strong model wins scores above one on "
+            "which it loses; 0.5 is a random order. A tie is half a win and half a loss."
         ),
     ),
     MetricText(

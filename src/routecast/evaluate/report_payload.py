@@ -5,7 +5,8 @@ import math
 from typing import Any
 
 from routecast.evaluate.curve import models_tie
-from routecast.evaluate.report_format import dollar_digits, quality_digits
+from routecast.evaluate.reliability import reliability_curve
+from routecast.evaluate.report_format import quality_digits
 from routecast.evaluate.report_headline import Headline
 from routecast.evaluate.report_losses import Losses, counts_along, losses_of
 from routecast.evaluate.report_series import (
@@ -13,10 +14,10 @@ from routecast.evaluate.report_series import (
     cuts_of,
     has_costs,
     probabilities_of,
+    usd_digits,
     win_histogram,
 )
 from routecast.evaluate.study import CurveBand, RouterStudy, Study
-from routecast.evaluate.reliability import reliability_curve
 from routecast.types import AnyArray
 
 MAX_PROMPT_CHARS = 500
@@ -59,7 +60,7 @@ def _usd_ends(study: Study) -> dict[str, float] | None:
     if not has_costs(study) or study.weak_cost_usd is None or study.strong_cost_usd is None:
         return None
     weak, strong = float(study.weak_cost_usd.mean()), float(study.strong_cost_usd.mean())
-    return {"weak": weak, "strong": strong, "digits": dollar_digits(1000 * max(weak, strong))}
+    return {"weak": weak, "strong": strong, "digits": usd_digits(study)}
 
 
 def _router(router: RouterStudy, study: Study, shown: dict[int, None]) -> dict[str, Any]:
@@ -108,8 +109,12 @@ def _losses(
     if scores is None:
         raise ValueError(f"router {router.name!r} has no scores; only scored ones are drawn")
 
+    def score_of(row: int) -> float | None:
+        without = router.abstained is not None and bool(router.abstained[row])
+        return None if without else _number(scores[row])
+
     def entries(rows: AnyArray) -> list[list[float | None]]:
-        return [[place[row], int(losses.sent_from[row]), _number(scores[row])] for row in rows]
+        return [[place[row], int(losses.sent_from[row]), score_of(row)] for row in rows]
 
     return {
         "missed": entries(losses.missed),
@@ -133,6 +138,8 @@ def _win_probabilities(router: RouterStudy, study: Study) -> dict[str, Any]:
             "n": curve.n_prompts.tolist(),
         },
         "histogram": {
+            "low": histogram.low,
+            "high": histogram.high,
             "wins": histogram.wins.tolist(),
             "ties": histogram.ties.tolist(),
             "losses": histogram.losses.tolist(),

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from routecast.evaluate.curve import cost_quality_curve
+from routecast.evaluate.curve import CostQualityCurve, cost_quality_curve
 from routecast.evaluate.discrimination import win_labels
+from routecast.evaluate.dollars import dollar_curve
+from routecast.evaluate.report_format import dollar_digits
 from routecast.evaluate.study import RouterStudy, Study
 from routecast.types import FloatArray, IntArray
 
@@ -36,14 +38,18 @@ class Cuts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Histogram:
-    """Prompts by win probability, in equal steps from 0 to 1, each array of shape (n_bins,).
+    """Prompts by win probability, in equal steps, each array of shape (n_bins,).
 
     Attributes:
+        low: Where the first step begins: a twentieth at or below the lowest probability.
+        high: Where the last one ends, likewise above.
         wins: Prompts on which the strong model's answer is better.
         ties: Prompts on which both are equally good.
         losses: Prompts on which the weak model's answer is better.
     """
 
+    low: float
+    high: float
     wins: IntArray
     ties: IntArray
     losses: IntArray
@@ -57,8 +63,16 @@ def has_costs(study: Study) -> bool:
     return bool(np.isfinite(weak).all() and np.isfinite(strong).all())
 
 
+def usd_digits(study: Study) -> int:
+    """Return the decimals of dollars per 1,000 prompts, one choice for the whole report."""
+    if study.weak_cost_usd is None or study.strong_cost_usd is None:
+        return 2
+    dearer = max(float(study.weak_cost_usd.mean()), float(study.strong_cost_usd.mean()))
+    return dollar_digits(1000 * dearer)
+
+
 def filled_scores(scores: FloatArray) -> FloatArray:
-    """Return scores with abstentions above every score: the gateway's fallback is the strong model."""
+    """Return scores with abstentions above all others: the gateway then takes the strong model."""
     return np.where(np.isnan(scores), np.inf, scores)
 
 
@@ -86,15 +100,18 @@ def cuts_of(scores: FloatArray, study: Study) -> Cuts:
         n_strong=cuts.astype(np.int64),
         threshold=threshold,
         quality=curve.quality[cuts],
-        cost_usd=_costs_along(filled, study, cuts),
+        cost_usd=_costs_along(filled, study, curve, cuts),
     )
 
 
-def _costs_along(scores: FloatArray, study: Study, cuts: IntArray) -> FloatArray | None:
+def _costs_along(
+    scores: FloatArray, study: Study, calls: CostQualityCurve, cuts: IntArray
+) -> FloatArray | None:
     weak, strong = study.weak_cost_usd, study.strong_cost_usd
     if weak is None or strong is None or not has_costs(study):
         return None
-    return cost_quality_curve(scores, weak_quality=weak, strong_quality=strong).quality[cuts]
+    curve = dollar_curve(calls, scores, weak_cost_usd=weak, strong_cost_usd=strong)
+    return curve.cost_usd[cuts]
 
 
 def probabilities_of(router: RouterStudy, study: Study) -> tuple[FloatArray, FloatArray] | None:
@@ -106,6 +123,8 @@ def probabilities_of(router: RouterStudy, study: Study) -> tuple[FloatArray, Flo
     if router.scores is None or not router.is_probability:
         return None
     scored = ~np.isnan(router.scores)
+    if router.abstained is not None:
+        scored &= ~router.abstained
     if not scored.any():
         return None
     labels = win_labels(weak_quality=study.weak_quality, strong_quality=study.strong_quality)
@@ -119,8 +138,12 @@ def win_histogram(win_probabilities: FloatArray, labels: FloatArray) -> Histogra
         win_probabilities: Per prompt, shape (n_prompts,), in [0, 1].
         labels: Win labels, same shape: 0, 0.5 or 1.
     """
+    low = float(np.floor(win_probabilities.min() * 20)) / 20
+    high = max(float(np.ceil(win_probabilities.max() * 20)) / 20, low + 0.05)
     wins, ties, losses = (
-        np.histogram(win_probabilities[labels == label], bins=N_HISTOGRAM_BINS, range=(0.0, 1.0))[0]
+        np.histogram(win_probabilities[labels == label], bins=N_HISTOGRAM_BINS, range=(low, high))[
+            0
+        ]
         for label in (1.0, 0.5, 0.0)
     )
-    return Histogram(wins=wins, ties=ties, losses=losses)
+    return Histogram(low=low, high=high, wins=wins, ties=ties, losses=losses)

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 
@@ -10,16 +12,11 @@ from routecast.data.outcomes import PairOutcomes
 from routecast.data.reading import Dropped
 from routecast.embed.registry import load_embedder
 from routecast.errors import ConfigError
+from routecast.evaluate.baselines import ALWAYS_STRONG, ALWAYS_WEAK, RANDOM
 from routecast.evaluate.benchmarks import Benchmark
 from routecast.evaluate.costs import PairCosts, pair_costs
-from routecast.evaluate.figures import (
-    ALWAYS_STRONG,
-    ALWAYS_WEAK,
-    N_RESAMPLES,
-    RANDOM,
-    StudyFigures,
-    study_figures,
-)
+from routecast.evaluate.figures import StudyFigures, study_figures
+from routecast.evaluate.intervals import N_RESAMPLES
 from routecast.evaluate.metrics import oracle_scores
 from routecast.evaluate.neighbours import MIN_PROMPTS, neighbour_scores
 from routecast.evaluate.score_cache import ScoreCache, prompts_digest
@@ -34,6 +31,9 @@ from routecast.upstream.prices import Price
 LENGTH = "length"
 ORACLE = "oracle"
 NEIGHBOURS = "neighbours"
+INTERVALS, PARTS = "intervals", "parts"
+"""What `Watch` is told while resamples are drawn, of all prompts and of groups."""
+
 _RESERVED = (RANDOM, LENGTH, ORACLE, NEIGHBOURS, ALWAYS_STRONG, ALWAYS_WEAK)
 
 
@@ -64,6 +64,7 @@ def evaluate_routers(
     *,
     settings: EvaluationSettings | None = None,
     cache: ScoreCache | None = None,
+    embeddings: Path | None = None,
     watch: Watch | None = None,
 ) -> Study:
     """Evaluate routers on a benchmark, beside the baselines.
@@ -74,6 +75,7 @@ def evaluate_routers(
             and ``length`` are among the baselines anyway.
         settings: How to evaluate.
         cache: Where the scores of trained routers are kept; None keeps none.
+        embeddings: Folder where the vectors of slow embedders are kept; None keeps none.
         watch: Called as the scoring goes on.
 
     Returns:
@@ -91,10 +93,19 @@ def evaluate_routers(
     pair = benchmark.pair
     costs = pair_costs(pair, strong_price=settings.strong_price, weak_price=settings.weak_price)
     scored = score_prompts(
-        asked, pair.prompts, cache=cache, allow_overlap=settings.allow_overlap, watch=watch
+        asked,
+        pair.prompts,
+        cache=cache,
+        embeddings=embeddings,
+        allow_overlap=settings.allow_overlap,
+        watch=watch,
     )
     field, warnings = _field(scored, pair, settings, watch)
+    if watch is not None:
+        watch(INTERVALS, 0, 0)
     figures = _figures(field, pair, costs, settings)
+    if watch is not None:
+        watch(INTERVALS, 1, 1)
     groups = _groups(pair)
     return Study(
         benchmark=benchmark.name,
@@ -115,7 +126,7 @@ def evaluate_routers(
             *costs.warnings,
             *figures.warnings,
         ),
-        subsets=_subsets(field, groups, pair, benchmark, settings),
+        subsets=_subsets(field, groups, pair, benchmark, settings, watch),
         n_resamples=settings.n_resamples,
         data_digest=_data_digest(pair),
     )
@@ -135,8 +146,8 @@ def _refuse_reserved(routers: Mapping[str, str]) -> None:
     for name in routers:
         if name in _RESERVED:
             raise ConfigError(
-                f"router {name!r} has the name of a baseline; give another name, or a folder: "
-                f"{list(_RESERVED)!r} are taken"
+                f"{name!r} is a baseline, and every evaluation holds all of them: "
+                f"{list(_RESERVED)!r}; name trained routers only"
             )
 
 
@@ -260,6 +271,7 @@ def _subsets(
     pair: PairOutcomes,
     benchmark: Benchmark,
     settings: EvaluationSettings,
+    watch: Watch | None,
 ) -> tuple[SubsetStudy, ...]:
     if groups is None:
         return ()
@@ -270,10 +282,12 @@ def _subsets(
         strong_quality=pair.strong_quality,
         categories=benchmark.categories,
         seed=settings.seed,
+        watch=None if watch is None else partial(watch, PARTS),
     )
 
 
 def _left_out(benchmark: Benchmark, pair: PairOutcomes) -> list[str]:
+    """Say what was left out, and when there is nothing to recover."""
     entries = list(benchmark.dropped)
     if n_unknown := len(benchmark.outcomes) - len(pair):
         entries.append(Dropped(reason="quality of one of the two unknown", n_rows=n_unknown))

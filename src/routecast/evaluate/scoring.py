@@ -11,15 +11,20 @@ import numpy.typing as npt
 import routecast
 from routecast.artifacts import MANIFEST_NAME, load_artifact, load_router, router_folder
 from routecast.data.leakage import prompt_hashes64
+from routecast.embed.cache import cached
+from routecast.embed.registry import load_embedder
 from routecast.errors import DataError
 from routecast.evaluate.score_cache import ScoreCache, entry_key, prompts_digest
+from routecast.routers.protocol import Router
 from routecast.routers.registry import BASELINES
 from routecast.types import FloatArray
 
 Watch = Callable[[str, int, int], None]
-"""Called with a router's name, the prompts scored so far, and how many there are."""
+"""Called with what is being done (a router's name, say), how much of it is done, and how much there
+is to do, 0 where nobody knows."""
 
-_ROWS_AT_ONCE = 2048
+STATIC = "static"
+_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,6 +54,7 @@ def score_prompts(
     prompts: Sequence[str],
     *,
     cache: ScoreCache | None = None,
+    embeddings: Path | None = None,
     allow_overlap: bool = False,
     watch: Watch | None = None,
 ) -> tuple[RouterScores, ...]:
@@ -58,6 +64,7 @@ def score_prompts(
         routers: Name or folder of each router, by the name that results are to show.
         prompts: What to score.
         cache: Where scores of trained routers are kept; None keeps none.
+        embeddings: Folder where the vectors of slow embedders are kept; None keeps none.
         allow_overlap: Score even with a router that was trained on some of the prompts.
         watch: Called as the scoring goes on.
 
@@ -80,7 +87,14 @@ def score_prompts(
     return tuple(
         RouterScores(
             name=name,
-            win_probabilities=_scores(name, router, prompts, digest, cache=cache, watch=watch),
+            win_probabilities=_scores(
+                router,
+                prompts,
+                digest,
+                cache=cache,
+                embeddings=embeddings,
+                watch=_named(watch, name),
+            ),
             is_probability=router not in BASELINES,
             n_overlap=overlaps[name],
         )
@@ -100,35 +114,60 @@ def _artifact_folder(router: str) -> Path | None:
     return None if router in BASELINES else router_folder(router)
 
 
+def _named(watch: Watch | None, name: str) -> Callable[[int, int], None]:
+    """Return what to call with the progress of one router."""
+
+    def tell(n_done: int, n_prompts: int) -> None:
+        if watch is not None:
+            watch(name, n_done, n_prompts)
+
+    return tell
+
+
 def _scores(
-    name: str,
     router: str,
     prompts: Sequence[str],
     digest: str,
     *,
     cache: ScoreCache | None,
-    watch: Watch | None,
+    embeddings: Path | None,
+    watch: Callable[[int, int], None],
 ) -> FloatArray:
+    """Return scores from the cache, or else compute and keep them."""
     folder = _artifact_folder(router)
     if cache is None or folder is None:
-        return _computed(name, router, prompts, watch)
-    manifest_digest = sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest()
+        return _computed(_load(router, folder, embeddings), prompts, watch)
     key = entry_key(
-        artifact_digest=manifest_digest, prompts_digest=digest, version=routecast.__version__
+        artifact_digest=sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest(),
+        prompts_digest=digest,
+        version=routecast.__version__,
     )
-    kept = cache.load(key, n_prompts=len(prompts))
-    if kept is None:
-        kept = _computed(name, router, prompts, watch)
-        cache.store(key, kept)
-    return kept
+    scores = cache.load(key, n_prompts=len(prompts))
+    if scores is None:
+        scores = _computed(_load(router, folder, embeddings), prompts, watch)
+        cache.store(key, scores)
+    else:
+        watch(len(prompts), len(prompts))
+    return scores
 
 
-def _computed(name: str, router: str, prompts: Sequence[str], watch: Watch | None) -> FloatArray:
-    loaded = load_router(router)
+def _load(router: str, folder: Path | None, embeddings: Path | None) -> Router:
+    """Load a router; one that is slow to embed keeps its vectors."""
+    if folder is None or embeddings is None:
+        return load_router(router).router
+    name = load_artifact(folder).manifest.embedder.name
+    if name == STATIC:
+        return load_router(router).router
+    return load_router(router, embedder=cached(load_embedder(name), embeddings)).router
+
+
+def _computed(
+    router: Router, prompts: Sequence[str], watch: Callable[[int, int], None]
+) -> FloatArray:
     scores = np.empty(len(prompts))
     for start in range(0, len(prompts), _ROWS_AT_ONCE):
+        watch(start, len(prompts))
         block = prompts[start : start + _ROWS_AT_ONCE]
-        scores[start : start + len(block)] = loaded.router.win_probabilities(block)
-        if watch is not None:
-            watch(name, start + len(block), len(prompts))
+        scores[start : start + len(block)] = router.win_probabilities(block)
+    watch(len(prompts), len(prompts))
     return scores

@@ -1,15 +1,18 @@
 """Figures by group of prompts, and by category of groups."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from routecast.evaluate.exact import exact_figures
 from routecast.evaluate.intervals import bootstrap_metrics
-from routecast.evaluate.metrics import routing_metrics
+from routecast.evaluate.names import APGR, AUROC, CPTS
+from routecast.evaluate.pair import PairArrays
 from routecast.evaluate.study import BoolArray, Figure, SubsetStudy
 from routecast.types import FloatArray, IntArray
 
-N_RESAMPLES = 1_000
+METRICS = (APGR, *CPTS, AUROC)
+N_RESAMPLES = 500
 MAX_SUBSETS = 200
 MIN_PROMPTS = 10
 
@@ -23,6 +26,7 @@ def subset_studies(
     categories: Mapping[str, str] | None = None,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
+    watch: Callable[[int, int], None] | None = None,
 ) -> tuple[SubsetStudy, ...]:
     """Compute the main figures of all routers on each part of the prompts.
 
@@ -36,6 +40,7 @@ def subset_studies(
         categories: Category of each group that has one.
         n_resamples: How many resamples.
         seed: Equal seeds give equal resamples.
+        watch: Called with the parts that are done, and how many there are.
 
     Returns:
         Categories, then groups, each by name; those of fewer than ten prompts are left out.
@@ -48,7 +53,7 @@ def subset_studies(
     ]
     if len(named) > MAX_SUBSETS:
         return ()
-    for kind, name, rows, codes in named:
+    for n_done, (kind, name, rows, codes) in enumerate(named, start=1):
         quality = {"weak_quality": weak_quality[rows], "strong_quality": strong_quality[rows]}
         inside = {router: values[rows] for router, values in scores.items()}
         studies.append(
@@ -63,6 +68,8 @@ def subset_studies(
                 ),
             )
         )
+        if watch is not None:
+            watch(n_done, len(named))
     return tuple(studies)
 
 
@@ -96,7 +103,6 @@ def _metrics(
     n_resamples: int,
     seed: int,
 ) -> dict[str, dict[str, Figure]]:
-    quality = {"weak_quality": weak_quality, "strong_quality": strong_quality}
     samples = bootstrap_metrics(
         scores,
         weak_quality=weak_quality,
@@ -105,13 +111,14 @@ def _metrics(
         n_resamples=n_resamples,
         seed=seed,
     )
+    pair = PairArrays(weak_quality=weak_quality, strong_quality=strong_quality)
     metrics: dict[str, dict[str, Figure]] = {}
     for router, values in scores.items():
-        exact = routing_metrics(values, **quality)
+        exact = exact_figures(values, pair)
         metrics[router] = {}
-        for metric in samples.metrics:
+        for metric in METRICS:
             interval = samples.interval(router, metric)
             metrics[router][metric] = Figure(
-                value=getattr(exact, metric), low=interval.low, high=interval.high
+                value=exact[metric], low=interval.low, high=interval.high
             )
     return metrics

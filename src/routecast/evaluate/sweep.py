@@ -4,7 +4,8 @@ Each equals what `exact_figures` gives when every prompt is repeated by its coun
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -38,11 +39,10 @@ _EDGES = np.arange(1, N_CALIBRATION_BINS)[:, None]  # bins from the highest scor
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ResampleBlock:
-    """Some resamples of the prompts, and what they sum to; all but counts of shape (n_block,).
+class ResampleTotals:
+    """What resamples sum to, whatever the router; each of shape (n_resamples,).
 
     Attributes:
-        counts: How often each prompt occurs, shape (n_prompts, n_block).
         n_rows: Number of prompts.
         weak: Summed quality of the weak model.
         strong: Summed quality of the strong model.
@@ -51,7 +51,6 @@ class ResampleBlock:
         strong_cost: Likewise.
     """
 
-    counts: RealArray
     n_rows: FloatArray
     weak: FloatArray
     strong: FloatArray
@@ -60,7 +59,20 @@ class ResampleBlock:
     strong_cost: FloatArray | None
 
 
-def resample_block(counts: RealArray, pair: PairArrays) -> ResampleBlock:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ResampleBlock:
+    """Some resamples of the prompts.
+
+    Attributes:
+        counts: How often each prompt occurs, shape (n_prompts, n_block).
+        totals: What they sum to.
+    """
+
+    counts: RealArray
+    totals: ResampleTotals
+
+
+def resample_totals(counts: RealArray, pair: PairArrays) -> ResampleTotals:
     """Sum up what does not depend on a router.
 
     Args:
@@ -71,8 +83,7 @@ def resample_block(counts: RealArray, pair: PairArrays) -> ResampleBlock:
     if pair.weak_cost_usd is not None and pair.strong_cost_usd is not None:
         columns += [pair.weak_cost_usd, pair.strong_cost_usd]
     n_rows, weak, strong, gap, *costs = resampled_sums(np.stack(columns), counts)
-    return ResampleBlock(
-        counts=counts,
+    return ResampleTotals(
         n_rows=n_rows,
         weak=weak,
         strong=strong,
@@ -80,6 +91,15 @@ def resample_block(counts: RealArray, pair: PairArrays) -> ResampleBlock:
         weak_cost=costs[0] if costs else None,
         strong_cost=costs[1] if costs else None,
     )
+
+
+def joined_totals(blocks: Sequence[ResampleTotals]) -> ResampleTotals:
+    """Put blocks of resamples behind one another."""
+    columns: dict[str, Any] = {}
+    for field in fields(ResampleTotals):
+        parts = [getattr(block, field.name) for block in blocks]
+        columns[field.name] = None if parts[0] is None else np.concatenate(parts)
+    return ResampleTotals(**columns)
 
 
 def resampled_sums(columns: FloatArray, counts: RealArray) -> FloatArray:
@@ -146,7 +166,7 @@ def resampled_apgr(steps: RouterSteps, block: ResampleBlock) -> FloatArray:
     gap = {"gap": steps.running["gap"]}
     for passing in passings(steps.chunks, block.counts, running=gap):
         area += passing.areas("gap")[SENT]
-    return area / (block.n_rows * block.gap)
+    return area / (block.totals.n_rows * block.totals.gap)
 
 
 def resampled_figures(
@@ -164,22 +184,22 @@ def resampled_figures(
         over prompts and without the normalised APGR; and the mean quality at `SHARES`, shape
         (101, n_block).
     """
-    targets = _goals(block, cpts)
+    targets = _goals(block.totals, cpts)
     walk = _walk(steps, block, np.stack(list(targets.values())))
-    n_rows, gap = block.n_rows, block.gap
+    n_rows, gap = block.totals.n_rows, block.totals.gap
     found = {APGR: walk.gap_area / (n_rows * gap)}
     found |= dict(zip(targets, walk.goals.sent / n_rows, strict=True))
     gains = walk.places.between()[: len(SHARES)]  # (101, n_block)
     found[APGR_TEN_THRESHOLDS] = gains[_TENTHS].mean(axis=0) / gap
-    found[APGR_ELEVEN_QUANTILES] = _eleven_quantiles(walk.places, block)
-    if block.weak_cost is not None and block.strong_cost is not None:
+    found[APGR_ELEVEN_QUANTILES] = _eleven_quantiles(walk.places, block.totals)
+    if block.totals.weak_cost is not None and block.totals.strong_cost is not None:
         costs = dict(zip(targets, walk.goals.cost, strict=True))
-        found |= _dollars(walk.cost_area, costs, block, cpts)
+        found |= _dollars(walk.cost_area, costs, block.totals, cpts)
     signed = walk.totals["wins" if "wins" in walk.totals else "gap"]
     found[AUROC] = _auroc(walk.win_area, signed, n_rows)
     if walk.edges is not None:
         found[ECE] = _calibration_error(walk.edges, walk.totals["excess"], n_rows)
-    return found, (block.weak + gains) / n_rows
+    return found, (block.totals.weak + gains) / n_rows
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -196,8 +216,10 @@ class _Walk:
 
 
 def _walk(steps: RouterSteps, block: ResampleBlock, targets: FloatArray) -> _Walk:
-    n_rows = block.n_rows
-    goals = GoalWatch(targets, unit=np.where(np.isnan(block.gap), 1.0, 1.0 / block.gap))
+    n_rows = block.totals.n_rows
+    goals = GoalWatch(
+        targets, unit=np.where(np.isnan(block.totals.gap), 1.0, 1.0 / block.totals.gap)
+    )
     places = PlaceWatch(_places(n_rows), "gap")
     edges = PlaceWatch(_EDGES * n_rows / N_CALIBRATION_BINS, "excess")
     gap_area, cost_area, win_area = np.zeros((3, len(n_rows)))
@@ -225,11 +247,11 @@ def _walk(steps: RouterSteps, block: ResampleBlock, targets: FloatArray) -> _Wal
     )
 
 
-def _goals(block: ResampleBlock, cpts: Mapping[str, float]) -> dict[str, FloatArray]:
+def _goals(totals: ResampleTotals, cpts: Mapping[str, float]) -> dict[str, FloatArray]:
     """Shares of the gap to reach, by metric, each of shape (n_block,)."""
-    goals = {name: np.where(np.isnan(block.gap), np.nan, share) for name, share in cpts.items()}
+    goals = {name: np.where(np.isnan(totals.gap), np.nan, share) for name, share in cpts.items()}
     for name, fraction in CALLS.items():
-        goals[name] = strong_quality_target(fraction, weak=block.weak, strong=block.strong)
+        goals[name] = strong_quality_target(fraction, weak=totals.weak, strong=totals.strong)
     return goals
 
 
@@ -239,33 +261,33 @@ def _places(n_rows: FloatArray) -> FloatArray:
     return np.concatenate([SHARES[:, None] * n_rows, last - np.ceil(_QUANTILES * last - 1e-9)])
 
 
-def _eleven_quantiles(places: PlaceWatch, block: ResampleBlock) -> FloatArray:
+def _eleven_quantiles(places: PlaceWatch, totals: ResampleTotals) -> FloatArray:
     """`apgr_eleven_quantiles`: scores at or above a quantile are sent whole steps at a time."""
     rows = slice(len(SHARES), None)
-    start = np.zeros((1, len(block.n_rows)))
+    start = np.zeros((1, len(totals.n_rows)))
     sent = np.concatenate([start, (places.n_before + places.sizes)[rows]])  # (11, n_block)
     gains = np.concatenate([start, places.sum_after[rows]])
     area = (np.diff(sent, axis=0) * (gains[1:] + gains[:-1]) / 2.0).sum(axis=0)
-    return np.asarray(area / (block.n_rows * block.gap))
+    return np.asarray(area / (totals.n_rows * totals.gap))
 
 
 def _dollars(
     area: FloatArray,
     costs: Mapping[str, FloatArray],
-    block: ResampleBlock,
+    totals: ResampleTotals,
     cpts: Mapping[str, float],
 ) -> dict[str, FloatArray]:
     """The figures with costs, from the extra cost at each goal."""
-    if block.weak_cost is None or block.strong_cost is None:
+    if totals.weak_cost is None or totals.strong_cost is None:
         return {}
-    spread = block.strong_cost - block.weak_cost
-    dearer = costs_more(weak=block.weak_cost, strong=block.strong_cost)
+    spread = totals.strong_cost - totals.weak_cost
+    dearer = costs_more(weak=totals.weak_cost, strong=totals.strong_cost)
     extra = np.where(dearer, spread, np.nan)
     saved = spread - costs["calls_95"]
-    bill = np.where(block.strong_cost > 0, block.strong_cost, np.nan)
-    figures = {APGR_USD: area / (extra * block.gap)}
+    bill = np.where(totals.strong_cost > 0, totals.strong_cost, np.nan)
+    figures = {APGR_USD: area / (extra * totals.gap)}
     figures |= {f"{name}_usd": costs[name] / extra for name in cpts}
-    return figures | {SAVED_USD_PER_1K: 1000.0 * saved / block.n_rows, SAVED_SHARE: saved / bill}
+    return figures | {SAVED_USD_PER_1K: 1000.0 * saved / totals.n_rows, SAVED_SHARE: saved / bill}
 
 
 def _auroc(win_area: FloatArray, signed: FloatArray, n_rows: FloatArray) -> FloatArray:

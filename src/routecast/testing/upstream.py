@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -38,7 +39,9 @@ class RecordedRequest:
 
 
 class FakeUpstream:
-    """An ASGI app with ``/v1/chat/completions`` (plain and streamed) and ``/v1/models``.
+    """An ASGI app with ``/v1/chat/completions``, ``/v1/embeddings`` and ``/v1/models``.
+
+    Completions are plain or streamed, as asked.
 
     Every answer is simulated: it holds the upstream's own name, arrives after ``latency_s``, and
     its token usage follows the rule of ``CHARACTERS_PER_TOKEN``.
@@ -112,6 +115,8 @@ class FakeUpstream:
             await _send_json(send, {"object": "list", "data": models})
         elif scope["path"] == "/v1/chat/completions":
             await self._complete(body, send, receive)
+        elif scope["path"] == "/v1/embeddings":
+            await self._embed(body, send, receive)
         else:
             await _send_json(send, _error(f"no such path: {scope['path']}"), status=404)
 
@@ -135,6 +140,33 @@ class FakeUpstream:
         else:
             answer = json.dumps(self._completion(usage)).encode()
             await self._send_plain(answer, fault, send, receive)
+
+    async def _embed(self, body: bytes, send: Send, receive: Receive) -> None:
+        """Answer with `simulated_embedding` of each text, the last one first."""
+        fault = self._faults.popleft() if self._faults else None
+        await _sleep(self.latency_s, receive)
+        if isinstance(fault, Hang):
+            await _sleep(fault.duration_s, receive)
+        if isinstance(fault, Refuse):
+            await send_answer(send, fault.body, status=fault.status, headers=fault.headers)
+            return
+        try:
+            given = json.loads(body)["input"]
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
+            await _send_json(send, _error(f"no input: {type(error).__name__}"), status=400)
+            return
+        texts = [given] if isinstance(given, str) else given
+        if not texts or not all(isinstance(text, str) and text for text in texts):
+            await _send_json(send, _error("an input is empty or no text"), status=400)
+            return
+        entries = [
+            {"object": "embedding", "index": index, "embedding": simulated_embedding(text)}
+            for index, text in reversed(list(enumerate(texts)))
+        ]
+        n_tokens = _n_tokens(sum(map(len, texts)))
+        usage = {"prompt_tokens": n_tokens, "total_tokens": n_tokens}
+        answer = {"object": "list", "data": entries, "model": self.name, "usage": usage}
+        await self._send_plain(json.dumps(answer).encode(), fault, send, receive)
 
     def _completion(self, usage: Mapping[str, int]) -> dict[str, Any]:
         message = {"role": "assistant", "content": self._answer, "refusal": None}
@@ -190,6 +222,11 @@ class FakeUpstream:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
             await _sleep(stop.hang_s, receive)
+
+
+def simulated_embedding(text: str) -> list[float]:
+    """Return eight numbers that a hash of the text decides, in [-1, 1]; not of length 1."""
+    return [byte / 127.5 - 1.0 for byte in blake2b(text.encode(), digest_size=8).digest()]
 
 
 class _ClientLeft(Exception):  # noqa: N818 (it is an event, not a fault)

@@ -40,6 +40,7 @@ class HeldOut:
         battles: On all comparisons of any two models, scores not calibrated; None for families
             that know one pair only, and where there are only outcomes.
         by_group: Whether intervals resample the groups that the outcomes name.
+        n_abstained: Labels that are in no figure, because the router gives their prompts no score.
         warnings: In plain words: where the router is not shown to be better than doing without.
     """
 
@@ -48,6 +49,7 @@ class HeldOut:
     routing: Measurement | None
     battles: Measurement | None
     by_group: bool
+    n_abstained: int
     warnings: tuple[str, ...]
 
 
@@ -64,6 +66,9 @@ def measure_held_out(
         seed: Of the resamples.
     """
     labels = prepared.labels_on(prepared.split.test)
+    has_score = np.flatnonzero(~np.isnan(calibrated[labels.prompt_index]))
+    n_abstained = len(labels) - len(has_score)
+    labels = labels.take(has_score)
     clusters, by_group = _clusters(prepared, labels)
     contenders = _contenders(prepared, calibrated, labels.prompt_index)
     wins = measure_wins(contenders, labels.wins, clusters=clusters, seed=seed)
@@ -87,6 +92,7 @@ def measure_held_out(
         routing=routing,
         battles=battles,
         by_group=by_group,
+        n_abstained=n_abstained,
         warnings=_warnings(wins, routing),
     )
 

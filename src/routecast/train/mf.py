@@ -282,9 +282,8 @@ def _start(layout: dict[str, tuple[int, ...]], seed: int) -> FloatArray:
     """Draw a starting point: model vectors of length 3, hidden values of about .5.
 
     With the projection the smaller factor, the first steps move the scores of all models almost
-    freely, through V V'. A large projection makes slow steps along the directions it was drawn in:
-    starting from hidden values of 1 and short vectors, the best validation loss was .024 higher on
-    planted data (results/mf_speed.md).
+    freely, through V V'. A large projection makes slow steps along the directions it was drawn in,
+    and early stopping then ends at a higher validation loss (docs/log.md).
     """
     generator = np.random.default_rng(seed)
     dimension, n_factors = layout["projection"]

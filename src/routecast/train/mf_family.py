@@ -16,6 +16,9 @@ def fit_lesson(lesson: Lesson, settings: MfSettings) -> Fit:
         validation=lesson.validation if len(lesson.validation) else None,
         settings=replace(settings, seed=lesson.seed),
         on_step=lesson.on_step,
+        tiers=lesson.tiers,
+        checkpoint=lesson.checkpoint,
+        resume=lesson.checkpoint is not None,
     )
     losses = fit.validation_losses
     return Fit(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from routecast.data.leakage import MIN_CHARS, contained_questions
 from routecast.embed.protocol import Embedder
 from routecast.errors import DataError
 from routecast.evaluate.leakage import check_leakage
@@ -41,6 +42,7 @@ def settle_overlap(
     embedder: Embedder,
     *,
     on_overlap: OnOverlap = OnOverlap.REFUSE,
+    min_chars: int = MIN_CHARS,
 ) -> tuple[list[LabelledSet], OverlapReport]:
     """Compare all training prompts with the evaluation prompts, by text and nearly.
 
@@ -49,6 +51,8 @@ def settle_overlap(
         excluded: Evaluation prompts.
         embedder: Proposes near-duplicates.
         on_overlap: Refuse the training data, drop its rows, or go on all the same.
+        min_chars: Characters, normalised, from which a whole prompt inside another counts. Fewer
+            than the usual also finds chance: it is for weights that are to ship.
 
     Returns:
         The sets to learn from, and what was found.
@@ -58,7 +62,10 @@ def settle_overlap(
     """
     prompts = list(dict.fromkeys(prompt for one in sets for prompt in one.preferences.prompts))
     found = check_leakage(prompts, excluded, embedder)
-    leaked = frozenset(p for p, hit in zip(prompts, found.leaked.tolist(), strict=True) if hit)
+    hits = found.leaked
+    if min_chars < MIN_CHARS:
+        hits[contained_questions(prompts, excluded, min_chars=min_chars).training_rows] = True
+    leaked = frozenset(prompt for prompt, hit in zip(prompts, hits.tolist(), strict=True) if hit)
     report = OverlapReport(
         n_prompts=len(prompts),
         n_overlapping=len(leaked),

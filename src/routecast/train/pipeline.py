@@ -4,6 +4,7 @@ Nothing is read, printed or written here: sets and settings in, an artifact and 
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -30,12 +31,14 @@ from routecast.data.leakage import prompt_hashes64
 from routecast.data.preferences import PreferenceArrays
 from routecast.embed.protocol import Embedder
 from routecast.routers.protocol import Router
+from routecast.stats.platt import fit_platt
 from routecast.train.held_out import HeldOut, measure_held_out
 from routecast.train.prepare import Prepared, prepare
 from routecast.train.progress import Progress, Watch, tell
 from routecast.train.registry import Family, Fit, Lesson, ReadsEmbeddings, Step, find_family
+from routecast.train.sides import PairLabels
 from routecast.train.sources import LabelledSet
-from routecast.types import EmbeddingArray, FloatArray
+from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +49,11 @@ class TrainSettings:
         router: Name of the family.
         strong: Models of the data, or tiers as ``tier:0``, that stand for strong.
         weak: Likewise; with no name on either side, the paper's tiers.
-        options: Settings of the family by name; a tuple lists values to choose from on validation
-            data.
+        options: Settings of the family by name; a tuple lists values to choose from on the
+            validation labels between strong and weak.
         fractions: Shares of the prompts for training, validation and test.
+        even_groups: Let each group of the outcomes, a task say, count alike in the calibration
+            and in the quantiles that goals are read from, instead of each label.
         seed: Of the split, of the fit, of the resamples.
         stands_for: Names that the sides have outside the data, for the manifest.
     """
@@ -58,6 +63,7 @@ class TrainSettings:
     weak: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    even_groups: bool = False
     seed: int = 0
     stands_for: Mapping[str, str] = field(default_factory=dict)
 
@@ -68,10 +74,14 @@ class TrialFit:
 
     Attributes:
         settings: Of the family, by name.
-        validation_loss: Nats per comparison; NaN without validation comparisons.
+        pair_loss: Log loss of the validation labels between strong and weak, in nats, after Platt
+            scaling on the same labels. The settings with the lowest are kept: other pairs of
+            models may want other settings.
+        validation_loss: Mean logistic loss of all validation comparisons; NaN without any.
     """
 
     settings: Mapping[str, Any]
+    pair_loss: float
     validation_loss: float
 
 
@@ -110,7 +120,8 @@ def train_router(
         sets: What to learn from, evaluation prompts already left out.
         settings: How.
         embedder: Gives one unit vector per prompt.
-        checkpoint: Where the fit keeps what it needs to go on after an interruption, or None.
+        checkpoint: A folder in which fits keep what they need to go on after an interruption, and
+            find what an earlier run of the same settings kept; None for none.
         watch: Called as the work goes on.
 
     Raises:
@@ -129,11 +140,13 @@ def train_router(
         embedder=embedder,
         watch=watch,
     )
-    fit, trials = _fit_best(family, candidates, prepared, settings.seed, checkpoint, watch)
+    tried = _fit_all(family, candidates, prepared, settings, embedder, checkpoint, watch)
+    tried.sort(key=lambda entry: (math.isnan(entry[0].pair_loss), entry[0].pair_loss))
+    trials = tuple(trial for trial, _, _ in tried)
+    _, fit, bound = tried[0]
     sides = prepared.sides
-    bound = fit.model.bind(strong=sides.strong, weak=sides.weak, embedder=embedder)
-    scores = _scores(bound, prepared.prompts, prepared.embeddings)
-    calibration, calibrated = _calibrate(scores, prepared, seed=settings.seed)
+    scores = _scores(bound, prepared, np.arange(len(prepared.prompts)))
+    calibration, calibrated = _calibrate(scores, prepared, settings)
     held_out = None
     if len(prepared.split.test):
         tell(watch, "measuring")
@@ -161,37 +174,56 @@ def train_router(
     return TrainedRouter(artifact=artifact, prepared=prepared, trials=trials, held_out=held_out)
 
 
-def _fit_best(
+def _fit_all(
     family: Family,
     candidates: Sequence[Mapping[str, Any]],
     prepared: Prepared,
-    seed: int,
+    settings: TrainSettings,
+    embedder: Embedder,
     checkpoint: Path | None,
     watch: Watch | None,
-) -> tuple[Fit, tuple[TrialFit, ...]]:
-    """Fit each combination of settings; keep the one with the lowest validation loss."""
+) -> list[tuple[TrialFit, Fit, Router]]:
+    """Fit each combination of settings, and say what each is worth on validation data."""
     training, validation = prepared.lesson_parts()
+    sides = prepared.sides
     lesson = Lesson(
         prompts=prepared.prompts,
         embeddings=prepared.embeddings,
         training=training,
         validation=validation,
-        strong=prepared.sides.strong,
-        weak=prepared.sides.weak,
-        seed=seed,
-        checkpoint=checkpoint,
+        strong=sides.strong,
+        weak=sides.weak,
+        seed=settings.seed,
+        tiers=sides.tiers,
     )
-    tried: list[tuple[float, TrialFit, Fit]] = []
+    tried = []
     for number, options in enumerate(candidates, start=1):
         stage = "fitting" if len(candidates) == 1 else f"fitting {number} of {len(candidates)}"
-        settings = family.settings(**options)
-        fit = family.fit(replace(lesson, on_step=_on_step(stage, watch)), settings)
-        shown = {name: getattr(settings, name) for name in family.settings_names()}
-        trial = TrialFit(settings=shown, validation_loss=fit.validation_loss)
-        order = math.inf if math.isnan(fit.validation_loss) else fit.validation_loss
-        tried.append((order, trial, fit))
-    tried.sort(key=lambda entry: entry[0])
-    return tried[0][2], tuple(trial for _, trial, _ in tried)
+        own = family.settings(**options)
+        on_step = _on_step(stage, watch)
+        kept = checkpoint and checkpoint / f"fit-{number}"
+        fit = family.fit(replace(lesson, on_step=on_step, checkpoint=kept), own)
+        bound = fit.model.bind(strong=sides.strong, weak=sides.weak, embedder=embedder)
+        trial = TrialFit(
+            settings={name: getattr(own, name) for name in family.settings_names()},
+            pair_loss=_pair_loss(bound, prepared, settings),
+            validation_loss=fit.validation_loss,
+        )
+        tried.append((trial, fit, bound))
+    return tried
+
+
+def _pair_loss(bound: Router, prepared: Prepared, settings: TrainSettings) -> float:
+    """Return the loss of the validation labels between the sides; NaN if none has a score."""
+    labels = prepared.labels_on(prepared.split.validation)
+    scores = _scores(bound, prepared, labels.prompt_index)
+    known = ~np.isnan(scores)
+    if not known.any():
+        return math.nan
+    scores, wins, weights = scores[known], labels.wins[known], _weights(labels, settings)[known]
+    fitted = np.clip(fit_platt(scores, wins, weights=weights).apply(scores), 1e-12, 1 - 1e-12)
+    losses = -(wins * np.log(fitted) + (1.0 - wins) * np.log1p(-fitted))
+    return float(np.average(losses, weights=weights))
 
 
 def _on_step(stage: str, watch: Watch | None) -> Step | None:
@@ -211,36 +243,56 @@ def _on_step(stage: str, watch: Watch | None) -> Step | None:
     return on_step
 
 
-def _scores(bound: Router, prompts: Sequence[str], embeddings: EmbeddingArray) -> FloatArray:
-    """Score all prompts, from their vectors where the router takes them."""
+def _scores(bound: Router, prepared: Prepared, rows: IntArray) -> FloatArray:
+    """Score some prompts, repeated ones too, from their vectors where the router takes them."""
+    distinct, position = np.unique(rows, return_inverse=True)
     if isinstance(bound, ReadsEmbeddings):
-        return bound.win_probabilities_of(embeddings)
-    return bound.win_probabilities(prompts)
+        scores = bound.win_probabilities_of(prepared.embeddings[distinct])
+    else:
+        scores = bound.win_probabilities([prepared.prompts[row] for row in distinct.tolist()])
+    return np.asarray(scores[position], dtype=np.float64)
+
+
+def _weights(labels: PairLabels, settings: TrainSettings) -> FloatArray:
+    return even_weights(labels.groups) if settings.even_groups else labels.weight
 
 
 def _calibrate(
-    scores: FloatArray, prepared: Prepared, *, seed: int
+    scores: FloatArray, prepared: Prepared, settings: TrainSettings
 ) -> tuple[CalibrationRecord, FloatArray]:
     """Calibrate on the validation labels; return the record, and every prompt's probability."""
     labels = prepared.labels_on(prepared.split.validation)
     rows = labels.prompt_index
+    weights = _weights(labels, settings)
     choice = choose_calibration(
         scores[rows],
         labels.wins,
-        weights=labels.weight,
+        weights=weights,
         groups=prepared.duplicates.labels[rows],
-        seed=seed,
+        seed=settings.seed,
     )
     calibrated = choice.calibration.apply(scores)
     positions = prepared.split.validation
-    quantiles = win_probability_quantiles(calibrated[positions])
+    if settings.even_groups:
+        n_groups = len(set(labels.groups))
+        sample = f"{len(rows):,} held-out prompts of {n_groups} tasks, each task of equal weight"
+        quantiles = win_probability_quantiles(calibrated[rows], weights=weights)
+    else:
+        sample = f"{len(positions):,} held-out prompts of the training data"
+        quantiles = win_probability_quantiles(calibrated[positions])
     record = CalibrationRecord(
-        sample=f"{len(positions):,} held-out prompts of the training data",
-        n_prompts=len(positions),
+        sample=sample,
+        n_prompts=len(rows) if settings.even_groups else len(positions),
         map=record_map(choice.calibration),
         win_probability_quantiles=tuple(quantiles.tolist()),
     )
     return record, calibrated
+
+
+def even_weights(groups: Sequence[str | None]) -> FloatArray:
+    """Return weights, shape (n_labels,), that add up to 1 in each group; None is a group too."""
+    counts = Counter(groups)
+    return np.array([1.0 / counts[group] for group in groups], dtype=np.float64)
 
 
 def _references(prepared: Prepared, seed: int) -> EmbeddingArray:

@@ -13,12 +13,12 @@ from routecast.errors import DataError
 from routecast.train.progress import Watch, tell
 from routecast.train.sides import PairLabels, Sides, join_labels, labels_of, resolve_sides
 from routecast.train.sources import LabelledSet, conversation_labels
-from routecast.types import EmbeddingArray, IntArray
+from routecast.types import AnyArray, EmbeddingArray, IntArray
 
 MIN_LABELLED = 10
 """Fewest prompts with a label between strong and weak to calibrate on, and to test on."""
 
-_BLOCK = 2048
+_BLOCK = 512
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,6 +118,11 @@ def prepare(
         duplicates=duplicates,
         split=split,
     )
+    if sides.tiers is not None:  # tiers by ratings of the training comparisons alone
+        training, _ = prepared.lesson_parts()
+        sides = resolve_sides(training, strong=strong, weak=weak)
+        labels = join_labels([labels_of(one, sides, positions) for one in sets])
+        prepared = replace(prepared, sides=sides, labels=labels)
     _check_split(prepared)
     return replace(prepared, sides=_learnable(prepared))
 
@@ -151,7 +156,7 @@ def embed_prompts(
     return embeddings
 
 
-def _of_models(preferences: PreferenceArrays, kept: IntArray) -> PreferenceArrays:
+def _of_models(preferences: PreferenceArrays, kept: AnyArray) -> PreferenceArrays:
     """List only the kept models, ascending positions; all comparisons are among them."""
     places = np.full(len(preferences.models), -1, dtype=np.int32)
     places[kept] = np.arange(len(kept))

@@ -52,7 +52,9 @@ class Lesson:
         strong: Models that will stand for strong; families of one pair learn only these.
         weak: Models that will stand for weak.
         seed: Of everything random.
-        checkpoint: Where a fit may keep what it needs to go on after an interruption, or None.
+        tiers: Tier of every model, 0 the strongest, where the sides were named by tier; else None.
+        checkpoint: A file in which a fit may keep what it needs to go on after an interruption; it
+            goes on from it where it is there. None for none.
         on_step: Called after each step, where given.
     """
 
@@ -63,6 +65,7 @@ class Lesson:
     strong: tuple[str, ...]
     weak: tuple[str, ...]
     seed: int
+    tiers: Mapping[str, int] | None = None
     checkpoint: Path | None = None
     on_step: Step | None = None
 

@@ -48,7 +48,7 @@ def resampled(metric: str, scores: FloatArray, wins: FloatArray) -> Statistic:
     if metric == ECE:
         return _calibration_error(scores, wins)
     losses = (scores - wins) ** 2 if metric == BRIER else _log_losses(scores, wins)
-    return lambda counts: np.asarray(counts @ losses / counts.sum(axis=1), dtype=np.float64)
+    return _weighted_mean(losses)
 
 
 def count_blocks(clusters: IntArray, *, n_resamples: int, seed: int) -> Iterator[FloatArray]:
@@ -59,6 +59,10 @@ def count_blocks(clusters: IntArray, *, n_resamples: int, seed: int) -> Iterator
     ):
         for start in range(0, len(counts), step):
             yield counts[start : start + step].astype(np.float64)
+
+
+def _weighted_mean(losses: FloatArray) -> Statistic:
+    return lambda counts: np.asarray(counts @ losses / counts.sum(axis=1), dtype=np.float64)
 
 
 def _log_losses(probabilities: FloatArray, wins: FloatArray) -> FloatArray:
@@ -83,7 +87,7 @@ def _auroc(scores: FloatArray, wins: FloatArray) -> Statistic:
         n_pairs = n_wins.sum(axis=1) * n_losses.sum(axis=1)
         unknown = np.full(len(counts), math.nan)
         above = np.einsum("ij,ij->i", n_wins, below)
-        return np.divide(above, n_pairs, out=unknown, where=n_pairs > 0)
+        return np.asarray(np.divide(above, n_pairs, out=unknown, where=n_pairs > 0))
 
     return statistic
 

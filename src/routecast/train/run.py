@@ -1,11 +1,14 @@
 """One training run: read, check, train, save."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from routecast.artifacts import MANIFEST_NAME, Manifest, save_artifact
 from routecast.data.reading import Dropped
+from routecast.embed.cache import cached
+from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
 from routecast.errors import ArtifactError, ConfigError
 from routecast.train.overlap import OnOverlap, OverlapReport, settle_overlap
@@ -28,12 +31,14 @@ class TrainRequest:
         comparisons: Files, or ``hf:OWNER/NAME``.
         outcomes: Likewise, or folders of RouteLLM's benchmarks.
         embedder: Name of the embedder.
+        embeddings: Folder that keeps the vectors of all embedders but ``static``; None for none.
         quality_range: Lowest and highest quality that the outcomes' scale knows.
         all_pairs: Learn from every pair of models of the outcomes, not only of those named.
         soft: Keep the margin of outcomes as a soft label.
         exclude: Evaluation data whose prompts must not be learned from.
         on_overlap: What becomes of training prompts that are there all the same.
         skip_bad: Leave bad rows out and count them, instead of stopping at the first.
+        resume: Go on where an interrupted run of the same request stopped.
     """
 
     settings: TrainSettings
@@ -41,12 +46,14 @@ class TrainRequest:
     comparisons: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()
     embedder: str = DEFAULT_EMBEDDER
+    embeddings: Path | None = None
     quality_range: tuple[float, float] = (0.0, 1.0)
     all_pairs: bool = False
     soft: bool = False
     exclude: tuple[str, ...] = ()
     on_overlap: OnOverlap = OnOverlap.REFUSE
     skip_bad: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +89,7 @@ def run_training(request: TrainRequest, *, watch: Watch | None = None) -> Traini
     """
     check_request(request)
     check_output(request.output)
-    embedder = load_embedder(request.embedder)
+    embedder = _embedder(request)
     tell(watch, "reading")
     sets = read_sets(request)
     dropped = tuple((one.name, entry) for one in sets for entry in one.dropped)
@@ -93,11 +100,30 @@ def run_training(request: TrainRequest, *, watch: Watch | None = None) -> Traini
         sets, overlap = settle_overlap(
             sets, excluded, load_embedder(DEFAULT_EMBEDDER), on_overlap=request.on_overlap
         )
-    trained = train_router(sets, request.settings, embedder=embedder, watch=watch)
+    checkpoint = checkpoint_folder(request.output)
+    if not request.resume:
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    trained = train_router(
+        sets, request.settings, embedder=embedder, checkpoint=checkpoint, watch=watch
+    )
     manifest = save_artifact(trained.artifact, request.output)
+    shutil.rmtree(checkpoint)
     return TrainingRun(
         request=request, trained=trained, manifest=manifest, overlap=overlap, dropped=dropped
     )
+
+
+def _embedder(request: TrainRequest) -> Embedder:
+    embedder = load_embedder(request.embedder)
+    if request.embeddings is None or request.embedder == DEFAULT_EMBEDDER:
+        return embedder
+    return cached(embedder, request.embeddings)
+
+
+def checkpoint_folder(output: Path) -> Path:
+    """Return where a run keeps what it needs to go on; removed once the router is saved."""
+    return output.with_name(f".{output.name}.checkpoint")
 
 
 def check_request(request: TrainRequest) -> None:

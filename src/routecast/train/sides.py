@@ -1,6 +1,6 @@
 """Who is strong and who is weak, and what happened whenever the two sides met."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -29,12 +29,12 @@ class Sides:
     Attributes:
         strong: Their names; none of them in ``weak``.
         weak: Likewise.
-        by_tier: Whether tiers were asked for, and these are their members.
+        tiers: Tier of every model, 0 the strongest, where tiers were asked for; else None.
     """
 
     strong: tuple[str, ...]
     weak: tuple[str, ...]
-    by_tier: bool = False
+    tiers: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,7 +102,7 @@ def resolve_sides(
         for side, names in (("strong", strong), ("weak", weak))
     ]
     refuse_overlap(*sides)
-    return Sides(strong=sides[0], weak=sides[1], by_tier=by_tier)
+    return Sides(strong=sides[0], weak=sides[1], tiers=tiers.tier_by_model if tiers else None)
 
 
 def rate_tiers(
@@ -130,7 +130,8 @@ def rate_tiers(
         n_tiers = min(n_tiers, n_ratings)
     if n_ratings < n_tiers:
         raise DataError(
-            f"{len(rated)} models are too few for {n_tiers} tiers; name the models that stand for "
+            f"{len(rated)} models of {n_ratings} different ratings are too few for {n_tiers} "
+            f"tiers; name the models that stand for "
             f"the two sides with --strong and --weak, of {[model.model for model in rated]!r} "
             "(best first)"
         )

@@ -54,19 +54,33 @@ class LabelledSet:
         outcomes = self.outcomes
         if outcomes is not None:
             outcomes = outcomes.keep_rows(np.array([p not in prompts for p in outcomes.prompts]))
-        return replace(self, preferences=_compact(self.preferences, kept_rows), outcomes=outcomes)
+        return replace(self, preferences=compact(self.preferences, kept_rows), outcomes=outcomes)
 
 
-def set_of_comparisons(comparisons: Comparisons, *, dropped: Sequence[Dropped] = ()) -> LabelledSet:
-    """Learn from comparisons as they are.
+def set_of_comparisons(
+    comparisons: Comparisons,
+    *,
+    even_prompts: bool = False,
+    licence: str = "",
+    dropped: Sequence[Dropped] = (),
+) -> LabelledSet:
+    """Learn from comparisons.
+
+    Args:
+        comparisons: With prompts.
+        even_prompts: Let each prompt count once, whatever the weights of its comparisons.
+        licence: Of the set.
+        dropped: What the reader left out.
 
     Raises:
         DataError: If they have no prompts.
     """
+    preferences = preferences_from_comparisons(comparisons)
     return LabelledSet(
         name=comparisons.source,
-        preferences=preferences_from_comparisons(comparisons),
+        preferences=_equal_weight_per_prompt(preferences) if even_prompts else preferences,
         groups=_groups(comparisons),
+        licence=licence,
         dropped=tuple(dropped),
     )
 
@@ -76,6 +90,7 @@ def set_of_outcomes(
     *,
     models: Sequence[str] | None = None,
     soft: bool = False,
+    licence: str = "",
     dropped: Sequence[Dropped] = (),
 ) -> LabelledSet:
     """Learn from outcomes: the better quality wins, equal ones tie.
@@ -86,6 +101,7 @@ def set_of_outcomes(
         outcomes: Qualities per prompt and model.
         models: Which models are compared, each pair of them; by default all.
         soft: Keep the margin: a comparison's outcome is (1 + gap) / 2, on the scale [0, 1].
+        licence: Of the set.
         dropped: What the reader left out.
 
     Raises:
@@ -103,6 +119,7 @@ def set_of_outcomes(
         outcomes=outcomes,
         soft=soft,
         groups=_groups(outcomes),
+        licence=licence,
         dropped=tuple(dropped),
     )
 
@@ -137,7 +154,7 @@ def _equal_weight_per_prompt(preferences: PreferenceArrays) -> PreferenceArrays:
     return replace(preferences, weight=weight)
 
 
-def _compact(preferences: PreferenceArrays, kept: BoolArray) -> PreferenceArrays:
+def compact(preferences: PreferenceArrays, kept: BoolArray) -> PreferenceArrays:
     """Return the kept comparisons, without the prompts that none is left of."""
     chosen = preferences.take(kept)
     used, prompt_index = np.unique(chosen.prompt_index, return_inverse=True)

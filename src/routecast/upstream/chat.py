@@ -123,22 +123,40 @@ async def send_chat(
         AttemptError: When there is no usable answer, with what is known about the reason. Nothing
             is retried and no redirect is followed.
     """
+    body = chat_body(endpoint, request, dialect)
+    reply = await post_json(session, endpoint, "/chat/completions", body, timeouts=timeouts)
+    return read_reply(reply, who=f"model {endpoint.name!r}")
+
+
+async def post_json(
+    session: aiohttp.ClientSession,
+    endpoint: Endpoint,
+    path: str,
+    body: Mapping[str, Any],
+    *,
+    timeouts: ChatTimeouts,
+) -> bytes:
+    """Send one JSON object to an endpoint, and return the body of its answer of status 200.
+
+    Raises:
+        AttemptError: When there is no whole answer, or one of another status.
+    """
     who = f"model {endpoint.name!r}"
     timeout = aiohttp.ClientTimeout(
         total=timeouts.total_s, sock_connect=timeouts.connect_s, sock_read=timeouts.read_s
     )
     try:
         async with session.post(
-            endpoint.url("/chat/completions"),
-            json=chat_body(endpoint, request, dialect),
+            endpoint.url(path),
+            json=body,
             headers=endpoint.headers(),
             timeout=timeout,
             allow_redirects=False,
         ) as response:
-            body = await _read_body(response, who)
+            reply = await _read_body(response, who)
             if response.status != 200:
-                raise _refusal(response, body, endpoint)
-            return read_reply(body, who=who)
+                raise _refusal(response, reply, endpoint)
+            return reply
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise AttemptError(
             f"{who} cannot be reached ({type(error).__name__}); check its base_url and that it "

@@ -76,7 +76,7 @@ def test_unknown_columns_are_refused_with_the_formats(tmp_path: Path) -> None:
 def test_an_option_that_means_nothing_here_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("prompt,model_a,model_b,winner\nx,a,b,tie\n")
     opened = open_table(tmp_path / "t.csv")
-    with pytest.raises(ConfigError, match="--group-column means nothing for format 'pandalm'"):
+    with pytest.raises(ConfigError, match="--group-column means nothing for format 'native'"):
         opened.read(ReadOptions(group_column="g"), Tally())
     with pytest.raises(ConfigError, match="--split 'train' means nothing for a file"):
         open_table(tmp_path / "t.csv", split="train")

@@ -6,19 +6,25 @@ from routecast.data.batches import Batch
 from routecast.data.comparisons import Comparisons
 from routecast.data.outcomes import QUALITY, Outcomes
 from routecast.data.readers.context import Kind, Reading, ReadOptions
-from routecast.data.readers.registry import guess_format
+from routecast.data.readers.registry import guess_format, has_winners
 from routecast.data.readers.whole import read_comparisons_as, read_outcomes_as
+from routecast.data.readers.winner_column import with_outcomes
 from routecast.data.reading import ReadResult, require_polars
 from routecast.data.sources import open_file
 from routecast.errors import DataError
 
 
 def native_kind(columns: tuple[str, ...]) -> Kind | None:
-    """Return the contract that a table with these columns follows, None where it follows none."""
+    """Return the contract that a table with these columns follows, None where it follows none.
+
+    Prompts with a ``winner`` in place of ``outcome`` are comparisons too.
+    """
     if {"model_a", "model_b", "outcome"}.issubset(columns):
         return "comparisons"
     if any(name.startswith(QUALITY) for name in columns):
         return "outcomes"
+    if has_winners(frozenset(columns)):
+        return "comparisons"
     return "prompts" if {"prompt", "messages"}.intersection(columns) else None
 
 
@@ -90,9 +96,10 @@ def _refuse_other_formats(path: str | Path, wanted: Kind) -> None:
     """Say what to do with a file that does not follow our contract, or follows the other one."""
     columns = open_file(path).columns
     has_qualities = any(name.startswith(QUALITY) for name in columns)
-    if native_kind(columns) == wanted or (wanted == "outcomes" and has_qualities):
-        return
     name, known = Path(path).name, guess_format(columns)
+    follows = known is None or known.name == "native" or "outcome" in columns or has_qualities
+    if follows and (native_kind(columns) == wanted or (wanted == "outcomes" and has_qualities)):
+        return
     if known is not None and known.name != "native":
         raise DataError(
             f"{name} is in format {known.name!r}; convert it first: "
@@ -100,12 +107,18 @@ def _refuse_other_formats(path: str | Path, wanted: Kind) -> None:
         )
     raise DataError(
         f"{name} has the columns {list(columns[:12])!r}; comparisons have 'model_a', 'model_b' and "
-        "'outcome', outcomes have 'quality|MODEL'"
+        "'outcome' (or 'prompt' and 'winner'), outcomes have 'quality|MODEL'"
     )
 
 
 def native_batch(batch: Batch, reading: Reading) -> Batch:
-    """Return the rows as they are, but for the label source where one is given."""
+    """Return the rows as they are, but for the label source where one is given.
+
+    Where a file has ``winner`` and no ``outcome``, the outcome is the winner's.
+    """
+    columns = reading.source.columns
+    if native_kind(columns) == "comparisons" and "outcome" not in columns:
+        batch = with_outcomes(batch, reading, or_names=True)
     label_source = reading.options.label_source
     if label_source is None:
         return batch

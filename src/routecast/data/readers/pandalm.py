@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from routecast.data.batches import Batch
-from routecast.data.columns import Fault, refuse_faults, require_column, rows_without_faults
 from routecast.data.comparisons import Comparisons
 from routecast.data.readers.context import Reading, ReadOptions
 from routecast.data.readers.whole import read_comparisons_as
+from routecast.data.readers.winner_column import with_outcomes
 from routecast.data.reading import ReadResult, require_polars
-from routecast.data.winners import WINNER_ACCEPTED, outcomes_of_winners
 
 
 def read_pandalm(
@@ -34,24 +33,7 @@ def read_pandalm(
 
 
 def pandalm_batch(batch: Batch, reading: Reading) -> Batch:
-    """Turn battles with a winner by name into comparisons."""
+    """Turn battles with a winner by label into comparisons."""
     polars = require_polars("reading comparisons")
-    name = reading.source.name
-    require_column(batch.table, "winner", source=name, holds="the winner's label")
-    outcomes = outcomes_of_winners(batch.table["winner"])
-    unknown = Fault(
-        column="winner",
-        bad=outcomes.is_null(),
-        reason="unknown winner",
-        accepted=WINNER_ACCEPTED,
-    )
     label_source = polars.lit(reading.options.label_source or "pandalm").alias("source")
-    turned = batch.with_table(batch.table.with_columns(outcomes, label_source))
-    if not reading.tally.skip_bad:
-        refuse_faults(
-            batch.table, [unknown], source=name, lines=batch.lines, unit=reading.source.unit
-        )
-        return turned
-    good, reasons = rows_without_faults([unknown], len(batch))
-    reading.tally.bad.update(reasons)
-    return turned.keep(good)
+    return with_outcomes(batch.with_table(batch.table.with_columns(label_source)), reading)

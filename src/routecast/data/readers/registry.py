@@ -22,6 +22,7 @@ Transform = Callable[["Batch", "Reading"], "Batch"]
 
 _HOME = "routecast.data.readers."
 _VOTE = frozenset({"model_a", "model_b", "winner"})
+_CONVERSATIONS = frozenset({"conversation_a", "conversation_b", "full_conversation"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,11 @@ def _battles(name: str, home: str, recognises: Callable[[frozenset[str]], bool])
     )
 
 
+def has_winners(columns: frozenset[str]) -> bool:
+    """Return whether columns are those of a plain table of votes: prompts, models and winners."""
+    return columns >= _VOTE | {"prompt"} and not columns & _CONVERSATIONS
+
+
 def _has_prefix(columns: Collection[str], prefixes: tuple[str, ...]) -> bool:
     return any(column.startswith(prefixes) for column in columns)
 
@@ -92,23 +98,27 @@ _FORMATS = (
         ),
     ),
     TableFormat(
+        name="pandalm",
+        home=_HOME + "pandalm",
+        stem="pandalm",
+        recognises=lambda columns: (
+            columns >= _VOTE | {"prompt", "annotators"} and "outcome" not in columns
+        ),
+        kind="comparisons",
+        options=frozenset({"label_source"}),
+        min_prompt_chars=PAPER_MIN_PROMPT_CHARS,
+    ),
+    TableFormat(
         name="native",
         home=_HOME + "native",
         stem="native",
         recognises=lambda columns: (
-            columns >= {"model_a", "model_b", "outcome"} or _has_prefix(columns, ("quality|",))
+            columns >= {"model_a", "model_b", "outcome"}
+            or _has_prefix(columns, ("quality|",))
+            or has_winners(columns)
         ),
         kind=None,
         options=frozenset({"answers", "quality_range", "label_source"}),
-    ),
-    TableFormat(
-        name="pandalm",
-        home=_HOME + "pandalm",
-        stem="pandalm",
-        recognises=lambda columns: columns >= _VOTE | {"prompt"},
-        kind="comparisons",
-        options=frozenset({"label_source"}),
-        min_prompt_chars=PAPER_MIN_PROMPT_CHARS,
     ),
     TableFormat(
         name="routerbench",

@@ -1,0 +1,93 @@
+"""The option ``--embedder``: an embedder by name, slow ones with a cache and a bar."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from routecast.cli.progress import shown_progress
+from routecast.errors import ConfigError
+
+if TYPE_CHECKING:
+    from routecast.embed.protocol import Embedder
+    from routecast.upstream.endpoint import Endpoint
+
+EmbedderName = Annotated[
+    str,
+    typer.Option(
+        "--embedder",
+        metavar="NAME",
+        help="static, sentence:ID_OR_FOLDER for a sentence-transformers model, or openai:MODEL for "
+        "an endpoint.",
+    ),
+]
+
+EmbedderUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder-url",
+        metavar="URL",
+        help="Where openai:MODEL is, up to and with the version: http://127.0.0.1:11434/v1.",
+    ),
+]
+
+EmbedderKey = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder-key",
+        metavar="env:NAME",
+        help="Where its key is: env:NAME or file:PATH; none where none is needed.",
+    ),
+]
+
+
+@contextmanager
+def opened_embedder(
+    name: str, *, url: str | None = None, key: str | None = None
+) -> "Iterator[Embedder]":
+    """Load an embedder; vectors of any but ``static`` are kept in the user's cache folder.
+
+    Args:
+        name: As users write it.
+        url: Base URL of the endpoint of ``openai:MODEL``.
+        key: A reference to its key, see `resolve_secret`.
+
+    Yields:
+        The embedder. While the block runs it shows how far it is, on a terminal.
+
+    Raises:
+        ConfigError: If no embedder has that name, or URL and key do not fit it.
+        ArtifactError: If its files are missing or damaged.
+        MissingExtraError: If it needs an extra that is not installed.
+        UpstreamError: If the endpoint does not answer.
+    """
+    from routecast.embed.cache import cached, user_cache_folder
+    from routecast.embed.registry import load_embedder
+
+    embedder = load_embedder(name, endpoint=_endpoint(name, url, key))
+    if name == "static":
+        yield embedder
+        return
+    folder = user_cache_folder(os.environ, home=Path.home())
+    with shown_progress("embedding") as watch:
+        yield cached(embedder, folder, progress=watch)
+
+
+def _endpoint(name: str, url: str | None, key: str | None) -> "Endpoint | None":
+    from routecast.upstream.endpoint import Endpoint
+    from routecast.upstream.secrets import resolve_secret
+
+    if url is None:
+        if key is not None:
+            raise ConfigError("--embedder-key means nothing without --embedder-url")
+        return None
+    if not url.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"--embedder-url {url!r}; accepted is an http:// or https:// URL such as "
+            "https://api.openai.com/v1"
+        )
+    secret = None if key is None else resolve_secret(key, os.environ)
+    return Endpoint(name=name, model=name.partition(":")[2], base_url=url, api_key=secret)

@@ -1,0 +1,270 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from routecast.artifacts import load_artifact, load_router
+from routecast.cli.main import app
+from routecast.errors import ArtifactError, ConfigError, DataError
+
+QUICK = ("--set", "weight_decay=0.001", "--set", "n_factors=8")
+
+
+@pytest.fixture
+def outcomes(tmp_path: Path) -> Path:
+    """Outcomes of two models; the strong one is needed where something is to be proved."""
+    generator = np.random.default_rng(5)
+    path = tmp_path / "outcomes.jsonl"
+    with path.open("w") as file:
+        for number in range(300):
+            is_hard = bool(generator.random() < 0.5)
+            verb = "Prove the theorem" if is_hard else "Name the colour"
+            row = {
+                "prompt": f"{verb} with the number {number}",
+                "quality|big": float(generator.random() < 0.9),
+                "quality|small": float(generator.random() < (0.2 if is_hard else 0.9)),
+            }
+            file.write(json.dumps(row) + "\n")
+    return path
+
+
+def train(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["train", *map(str, arguments)])
+
+
+def test_a_router_is_trained_saved_and_judged(outcomes: Path, tmp_path: Path) -> None:
+    output = tmp_path / "router"
+    run = train(
+        "mf", "--outcomes", outcomes, "--strong", "big", "--weak", "small", "--output", output,
+        *QUICK,
+    )  # fmt: skip
+    assert run.exit_code == 0, run.output
+    for words in ("240 prompts", "APGR", "nearest neighbours", "length", "random", "N = 30"):
+        assert words in run.stdout
+    assert "30 labelled test prompts tell little" in run.stdout
+    scores = load_router(str(output)).router.win_probabilities(
+        ["Prove the theorem with the number 7", "Name the colour with the number 7"]
+    )
+    assert scores[0] > scores[1]
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_json_holds_the_same_and_nothing_else_is_on_stdout(outcomes: Path, tmp_path: Path) -> None:
+    run = train(
+        "sw", "--outcomes", outcomes, "--strong", "big", "--weak", "small", "--json",
+        "--output", tmp_path / "router",
+    )  # fmt: skip
+    document: dict[str, Any] = json.loads(run.stdout)
+    assert document["n_prompts"] == {"train": 240, "validation": 30, "test": 30}
+    figures = document["held_out"]["routing"]["figures"]
+    assert figures["router"]["apgr"]["low"] <= figures["router"]["apgr"]["value"]
+    assert document["held_out"]["routing"]["n"] == 30
+    assert document["settings"] == {
+        "gamma": 10.0, "normalise": "train", "n_tiers": 2,
+    }  # fmt: skip
+    manifest = load_artifact(tmp_path / "router").manifest
+    stored = {record.metric: record.value for record in manifest.metrics}
+    assert stored["router apgr"] == figures["router"]["apgr"]["value"]
+
+
+def test_stand_ins_are_said_and_kept(outcomes: Path, tmp_path: Path) -> None:
+    run = train(
+        "sw", "--outcomes", outcomes, "--strong", "my-model", "--strong-as", "big",
+        "--weak", "small", "--output", tmp_path / "router",
+    )  # fmt: skip
+    assert "strong: big, standing for my-model" in run.stdout
+    manifest = load_artifact(tmp_path / "router").manifest
+    assert manifest.strong == ("big",)
+    assert manifest.settings["stands_for"] == {"strong": "my-model"}
+
+
+def test_evaluation_prompts_are_refused_dropped_or_allowed(outcomes: Path, tmp_path: Path) -> None:
+    excluded = tmp_path / "evaluation.jsonl"
+    rows = outcomes.read_text().splitlines()[:7]
+    excluded.write_text(
+        "\n".join(json.dumps({"prompt": json.loads(row)["prompt"]}) for row in rows)
+    )
+    output = tmp_path / "router"
+    command = (
+        "sw", "--outcomes", outcomes, "--strong", "big", "--weak", "small", "--output", output,
+        "--exclude", excluded,
+    )  # fmt: skip
+    refused = train(*command)
+    assert isinstance(refused.exception, DataError)
+    assert "of 300 training prompts" in str(refused.exception)
+    assert not output.exists()
+    dropped = train(*command, "--drop-overlap", "--json")
+    found = json.loads(dropped.stdout)
+    assert found["overlap"]["n_overlapping"] >= 7
+    assert sum(found["n_prompts"].values()) == 300 - found["overlap"]["n_overlapping"]
+    allowed = train(*command, "--allow-overlap")
+    assert "evaluation prompts were learned from, as allowed" in allowed.stdout
+    assert train(*command, "--allow-overlap", "--drop-overlap").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("mff", "--outcomes", "FILE"), ConfigError, r"unknown router 'mff'; did you mean 'mf'"),
+        (("mf",), ConfigError, "give --comparisons FILE or --outcomes FILE"),
+        (("mf", "--outcomes", "FILE"), ConfigError, "--strong NAME --weak NAME"),
+        (
+            ("mf", "--outcomes", "FILE", "--strong", "bigger", "--weak", "small"),
+            (ConfigError, DataError),
+            "'bigger'.*'big'",
+        ),
+        (
+            ("mf", "--outcomes", "FILE", "--strong", "big", "--weak", "big"),
+            (ConfigError, DataError),
+            "big",
+        ),
+        (("mf", "--comparisons", "FILE"), DataError, "give it with --outcomes"),
+        (("mf", "--comparisons", "FILE", "--soft"), ConfigError, "--soft is for --outcomes"),
+        (
+            ("mf", "--comparisons", "FILE", "--drop-overlap"),
+            ConfigError,
+            "--drop-overlap says nothing without --exclude",
+        ),
+        (("mf", "--outcomes", "FILE", "--set", "speed=1"), ConfigError, "no setting 'speed'"),
+        (
+            ("sw", "--outcomes", "FILE", "--strong", "big", "--weak", "small", "--embedder", "x"),
+            ConfigError,
+            "unknown embedder 'x'",
+        ),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_written(
+    arguments: tuple[str, ...],
+    error: type[Exception] | tuple[type[Exception], ...],
+    message: str,
+    outcomes: Path,
+    tmp_path: Path,
+) -> None:
+    named = [str(outcomes) if argument == "FILE" else argument for argument in arguments]
+    run = train(*named, "--output", tmp_path / "router")
+    with pytest.raises(error, match=message):
+        raise run.exception or AssertionError(run.output)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["outcomes.jsonl"]
+
+
+def test_too_few_prompts_say_how_many_are_needed(outcomes: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few.jsonl"
+    few.write_text("\n".join(outcomes.read_text().splitlines()[:40]))
+    run = train(
+        "mf", "--outcomes", few, "--strong", "big", "--weak", "small",
+        "--output", tmp_path / "router",
+    )  # fmt: skip
+    assert isinstance(run.exception, DataError)
+    assert "40 different prompts have labels" in str(run.exception)
+    assert "100 are needed" in str(run.exception)
+    assert not (tmp_path / "router").exists()
+
+
+def test_a_new_model_is_added_from_the_command_line(outcomes: Path, tmp_path: Path) -> None:
+    router, battles = tmp_path / "router", tmp_path / "battles.jsonl"
+    train(
+        "mf", "--outcomes", outcomes, "--strong", "big", "--weak", "small", "--output", router,
+        *QUICK,
+    )  # fmt: skip
+    rows = [
+        {"prompt": f"Name {n}", "model_a": "new", "model_b": "big", "outcome": 0.0}
+        for n in range(20)
+    ]
+    battles.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ("mf", "--new-model", "new", "--comparisons", battles, "--router", router)
+    run = train(*command, "--output", tmp_path / "more")
+    assert run.exit_code == 0, run.output
+    assert "new placed by 20 comparisons" in run.stdout
+    assert "strong: big, as before" in run.stdout
+    document = json.loads(train(*command, "--output", tmp_path / "more", "--json").stdout)
+    assert (document["n_comparisons"], document["recalibrated"]) == (20, False)
+    assert document["held_out"]["n"] == 20
+    assert train("mf", "--router", router, "--output", tmp_path / "x").exit_code == 2
+    assert train("sw", *command[1:], "--output", tmp_path / "x").exit_code == 2
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    outcomes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("routecast.train.run.save_artifact", stop)
+    command = (
+        "mf", "--outcomes", outcomes, "--strong", "big", "--weak", "small",
+        "--output", tmp_path / "router", *QUICK,
+    )  # fmt: skip
+    run = train(*command)
+    assert run.exit_code != 0
+    assert "run the same command with --resume to go on" in run.stderr
+    assert not (tmp_path / "router").exists()
+    monkeypatch.undo()
+    assert train(*command, "--resume").exit_code == 0
+
+
+def test_progress_with_losses_is_shown_on_a_terminal(outcomes: Path, tmp_path: Path) -> None:
+    import os
+    import pty
+    import subprocess
+    import sys
+
+    leader, follower = pty.openpty()
+    command = [
+        sys.executable, "-c", "from routecast.cli.main import main; main()", "train", "mf",
+        "--outcomes", outcomes, "--strong", "big", "--weak", "small",
+        "--output", tmp_path / "router", *QUICK,
+    ]  # fmt: skip
+    environ = os.environ | {"COLUMNS": "160", "TERM": "xterm"}
+    with subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=follower, env=environ
+    ) as process:
+        os.close(follower)
+        shown = b""
+        while chunk := _read(leader):
+            shown += chunk
+        assert process.wait(timeout=60) == 0
+    os.close(leader)
+    assert b"fitting" in shown
+    assert b"validation 0." in shown
+
+
+def _read(leader: int) -> bytes:
+    """Read from a terminal; its end is an error on Linux."""
+    import os
+
+    try:
+        return os.read(leader, 4096)
+    except OSError:
+        return b""
+
+
+def test_a_folder_that_is_no_router_is_left_alone(outcomes: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine"
+    output.mkdir()
+    (output / "letter.txt").write_text("dear")
+    run = train(
+        "mf", "--outcomes", outcomes, "--strong", "big", "--weak", "small", "--output", output
+    )
+    assert isinstance(run.exception, ArtifactError)
+    assert "exists and is no trained router" in str(run.exception)
+    assert [path.name for path in output.iterdir()] == ["letter.txt"]
+
+
+def test_a_bad_row_is_named_and_may_be_skipped(outcomes: Path, tmp_path: Path) -> None:
+    lines = outcomes.read_text().splitlines()
+    lines[6] = json.dumps({"prompt": "Name it", "quality|big": 7, "quality|small": 0})
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text("\n".join(lines))
+    command = (
+        "sw", "--outcomes", broken, "--strong", "big", "--weak", "small",
+        "--output", tmp_path / "router",
+    )  # fmt: skip
+    refused = train(*command)
+    assert isinstance(refused.exception, DataError)
+    assert "broken.jsonl, line 7, column 'quality|big'" in str(refused.exception)
+    skipped = train(*command, "--skip-bad")
+    assert skipped.exit_code == 0
+    assert "left out of broken.jsonl" in skipped.stderr

@@ -1,0 +1,108 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from routecast.data.comparisons import Comparisons
+from routecast.data.outcomes import Outcomes
+from routecast.embed.protocol import Embedder
+from routecast.stats.platt import sigmoid
+from routecast.train.battles import ModelScores
+from routecast.train.held_out import HeldOut, measure_held_out
+from routecast.train.prepare import Prepared, prepare
+from routecast.train.sources import LabelledSet, set_of_comparisons, set_of_outcomes
+from routecast.types import EmbeddingArray, FloatArray
+
+
+def prepared_of(one: LabelledSet, embedder: Embedder) -> Prepared:
+    return prepare(
+        [one],
+        strong=("big",),
+        weak=("small",),
+        fractions=(0.6, 0.1, 0.3),
+        seed=1,
+        embedder=embedder,
+    )
+
+
+def planted_scores(prepared: Prepared) -> FloatArray:
+    """What a router would say that knows the word that decides."""
+    return np.array([0.8 if "prove" in prompt else 0.55 for prompt in prepared.prompts])
+
+
+def measured(prepared: Prepared, scores: FloatArray) -> HeldOut:
+    return measure_held_out(prepared, scores, None, seed=0)
+
+
+def test_a_router_that_knows_the_truth_earns_no_warning(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    prepared = prepared_of(set_of_outcomes(planted_outcomes(600)), word_embedder)
+    held_out = measured(prepared, planted_scores(prepared))
+    assert held_out.warnings == ()
+    assert held_out.n_prompts == held_out.wins.n_labels == 180
+    assert set(held_out.wins.figures) == {"router", "length", "nearest neighbours", "base rate"}
+
+
+def test_a_router_that_ranks_the_wrong_way_is_warned_of(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    prepared = prepared_of(set_of_outcomes(planted_outcomes(600)), word_embedder)
+    warnings = " ".join(measured(prepared, 1.0 - planted_scores(prepared)).warnings)
+    assert "does not beat a random order" in warnings
+    assert "does not beat the number of characters" in warnings
+    assert "no better than one base rate" in warnings
+
+
+def test_prompts_without_a_score_are_left_out_and_counted(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    prepared = prepared_of(set_of_outcomes(planted_outcomes(600)), word_embedder)
+    scores = planted_scores(prepared)
+    scores[prepared.split.test[:7]] = np.nan
+    held_out = measured(prepared, scores)
+    assert held_out.n_abstained == 7
+    assert held_out.n_prompts == 173
+
+
+def test_named_groups_are_resampled_where_there_are_enough(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    outcomes = planted_outcomes(600)
+    for n_groups, by_group in ((12, True), (3, False)):
+        groups = pl.Series("group", [f"task {row % n_groups}" for row in range(600)])
+        grouped = replace(outcomes, table=outcomes.table.with_columns(groups))
+        prepared = prepared_of(set_of_outcomes(grouped), word_embedder)
+        held_out = measured(prepared, planted_scores(prepared))
+        assert held_out.by_group is by_group
+        assert held_out.wins.n_clusters == (12 if by_group else 180)
+
+
+def test_sides_that_tie_are_said_to_tie(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    outcomes = planted_outcomes(600)
+    equal = outcomes.table.with_columns(pl.col("quality|small").alias("quality|big"))
+    prepared = prepared_of(set_of_outcomes(replace(outcomes, table=equal)), word_embedder)
+    assert "APGR is undefined" in measured(prepared, planted_scores(prepared)).warnings[0]
+
+
+def test_all_comparisons_are_predicted_beside_the_ratings_alone(
+    planted_comparisons: Callable[..., Comparisons], word_embedder: Embedder
+) -> None:
+    prepared = prepared_of(set_of_comparisons(planted_comparisons(400)), word_embedder)
+
+    def of(embeddings: EmbeddingArray) -> FloatArray:
+        return np.tile([1.0, 0.0], (len(embeddings), 1))  # big above small; nobody knows middle
+
+    scores = ModelScores(names=("big", "small"), of=of)
+    battles = measure_held_out(prepared, planted_scores(prepared), scores, seed=0).battles
+    assert battles is not None
+    assert battles.n_labels == 120  # of 360: those of middle are left out
+    wins = prepared.labels_on(prepared.split.test).wins
+    expected = np.mean(
+        -wins * np.log(sigmoid(np.ones(1))) - (1 - wins) * np.log(sigmoid(-np.ones(1)))
+    )
+    assert battles.figures["router"]["log_loss"].value == pytest.approx(expected)
