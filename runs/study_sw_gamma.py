@@ -4,8 +4,9 @@
 
 Three sets: every pair of 33 models on MMLU-Pro as gold comparisons, AlpacaEval 2 with PandaLM, and
 1,531 gold labels drawn from MMLU. Prompts are split; gamma, the number of neighbours and the
-background are chosen by the loss on validation prompts, and everything is reported on test prompts
-with 95% intervals. No question of a benchmark is in the first two sets. No prompt's text is written.
+background are chosen by the loss on validation prompts, and everything is reported on test
+prompts with 95% intervals. No question of a benchmark is in the first two sets. No prompt's text is
+written.
 """
 
 import argparse
@@ -208,8 +209,8 @@ nats, over all comparisons; a prompt's comparisons add up to one. All loss and A
 candidate are shown, but only the validation loss chose. Intervals: 95%, bootstrap of test prompts
 (benchmarks: MMLU by subject), 10,000 resamples, seed 20261121. `k` is nearest neighbours only, all
 alike; `bg` the share of weight that all comparisons hold evenly. `SHARP_GAMMA` is 10,000 with plain
-cosines, the choice on MMLU-Pro with static vectors; its rows elsewhere chose nothing. Spread: standard deviation of the
-win probability over test prompts, and its 5th to 95th percentile.
+cosines, the choice on MMLU-Pro with static vectors; its rows elsewhere chose nothing. Spread:
+standard deviation of the win probability over test prompts, and its 5th to 95th percentile.
 """
 
 
@@ -253,7 +254,7 @@ def study(task: Task, label: str, embedder: Embedder, benches: Sequence[Bench]) 
         "",
         f"`train` against `query` at gamma 10: win probabilities differ by up to "
         f"{distance.max():.4f}, {distance.mean():.4f} in the mean.\n",
-        f"Test loss, difference (below 0: the first is better), N = {len(paper.losses):,} prompts:\n",
+        f"Test loss, difference (below 0: the first is better), N = {len(paper.losses):,}:\n",
         *(
             f"- {first.name} less {second.name}: "
             + _interval_text(first.losses - second.losses, digits=5)
