@@ -260,3 +260,16 @@ def test_not_converging_is_an_error() -> None:
 def test_unusable_counts_are_refused(wins: FloatArray, prior: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fit_strengths(wins, prior=prior)
+
+
+def test_the_start_decides_nothing_but_the_way() -> None:
+    wins = random_wins(3, 5, n_comparisons=200)
+    expected = fit_strengths(wins)
+    for start in (expected, np.array([3.0, -1.0, 0.0, 2.0, 5.0])):
+        assert fit_strengths(wins, start=start) == pytest.approx(expected, abs=1e-10)
+    assert fit_strengths(wins, start=expected, max_steps=2) == pytest.approx(expected, abs=1e-10)
+
+
+def test_a_start_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(ValueError, match="start must be finite"):
+        fit_strengths(np.ones((2, 2)), start=np.array([0.0, np.nan]))

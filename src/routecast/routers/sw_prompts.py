@@ -183,7 +183,7 @@ def best_of_groups(scores: SingleArray, n_best: int) -> IntArray:
     )  # the last, incomplete round of dealing
     groups = np.argpartition(highest, n_groups - n_best, axis=1)[:, n_groups - n_best :]
     members = groups[:, :, None] + n_groups * np.arange(n_whole + 1)  # (n_rows, n_best, n_whole+1)
-    members = np.minimum(members, n_columns - 1)
+    members = np.where(members < n_columns, members, groups[:, :, None])
     rows = np.arange(len(scores))[:, None, None]
     best = scores[rows, members].argmax(axis=2)[:, :, None]
     return np.take_along_axis(members, best, axis=2)[:, :, 0].astype(np.int64)

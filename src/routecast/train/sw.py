@@ -170,7 +170,9 @@ def _check(embeddings: EmbeddingArray, training: PreferenceArrays) -> None:
     )
     for name, index, n_items in ranges:
         if index.min() < 0 or index.max() >= n_items:
-            raise DataError(f"{name} must be from 0 to {n_items - 1}, and reaches {index.max()!r}")
+            raise DataError(
+                f"{name} must be from 0 to {n_items - 1}, and reaches {int(index.max())!r}"
+            )
     bad = ~((training.outcome >= 0) & (training.outcome <= 1))
     bad |= ~((training.weight > 0) & np.isfinite(training.weight))
     if bad.any():
