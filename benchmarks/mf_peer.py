@@ -1,11 +1,11 @@
 """Train matrix factorisation by routellm's own code; run by benchmarks/mf_speed.py.
 
-    PEER_PYTHON benchmarks/mf_peer.py FOLDER N_EPOCHS
+    PEER_PYTHON benchmarks/mf_peer.py FOLDER N_EPOCHS NOISE
 
 PEER_PYTHON is a Python with routellm 0.2.0. FOLDER holds what mf_speed.py wrote: embeddings.npy,
 train.json and validation.json in routellm's format. Model, loop, evaluator and numbers are those of
-its train_matrix_factorization.py; only the device and the files differ. After each epoch the
-weights go to FOLDER/epoch_N.npz, with the seconds so far, the saving left out.
+its train_matrix_factorization.py, whose NOISE is 0.1; only the device and the files differ. After
+each epoch the weights go to FOLDER/epoch_N.npz, with the seconds so far, the saving left out.
 """
 
 import json
@@ -29,7 +29,7 @@ N_FACTORS = 128
 def main() -> None:
     """Train and write weights per epoch."""
     os.environ.setdefault("OPENAI_API_KEY", "none")  # the package makes a client when imported
-    folder, n_epochs = Path(sys.argv[1]), int(sys.argv[2])
+    folder, n_epochs, noise = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     torch = import_module("torch")
     peer = import_module("routellm.routers.matrix_factorization.train_matrix_factorization")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -58,7 +58,7 @@ def main() -> None:
         peer.PairwiseDataset(validation).get_dataloaders(VALIDATION_BATCH_SIZE, shuffle=False),
         lr=3e-4,
         weight_decay=1e-5,
-        alpha=0.1,
+        alpha=noise,
         num_epochs=n_epochs,
         device="cpu",
         evaluator=evaluator,

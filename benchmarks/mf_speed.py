@@ -35,6 +35,7 @@ N_TOPICS = 16
 SEED = 0
 N_REPEATS = 3
 BUDGET_EPOCHS = 10
+PEER_NOISE = 0.1
 WEIGHT_DECAYS = (1e-6, 1e-5, 1e-4)
 NOISES = (0.0, 0.05, 0.1)
 PEER_MODELS = """
@@ -121,11 +122,14 @@ def measure(
             runs = [run_own(planted, s, peer.validation_loss) for s in (MfSettings(), chosen)]
             turns.append(Turn(peer, runs[0], runs[1]))
             print(turns[-1], file=sys.stderr, flush=True)
-        yield page(dimension, planted, grid, chosen, turns)
+        section = page(dimension, planted, grid, chosen, turns)
+        yield section
+        quiet = train_peer(peer_python, folder, BUDGET_EPOCHS, planted, noise=0.0)[-1]
+        section += quiet_section(quiet, run_own(planted, MfSettings(), quiet.validation_loss))
+        yield section
         if n_epochs > BUDGET_EPOCHS:
             long_run = train_peer(peer_python, folder, n_epochs, planted)
             own = run_own(planted, MfSettings(), long_run[-1].validation_loss)
-            section = page(dimension, planted, grid, chosen, turns)
             yield [*section, *long_section(long_run, own)]
 
 
@@ -240,10 +244,12 @@ def write_for_peer(planted: Planted, folder: Path) -> None:
         (folder / f"{side}.json").write_text(json.dumps(battles))
 
 
-def train_peer(peer_python: str, folder: Path, n_epochs: int, planted: Planted) -> list[PeerEpoch]:
+def train_peer(
+    peer_python: str, folder: Path, n_epochs: int, planted: Planted, *, noise: float = PEER_NOISE
+) -> list[PeerEpoch]:
     """Run the peer's loop, and judge its weights after each epoch."""
     script = Path(__file__).with_name("mf_peer.py")
-    run_peer(peer_python, str(script), str(folder), str(n_epochs))
+    run_peer(peer_python, str(script), str(folder), str(n_epochs), str(noise))
     tables = [lay_out(planted.embeddings, part) for part in (planted.validation, planted.test)]
     epochs = []
     for number in range(1, n_epochs + 1):
@@ -336,6 +342,17 @@ def ratio(name: str, peers: Sequence[PeerEpoch], runs: Sequence[OwnRun]) -> str:
         f"{len(pairs)} turns, {min(to_target):.0f} in the worst; the whole fit {median(whole):.0f} "
         f"and {min(whole):.0f} times."
     )
+
+
+def quiet_section(quiet: PeerEpoch, own: OwnRun) -> list[str]:
+    """Report the peer's loop with its noise switched off, which these data favour."""
+    return [
+        f"\nroutellm without its noise, {BUDGET_EPOCHS} epochs, one run: {quiet.seconds:.1f} s, "
+        f"validation loss {quiet.validation_loss:.4f}, test loss {quiet.test_loss:.4f}. mf with "
+        f"default settings, run right after, is there after {own.steps_to_target} steps and "
+        f"{own.to_target_s:.2f} s: **{quiet.seconds / own.to_target_s:.0f} times** sooner; its "
+        f"whole fit took {own.seconds:.2f} s."
+    ]
 
 
 def long_section(long_run: Sequence[PeerEpoch], own: OwnRun) -> list[str]:
