@@ -130,6 +130,21 @@ def test_evaluation_prompts_are_refused_dropped_or_allowed(outcomes: Path, tmp_p
         ),
         (("mf", "--outcomes", "FILE", "--set", "speed=1"), ConfigError, "no setting 'speed'"),
         (
+            ("sw", "--outcomes", "NONE", "--strong", "a", "--weak", "b", "--set", "gamma=-1"),
+            ConfigError,
+            "gamma -1.0 is out of range",
+        ),
+        (
+            ("sw", "--outcomes", "NONE", "--strong", "a", "--weak", "b", "--set", "n_tiers=1"),
+            ConfigError,
+            "n_tiers 1 is too few",
+        ),
+        (
+            ("mf", "--outcomes", "FILE", "--strong", "big", "--weak", "small", "--set", "noise=-1"),
+            ConfigError,
+            "noise -1.0 must be",
+        ),
+        (
             ("sw", "--outcomes", "FILE", "--strong", "big", "--weak", "small", "--embedder", "x"),
             ConfigError,
             "unknown embedder 'x'",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from routecast.data.tiers import DEFAULT_N_TIERS
+from routecast.errors import ConfigError
 from routecast.routers.sw import SwSettings
 from routecast.train.battles import ModelScores, mean_loss
 from routecast.train.registry import Family, Fit, Lesson
@@ -25,6 +26,14 @@ class SwOptions:
     gamma: float = 10.0
     normalise: Literal["train", "query"] = "train"
     n_tiers: int = DEFAULT_N_TIERS
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning, before anything is read."""
+        SwSettings(gamma=self.gamma, normalise=self.normalise)
+        if self.n_tiers < 2:
+            raise ConfigError(
+                f"n_tiers {self.n_tiers!r} is too few to compare; accepted: 2 or more"
+            )
 
 
 def fit_lesson(lesson: Lesson, options: SwOptions) -> Fit:
