@@ -1,9 +1,10 @@
 """Run routellm 0.2.0's own similarity-weighted router, as `sw_speed.py` asks it to.
 
-    PEER/bin/python benchmarks/sw_peer.py FOLDER
+    PEER/bin/python benchmarks/sw_peer.py FOLDER N_ACROSS N_ALL
 
 Runs in an environment of its own, without routecast. FOLDER holds embeddings.npy, queries.npy and
-the battles as columns of battles.npz; the answers go to peer_NAME.npz beside them. The client that
+the battles as columns of battles.npz. N_ACROSS queries are answered on the battles of two
+tiers, N_ALL on all battles; the answers go to peer_NAME.npz beside them. The client that
 the library creates at import is replaced by one that returns the embedding at hand, so that nothing
 is asked of the network; everything else is its own code, called as its router calls it.
 """
@@ -17,6 +18,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+AnyArray = npt.NDArray[Any]
 
 STRONG, WEAK = 0, 2  # tiers
 
@@ -34,14 +38,16 @@ def main() -> None:
         ("across", across, int(sys.argv[2])),
         ("all", everything, int(sys.argv[3])),
     ):
-        router = make_router({key: column[rows] for key, column in columns.items()}, embeddings[rows])
+        router = make_router(
+            {key: column[rows] for key, column in columns.items()}, embeddings[rows]
+        )
         answer(router, queries[:2])  # the first calls load what is loaded late
         probabilities, seconds = answer(router, queries[:n_queries])
         np.savez(folder / f"peer_{name}.npz", probabilities=probabilities, seconds=seconds)
 
 
-def make_router(columns: dict[str, Any], embeddings: Any) -> Any:
-    """Fill a router in without its downloads: tiers of the battles, embeddings of their prompts."""
+def make_router(columns: dict[str, AnyArray], embeddings: AnyArray) -> Any:  # noqa: ANN401
+    """Fill a router in without its downloads; its models are the tiers of the battles."""
     pandas = import_module("pandas")
     routers = import_module("routellm.routers.routers")
     router = routers.SWRankingRouter.__new__(routers.SWRankingRouter)
@@ -59,9 +65,9 @@ def make_router(columns: dict[str, Any], embeddings: Any) -> Any:
     return router
 
 
-def answer(router: Any, queries: Any) -> tuple[Any, Any]:
+def answer(router: Any, queries: AnyArray) -> tuple[AnyArray, AnyArray]:  # noqa: ANN401
     """Return win probabilities and seconds per query, the embedding call left out."""
-    routers = import_module("routellm.routers.routers")
+    routers: Any = import_module("routellm.routers.routers")
     probabilities, seconds = [], []
     for query in queries:
         vector = query.tolist()

@@ -20,6 +20,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing, which takes a second each time."""
+    monkeypatch.setattr("routecast.evaluate.output.write_curve_pictures", lambda *_: None)
+
+
+@pytest.fixture
 def outcomes(tmp_path: Path) -> Path:
     rows = [
         {
@@ -58,6 +64,7 @@ def test_the_table_fits_and_the_folder_is_complete(outcomes: Path, tmp_path: Pat
     assert "what is 1 plus 1" in page
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_json_is_one_document_alone(outcomes: Path, tmp_path: Path) -> None:
     printed, said = evaluate("--benchmark", outcomes, "--output", tmp_path / "out", "--json")
     document = json.loads(printed)
@@ -67,11 +74,13 @@ def test_json_is_one_document_alone(outcomes: Path, tmp_path: Path) -> None:
     assert study == json.loads((tmp_path / "out" / "metrics.json").read_text())
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_several_benchmarks_get_a_folder_each(outcomes: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_text(outcomes.read_text())
     evaluate("--benchmark", outcomes, "--benchmark", other, "--output", tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out" / "other").iterdir()} == FILES
+    drawn = {"curve.png", "curve.svg"}
+    assert {path.name for path in (tmp_path / "out" / "other").iterdir()} == FILES - drawn
     assert (tmp_path / "out" / "mine" / "report.html").exists()
 
 
@@ -81,6 +90,7 @@ def test_no_prompt_is_written_where_none_is_wanted(outcomes: Path, tmp_path: Pat
         assert b"plus" not in path.read_bytes()
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_scores_are_kept_unless_not_wanted(outcomes: Path, tmp_path: Path, cache: Path) -> None:
     evaluate("--benchmark", outcomes, "--output", tmp_path / "out", "--no-cache")
     assert not list(cache.rglob("*.scores"))
@@ -88,6 +98,7 @@ def test_scores_are_kept_unless_not_wanted(outcomes: Path, tmp_path: Path, cache
     assert len(list(cache.rglob("*.scores"))) == 1
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_prices_reach_the_document(outcomes: Path, tmp_path: Path) -> None:
     prices = ["--strong-price", "10,30", "--weak-price", "1,1"]
     printed, _ = evaluate("--benchmark", outcomes, "--output", tmp_path / "o", "--json", *prices)
@@ -125,6 +136,7 @@ def test_published_benchmarks_need_their_files(tmp_path: Path) -> None:
         evaluate("--benchmark", "mmlu", "--output", tmp_path / "out")
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_a_published_benchmark_is_evaluated_by_its_name(shared_data: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     printed, _ = evaluate("--benchmark", "mt-bench", "--data", shared_data, "--output", output)

@@ -1,6 +1,8 @@
 """The sentence embedder, on the real weights of all-MiniLM-L6-v2."""
 
+import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from routecast.embed.protocol import Cut, CutsTexts
+from routecast.embed.protocol import Cut, CutsTexts, EmbedderIdentity
 from routecast.embed.registry import load_embedder
 from routecast.embed.sentence import CHARS_PER_TOKEN, SentenceEmbedder, load_sentence
-from routecast.errors import ArtifactError, ConfigError
+from routecast.errors import ArtifactError, ConfigError, MissingExtraError
 from routecast.types import EmbeddingArray
 
 TEXTS = [
@@ -22,6 +24,18 @@ TEXTS = [
     "Wie spät ist es? 今何時ですか",
     "word " * 400,
 ]
+
+
+def linked(folder: Path, target: Path, *, without: str = "") -> Path:
+    """Put a model's files elsewhere, by links: the weights are 90 MB."""
+    ignored = shutil.ignore_patterns(without) if without else None
+    shutil.copytree(folder, target, copy_function=os.symlink, ignore=ignored)
+    return target
+
+
+def replaced(path: Path, content: bytes) -> None:
+    path.unlink()
+    path.write_bytes(content)
 
 
 def pooled_by_hand(folder: Path, texts: Sequence[str]) -> EmbeddingArray:
@@ -136,16 +150,15 @@ def test_what_is_cut_does_not_change_the_vector(minilm: SentenceEmbedder) -> Non
 def test_the_digest_is_that_of_the_files_wherever_they_lie(
     minilm: SentenceEmbedder, minilm_folder: Path, tmp_path: Path
 ) -> None:
-    moved = tmp_path / "elsewhere"
-    shutil.copytree(minilm_folder, moved)
-    (moved / "README.md").write_text("Another readme.")
+    moved = linked(minilm_folder, tmp_path / "elsewhere")
+    replaced(moved / "README.md", b"Another readme.")
     embedder = load_embedder(f"sentence:{moved}")
     assert embedder.identity.name == f"sentence:{moved}"
     assert embedder.identity.digest == minilm.identity.digest
     assert embedder.identity.gives_vectors_of(minilm.identity)
 
     settings = moved / "sentence_bert_config.json"
-    settings.write_text(settings.read_text().replace("256", "128"))
+    replaced(settings, settings.read_bytes().replace(b"256", b"128"))
     shorter = load_sentence(str(moved))
     assert not shorter.identity.gives_vectors_of(minilm.identity)
 
@@ -161,16 +174,15 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_weights_that_would_be_unpickled_are_refused(tmp_path: Path, minilm_folder: Path) -> None:
-    shutil.copytree(minilm_folder, tmp_path / "m", ignore=shutil.ignore_patterns("*.safetensors"))
+    linked(minilm_folder, tmp_path / "m", without="*.safetensors")
     (tmp_path / "m" / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     with pytest.raises(ArtifactError, match="no weights in safetensors"):
         load_sentence(str(tmp_path / "m"))
 
 
 def test_damaged_weights_are_refused(tmp_path: Path, minilm_folder: Path) -> None:
-    shutil.copytree(minilm_folder, tmp_path / "m")
-    weights = tmp_path / "m" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:100_000])
+    weights = linked(minilm_folder, tmp_path / "m") / "model.safetensors"
+    replaced(weights, weights.read_bytes()[:100_000])
     with pytest.raises(ArtifactError, match="cannot load the sentence-transformers model"):
         load_sentence(str(tmp_path / "m"))
 
@@ -183,3 +195,47 @@ def test_a_hub_model_that_is_out_of_reach_names_what_to_do(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ConfigError, match=r"cannot fetch the model 'nobody/nothing'.*FOLDER"):
         load_embedder("sentence:nobody/nothing")
+
+
+def test_a_hub_model_is_its_folder_with_the_commit_as_revision(
+    minilm: SentenceEmbedder, minilm_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fetched = tmp_path / "0123abc"  # the hub's cache calls a folder by its commit
+    fetched.symlink_to(minilm_folder, target_is_directory=True)
+    asked: list[str] = []
+
+    def fetch(model_id: str, **_: object) -> str:
+        asked.append(model_id)
+        return str(fetched)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    identity = load_embedder("sentence:somebody/minilm").identity
+    assert asked == ["somebody/minilm"]
+    assert (identity.name, identity.revision) == ("sentence:somebody/minilm", "0123abc")
+    assert identity.gives_vectors_of(minilm.identity)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("sentence_transformers", "{folder}"), ("huggingface_hub", "a/b")]
+)
+def test_without_the_library_the_extra_is_named(
+    minilm_folder: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'routecast\[torch\]'"):
+        load_sentence(name.format(folder=minilm_folder))
+
+
+def test_a_model_that_makes_nothing_of_a_text_still_gives_a_unit_vector() -> None:
+    class Silent:
+        max_seq_length = None
+
+        def encode(self, texts: list[str], **_: object) -> EmbeddingArray:
+            rows = {"zero": [0.0, 0.0], "nan": [np.nan, 1.0]}
+            return np.array([rows.get(text, [3.0, 4.0]) for text in texts], dtype=np.float32)
+
+    model: Any = Silent()
+    identity = EmbedderIdentity(name="silent", revision="", dimension=2, digest="0")
+    vectors = SentenceEmbedder(model, identity).embed(["zero", "nan", "good"])
+    # The diagonal of two dimensions is (1, 1) / sqrt(2); (3, 4) / 5 is (.6, .8).
+    np.testing.assert_allclose(vectors, [[0.5**0.5] * 2, [0.5**0.5] * 2, [0.6, 0.8]], atol=1e-7)

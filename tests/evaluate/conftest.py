@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 
 from routecast.evaluate.curve import cost_quality_curve
-from routecast.evaluate.exact import PairArrays, exact_figures
+from routecast.evaluate.exact import exact_figures
 from routecast.evaluate.metrics import oracle_scores
-from routecast.evaluate.study import CurveBand, Difference, Figure, RouterStudy, Study
+from routecast.evaluate.pair import PairArrays
+from routecast.evaluate.study import (
+    CurveBand,
+    Difference,
+    Figure,
+    RouterStudy,
+    Study,
+    SubsetStudy,
+)
 from routecast.types import FloatArray
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!-- & \u2028 \ud800 $policy \"'"
@@ -122,6 +130,18 @@ def make_study(
         routers=tuple(routers),
         differences=differences,
         warnings=("60 prompts tell little.",),
+        subsets=(
+            SubsetStudy(
+                kind="group",
+                name="a & b",
+                n_prompts=30,
+                weak_quality=0.4,
+                strong_quality=0.8,
+                metrics={name: {"apgr": Figure(value=0.6125, low=0.5, high=0.7)} for name in asked},
+            ),
+        ),
+        n_resamples=10_000,
+        data_digest="0123456789abcdef" * 4,
     )
 
 

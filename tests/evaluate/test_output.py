@@ -15,6 +15,12 @@ from routecast.evaluate.run import EvaluationSettings, evaluate_routers
 from routecast.evaluate.study import Study
 
 
+@pytest.fixture(autouse=True)
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing, which has tests of its own and takes a second each time."""
+    monkeypatch.setattr("routecast.evaluate.output.write_curve_pictures", lambda *_: None)
+
+
 def make_study(name: str = "mine", *, tied: bool = False) -> Study:
     quality = [1.0, 0.0, 1.0, 0.0]
     table = pl.DataFrame(

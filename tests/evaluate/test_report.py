@@ -80,6 +80,15 @@ def test_every_figure_of_the_study_is_in_a_table(study: Study) -> None:
     assert page.count("&lt; 0.001") >= 2
 
 
+def test_figures_of_subsets_and_where_they_come_from_are_told(study: Study) -> None:
+    page = report_html(study, command="routecast evaluate --router default")
+    assert "<bdi>a &amp; b</bdi></th><td>30</td><td>0.400</td><td>0.800</td>" in page
+    assert "<td>0.613<small>[0.500, 0.700]</small></td>" in page  # .6125 is exact: a half, up
+    assert "10,000 resamples" in page
+    assert "0123456789abcdef." in page
+    assert "<code>routecast evaluate --router default</code>" in page
+
+
 def test_unknown_metrics_are_shown_last_by_their_own_names() -> None:
     shown = metrics_present(["mine", "ece", "apgr", "mine"])
     assert [metric.name for metric in shown] == ["apgr", "ece", "mine"]

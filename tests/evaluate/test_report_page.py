@@ -261,7 +261,7 @@ def test_dragging_on_the_chart_moves_the_threshold(page: Page) -> None:
 def test_axe_finds_nothing_to_object_to(page: Page, scheme: Literal["light", "dark"]) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page.emulate_media(color_scheme=scheme)
-    page.locator("details").evaluate("node => { node.open = true; }")
+    page.locator("details").evaluate_all("all => all.forEach((one) => { one.open = true; })")
     found = axe.Axe().run(page).response["violations"]
     page.emulate_media(color_scheme="light")
     assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []

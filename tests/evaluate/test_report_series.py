@@ -48,6 +48,7 @@ def test_the_histogram_counts_each_scored_prompt_once(study: Study) -> None:
     assert scored is not None
     histogram = win_histogram(*scored)
     gap = study.strong_quality - study.weak_quality
+    assert histogram.low <= scored[0].min() < scored[0].max() <= histogram.high
     assert histogram.wins.sum() == (gap > 0).sum()
     assert histogram.ties.sum() == (gap == 0).sum()
     assert histogram.losses.sum() == (gap < 0).sum()

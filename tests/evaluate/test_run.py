@@ -219,6 +219,22 @@ def test_two_equal_models_and_a_single_prompt_are_evaluated_all_the_same() -> No
     assert named(single, "default").metrics["apgr"].value == pytest.approx(0.5)
 
 
+def test_whoever_watches_is_told_of_every_stage() -> None:
+    told: dict[str, tuple[int, int]] = {}
+
+    def watch(name: str, n_done: int, n_total: int) -> None:
+        told[name] = (n_done, n_total)
+
+    benchmark = make_benchmark(group=["a"] * 30 + ["b"] * 30)
+    evaluate_routers(benchmark, {"default": "default"}, settings=QUICK, watch=watch)
+    assert told == {
+        "default": (N_PROMPTS, N_PROMPTS),
+        "neighbours": (N_PROMPTS, N_PROMPTS),
+        "intervals": (1, 1),
+        "parts": (2, 2),
+    }
+
+
 def test_equal_inputs_give_equal_studies() -> None:
     one, other = (
         evaluate_routers(make_benchmark(), {"default": "default"}, settings=QUICK) for _ in range(2)

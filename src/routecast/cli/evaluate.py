@@ -111,7 +111,7 @@ def evaluate(
                 settings=settings,
                 cache=ScoreCache(kept / "scores") if cache else None,
                 embeddings=kept / "embeddings" if cache else None,
-                watch=watch,
+                watch=_prefixed(watch, one.name),
             )
             for one in benchmarks
         ]
@@ -144,6 +144,13 @@ def _price(text: str | None, flag: str) -> "Price | None":
     return Price(input=n_input, output=n_output)
 
 
+def _prefixed(watch: "Watch | None", benchmark: str) -> "Watch | None":
+    """Name the benchmark before what is being done."""
+    if watch is None:
+        return None
+    return lambda name, n_done, n_total: watch(f"{benchmark}: {name}", n_done, n_total)
+
+
 @contextmanager
 def _shown_progress() -> "Iterator[Watch | None]":
     """Show a bar with rate and time left on stderr, where that is a terminal."""
@@ -158,6 +165,7 @@ def _shown_progress() -> "Iterator[Watch | None]":
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
         TimeLeft(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -165,7 +173,9 @@ def _shown_progress() -> "Iterator[Watch | None]":
 
         def watch(name: str, n_done: int, n_total: int) -> None:
             if name not in bars:
-                bars[name] = progress.add_task(name, total=n_total)
-            progress.update(bars[name], completed=n_done)
+                bars[name] = progress.add_task(name, total=None, rate="")
+            progress.update(bars[name], completed=n_done, total=n_total or None)
+            speed = progress.tasks[bars[name]].speed
+            progress.update(bars[name], rate="" if speed is None else f"{speed:,.0f}/s")
 
         yield watch

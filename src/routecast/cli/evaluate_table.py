@@ -111,7 +111,7 @@ def _differences(study: "Study") -> "Table":
 
     printed = Table(title="differences of APGR, Holm's correction", title_justify="left")
     printed.add_column("router", no_wrap=True)
-    printed.add_column("less", no_wrap=True)
+    printed.add_column("against", no_wrap=True)
     for header in ("difference", "p", "corrected p"):
         printed.add_column(header, justify="right", no_wrap=True)
     for found in study.differences:

@@ -43,9 +43,9 @@ def write_curve_pictures(study: Study, folder: str | Path) -> None:
     """Write ``curve.png`` (300 dpi) and ``curve.svg`` into a folder.
 
     Mean quality against the share of strong calls, PGR on the right axis; bands are 95%
-    intervals (with up to four asked routers), the dotted line is a random order. The oracle is left out: it would press all other
-    curves together. Colours differ in lightness too, and lines in dashes and marks, so that the
-    figure reads in grey. Equal studies give equal bytes.
+    intervals (with up to four asked routers), the dotted line is a random order. The oracle is
+    left out: it would press all other curves together. Colours differ in lightness too, and
+    lines in dashes and marks, so that the figure reads in grey. Equal studies give equal bytes.
 
     Raises:
         DataError: If a file cannot be written.

@@ -17,6 +17,7 @@ from routecast.data.files import whole_file
 from routecast.evaluate.report_format import whole
 from routecast.evaluate.report_headline import headline_of
 from routecast.evaluate.report_payload import payload_json
+from routecast.evaluate.report_subsets import subset_tables
 from routecast.evaluate.report_tables import (
     definition_list,
     difference_table,
@@ -66,6 +67,7 @@ def report_html(study: Study, *, with_prompts: bool = True, command: str | None 
         models=model_table(study),
         tables=metric_tables(study),
         differences=difference_table(study),
+        subsets=subset_tables(study),
         definitions=definition_list(study),
         measured=_measured(study, with_prompts=with_prompts, command=command),
     )
@@ -82,6 +84,7 @@ def _digest(source: str) -> str:
 
 def _measured(study: Study, *, with_prompts: bool, command: str | None) -> str:
     groups = "" if study.groups is None else f" in {whole(len(set(study.groups)))} groups"
+    resamples = f" ({whole(study.n_resamples)} resamples)" if study.n_resamples else ""
     notes = [
         f"{whole(len(study.prompts))} prompts{groups}. {outcome_counts(study)}",
         "A router sees the prompt only. The prompts with the highest scores go to the strong "
@@ -90,10 +93,10 @@ def _measured(study: Study, *, with_prompts: bool, command: str | None) -> str:
         "only between different scores, since no threshold can part equal ones.",
         "PGR, performance gap recovered: (quality − the weak model’s) / (the strong model’s − the "
         "weak model’s). A random choice with half of the calls recovers half of the gap.",
-        "Intervals in square brackets and bands are 95%, from the paired bootstrap: all routers "
-        "are computed on the same resamples of the prompts, or of whole groups where prompts are "
-        "grouped. Figures without an interval are exact, or have none. Bands hold at each share "
-        "on its own, not along the whole curve.",
+        f"Intervals in square brackets and bands are 95%, from the paired bootstrap{resamples}: "
+        "all routers are computed on the same resamples of the prompts, or of whole groups where "
+        "prompts are grouped. Figures without an interval are exact, or have none. Bands hold at "
+        "each share on its own, not along the whole curve.",
         "p-values are two-sided; Holm’s correction covers all differences of the table.",
         "Prompts on which a router gave no score go to the strong model, at every threshold.",
     ]
@@ -101,5 +104,7 @@ def _measured(study: Study, *, with_prompts: bool, command: str | None) -> str:
         notes.append("The text of the prompts was left out on request.")
     if command:
         notes.append(f"<code>{escape(command)}</code>")
+    if study.data_digest:
+        notes.append(f"Digest of prompts and qualities: {escape(study.data_digest[:16])}.")
     notes.append(f"Routecast {escape(routecast.__version__)}.")
     return "".join(f"<li>{note}</li>" for note in notes)

@@ -109,8 +109,12 @@ def _losses(
     if scores is None:
         raise ValueError(f"router {router.name!r} has no scores; only scored ones are drawn")
 
+    def score_of(row: int) -> float | None:
+        without = router.abstained is not None and bool(router.abstained[row])
+        return None if without else _number(scores[row])
+
     def entries(rows: AnyArray) -> list[list[float | None]]:
-        return [[place[row], int(losses.sent_from[row]), _number(scores[row])] for row in rows]
+        return [[place[row], int(losses.sent_from[row]), score_of(row)] for row in rows]
 
     return {
         "missed": entries(losses.missed),
@@ -134,6 +138,8 @@ def _win_probabilities(router: RouterStudy, study: Study) -> dict[str, Any]:
             "n": curve.n_prompts.tolist(),
         },
         "histogram": {
+            "low": histogram.low,
+            "high": histogram.high,
             "wins": histogram.wins.tolist(),
             "ties": histogram.ties.tolist(),
             "losses": histogram.losses.tolist(),

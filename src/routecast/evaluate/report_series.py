@@ -38,14 +38,18 @@ class Cuts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Histogram:
-    """Prompts by win probability, in equal steps from 0 to 1, each array of shape (n_bins,).
+    """Prompts by win probability, in equal steps, each array of shape (n_bins,).
 
     Attributes:
+        low: Where the first step begins: a twentieth at or below the lowest probability.
+        high: Where the last one ends, likewise above.
         wins: Prompts on which the strong model's answer is better.
         ties: Prompts on which both are equally good.
         losses: Prompts on which the weak model's answer is better.
     """
 
+    low: float
+    high: float
     wins: IntArray
     ties: IntArray
     losses: IntArray
@@ -119,6 +123,8 @@ def probabilities_of(router: RouterStudy, study: Study) -> tuple[FloatArray, Flo
     if router.scores is None or not router.is_probability:
         return None
     scored = ~np.isnan(router.scores)
+    if router.abstained is not None:
+        scored &= ~router.abstained
     if not scored.any():
         return None
     labels = win_labels(weak_quality=study.weak_quality, strong_quality=study.strong_quality)
@@ -132,8 +138,12 @@ def win_histogram(win_probabilities: FloatArray, labels: FloatArray) -> Histogra
         win_probabilities: Per prompt, shape (n_prompts,), in [0, 1].
         labels: Win labels, same shape: 0, 0.5 or 1.
     """
+    low = float(np.floor(win_probabilities.min() * 20)) / 20
+    high = max(float(np.ceil(win_probabilities.max() * 20)) / 20, low + 0.05)
     wins, ties, losses = (
-        np.histogram(win_probabilities[labels == label], bins=N_HISTOGRAM_BINS, range=(0.0, 1.0))[0]
+        np.histogram(win_probabilities[labels == label], bins=N_HISTOGRAM_BINS, range=(low, high))[
+            0
+        ]
         for label in (1.0, 0.5, 0.0)
     )
-    return Histogram(wins=wins, ties=ties, losses=losses)
+    return Histogram(low=low, high=high, wins=wins, ties=ties, losses=losses)

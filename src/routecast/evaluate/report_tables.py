@@ -10,7 +10,6 @@ from routecast.evaluate.report_format import (
     dollars,
     fixed,
     p_value_text,
-    percent,
     quality_digits,
     whole,
 )
@@ -125,16 +124,8 @@ def _signed(text: str) -> str:
 
 
 def warning_list(study: Study) -> str:
-    """Return the study's warnings, and one per router that abstained; empty if there is none."""
-    abstained = [
-        f"{router.name} gave no score to {whole(router.n_abstained)} of "
-        f"{whole(len(study.prompts))} prompts "
-        f"({percent(router.n_abstained / len(study.prompts))}); "
-        "they count as the fallback's."
-        for router in study.routers
-        if router.n_abstained
-    ]
-    items = "".join(f"<li>{escape(warning)}</li>" for warning in (*study.warnings, *abstained))
+    """Return the study's warnings; empty if there is none."""
+    items = "".join(f"<li>{escape(warning)}</li>" for warning in study.warnings)
     return f'<ul class="warnings">{items}</ul>' if items else ""
 
 
@@ -186,5 +177,3 @@ def outcome_counts(study: Study) -> str:
         f"better, on {whole(counts['weak'])} the weak one’s, on {whole(counts['tie'])} they are "
         "equally good."
     )
-
-

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -30,6 +31,9 @@ from routecast.upstream.prices import Price
 LENGTH = "length"
 ORACLE = "oracle"
 NEIGHBOURS = "neighbours"
+INTERVALS, PARTS = "intervals", "parts"
+"""What `Watch` is told while resamples are drawn, of all prompts and of groups."""
+
 _RESERVED = (RANDOM, LENGTH, ORACLE, NEIGHBOURS, ALWAYS_STRONG, ALWAYS_WEAK)
 
 
@@ -97,7 +101,11 @@ def evaluate_routers(
         watch=watch,
     )
     field, warnings = _field(scored, pair, settings, watch)
+    if watch is not None:
+        watch(INTERVALS, 0, 0)
     figures = _figures(field, pair, costs, settings)
+    if watch is not None:
+        watch(INTERVALS, 1, 1)
     groups = _groups(pair)
     return Study(
         benchmark=benchmark.name,
@@ -118,7 +126,7 @@ def evaluate_routers(
             *costs.warnings,
             *figures.warnings,
         ),
-        subsets=_subsets(field, groups, pair, benchmark, settings),
+        subsets=_subsets(field, groups, pair, benchmark, settings, watch),
         n_resamples=settings.n_resamples,
         data_digest=_data_digest(pair),
     )
@@ -263,6 +271,7 @@ def _subsets(
     pair: PairOutcomes,
     benchmark: Benchmark,
     settings: EvaluationSettings,
+    watch: Watch | None,
 ) -> tuple[SubsetStudy, ...]:
     if groups is None:
         return ()
@@ -273,6 +282,7 @@ def _subsets(
         strong_quality=pair.strong_quality,
         categories=benchmark.categories,
         seed=settings.seed,
+        watch=None if watch is None else partial(watch, PARTS),
     )
 
 

@@ -20,10 +20,11 @@ from routecast.routers.registry import BASELINES
 from routecast.types import FloatArray
 
 Watch = Callable[[str, int, int], None]
-"""Called with a router's name, the prompts scored so far, and how many there are."""
+"""Called with what is being done (a router's name, say), how much of it is done, and how much there
+is to do, 0 where nobody knows."""
 
 STATIC = "static"
-_ROWS_AT_ONCE = 2048
+_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,7 +146,8 @@ def _scores(
     if scores is None:
         scores = _computed(_load(router, folder, embeddings), prompts, watch)
         cache.store(key, scores)
-    watch(len(prompts), len(prompts))
+    else:
+        watch(len(prompts), len(prompts))
     return scores
 
 
@@ -167,4 +169,5 @@ def _computed(
         watch(start, len(prompts))
         block = prompts[start : start + _ROWS_AT_ONCE]
         scores[start : start + len(block)] = router.win_probabilities(block)
+    watch(len(prompts), len(prompts))
     return scores

@@ -1,6 +1,6 @@
 """Figures by group of prompts, and by category of groups."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -26,6 +26,7 @@ def subset_studies(
     categories: Mapping[str, str] | None = None,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
+    watch: Callable[[int, int], None] | None = None,
 ) -> tuple[SubsetStudy, ...]:
     """Compute the main figures of all routers on each part of the prompts.
 
@@ -39,6 +40,7 @@ def subset_studies(
         categories: Category of each group that has one.
         n_resamples: How many resamples.
         seed: Equal seeds give equal resamples.
+        watch: Called with the parts that are done, and how many there are.
 
     Returns:
         Categories, then groups, each by name; those of fewer than ten prompts are left out.
@@ -51,7 +53,7 @@ def subset_studies(
     ]
     if len(named) > MAX_SUBSETS:
         return ()
-    for kind, name, rows, codes in named:
+    for n_done, (kind, name, rows, codes) in enumerate(named, start=1):
         quality = {"weak_quality": weak_quality[rows], "strong_quality": strong_quality[rows]}
         inside = {router: values[rows] for router, values in scores.items()}
         studies.append(
@@ -66,6 +68,8 @@ def subset_studies(
                 ),
             )
         )
+        if watch is not None:
+            watch(n_done, len(named))
     return tuple(studies)
 
 
@@ -99,7 +103,6 @@ def _metrics(
     n_resamples: int,
     seed: int,
 ) -> dict[str, dict[str, Figure]]:
-    quality = {"weak_quality": weak_quality, "strong_quality": strong_quality}
     samples = bootstrap_metrics(
         scores,
         weak_quality=weak_quality,

@@ -12,23 +12,28 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from routecast.embed.protocol import Embedder
 from routecast.errors import ArtifactError, ConfigError, DataError
+from routecast.routers.binding import (
+    DEFAULT_STRONG,
+    DEFAULT_WEAK,
+    refuse_overlap,
+    resolve_name,
+    tier_number,
+)
 from routecast.routers.sw_prompts import PromptIndex, SingleArray, prompts_from_tensors
 from routecast.routers.sw_records import WinRecords
 from routecast.stats.bradley_terry import fit_strengths
 from routecast.stats.platt import sigmoid
 from routecast.types import AnyArray, EmbeddingArray, FloatArray, IntArray
 
-PAPER_STRONG = ("tier:0", "tier:1")
-PAPER_WEAK = ("tier:2",)
-TIER_PREFIX = "tier:"
+BoolArray = npt.NDArray[np.bool_]
 
 MAX_GAMMA = 1e30
 _BLOCK_WEIGHTS = 1 << 21  # weights held at once per thread: 8 MB, near a processor's cache
@@ -46,10 +51,16 @@ class SwSettings:
         normalise: ``train``: S is the cosine, as in the paper, whose divisor is each training
             prompt's cosine with itself. ``query``: S is the cosine divided by the query's largest,
             as in the published code.
+        n_neighbours: Only this many of the most similar prompts count; all when None. Prompts as
+            similar as the last of them count too.
+        background: Share of the weight that all comparisons hold evenly, in [0, 1): what keeps a
+            fit sane where the rest of the weight lies on few comparisons. The paper has none.
     """
 
     gamma: float = 10.0
     normalise: Literal["train", "query"] = "train"
+    n_neighbours: int | None = None
+    background: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
@@ -61,6 +72,16 @@ class SwSettings:
         if self.normalise not in ("train", "query"):
             raise ConfigError(
                 f"unknown normalise {self.normalise!r}; choose one of ['train', 'query']"
+            )
+        if self.n_neighbours is not None and self.n_neighbours < 1:
+            raise ConfigError(
+                f"n_neighbours {self.n_neighbours!r} is out of range; accepted is 1 or more, or "
+                "None for all prompts"
+            )
+        if not 0 <= self.background < 1:
+            raise ConfigError(
+                f"background {self.background!r} is out of range; accepted is from 0 (the paper's) "
+                "to below 1"
             )
 
 
@@ -132,43 +153,54 @@ class SimilarityWeighted:
             Shape (n_prompts, n_tiers, n_tiers), each adding up to the number of comparisons.
         """
         cosines, largest = self.prompts.similarities(embeddings)
+        far = self._too_far(cosines)
         rates = self._rates(largest)
         cosines *= rates[:, None]
         weights = np.exp(cosines, out=cosines)
+        if far is not None:
+            weights[far] = 0
         if self._has_totals:
             weights *= self.records.totals
         wins = self.records.weighted_wins(weights)
         if self.cell_rests is not None:
             rests = np.tensordot(embeddings, self.cell_rests, axes=(1, 2)) * rates[:, None, None]
             wins *= np.maximum(1.0 + rests, _LEAST_FACTOR)
-        return wins
+        share = self.settings.background
+        return (1.0 - share) * wins + share * self._even_wins if share else wins
 
     def bind(
         self,
         *,
-        strong: Sequence[str] = PAPER_STRONG,
-        weak: Sequence[str] = PAPER_WEAK,
+        strong: Sequence[str] = DEFAULT_STRONG,
+        weak: Sequence[str] = DEFAULT_WEAK,
         embedder: Embedder,
+        aliases: Mapping[str, str] | None = None,
     ) -> "BoundSimilarityWeighted":
         """Fix who is strong and who is weak.
 
-        A model is named by its name, a tier by ``tier:N``; ``tier:0`` is the strongest. A model
-        scores what its tier scores, and a set the mean of its members, weighted by their number of
-        comparisons. A model of that very name goes before a tier.
+        A model scores what its tier scores, and a set the mean of its members, weighted by their
+        number of comparisons.
 
         Args:
-            strong: One or more models or tiers. By default tiers 0 and 1, as in the paper.
+            strong: One or more models, or tiers as ``tier:N``; ``tier:0`` is the strongest. By
+                default tiers 0 and 1, as in the paper.
             weak: One or more. By default tier 2.
             embedder: Gives the vectors that the training prompts were embedded by.
+            aliases: Other names to models or tiers of this router.
 
         Raises:
             ConfigError: If a set is empty, a name is unknown, the sets share a member or come to
                 the same tiers, or the embedder's dimension is another.
         """
-        shared = sorted(set(strong) & set(weak))
-        if shared:
-            raise ConfigError(f"{shared!r} are both strong and weak; name each on one side")
-        contrast = self._tier_shares(strong, side="strong") - self._tier_shares(weak, side="weak")
+        sides = {
+            side: [
+                resolve_name(name, self.model_names, side=side, aliases=aliases) for name in names
+            ]
+            for side, names in (("strong", strong), ("weak", weak))
+        }
+        refuse_overlap(sides["strong"], sides["weak"])
+        shares = [self._tier_shares(names, side=side) for side, names in sides.items()]
+        contrast = shares[0] - shares[1]
         if np.abs(contrast).max() < 1e-12:
             raise ConfigError(
                 f"strong {list(strong)!r} and weak {list(weak)!r} are the same tiers: every prompt "
@@ -225,6 +257,14 @@ class SimilarityWeighted:
     def _block_coefficients(self, queries: EmbeddingArray) -> FloatArray:
         return fit_strengths(self.wins(queries), start=self._even_strengths)
 
+    def _too_far(self, cosines: SingleArray) -> BoolArray | None:
+        """Return where a prompt is no neighbour, shape (n_queries, n_prompts); None if nowhere."""
+        n_neighbours = self.settings.n_neighbours
+        if n_neighbours is None or n_neighbours >= len(self.prompts):
+            return None
+        last = len(self.prompts) - n_neighbours
+        return cosines < np.partition(cosines, last, axis=1)[:, last, None]
+
     def _rates(self, largest: SingleArray) -> SingleArray:
         """Return the rise of a weight's logarithm with the cosine, per query."""
         rates = np.full(len(largest), math.log(self.settings.gamma), dtype=np.float32)
@@ -238,42 +278,37 @@ class SimilarityWeighted:
         return bool(np.ptp(self.records.totals) > 0)
 
     @cached_property
+    def _even_wins(self) -> FloatArray:
+        """Wins with all prompts weighted alike, shape (n_tiers, n_tiers)."""
+        return np.asarray(self.records.weighted_wins(self.records.totals[None, :])[0])
+
+    @cached_property
     def _even_strengths(self) -> FloatArray:
-        """Strengths with all prompts weighted alike: where every fit starts."""
-        weights = self.records.totals[None, :]
-        return fit_strengths(self.records.weighted_wins(weights))[0]
+        """The fit to those: where every other starts, shape (n_tiers,)."""
+        return fit_strengths(self._even_wins)
 
     def _tier_shares(self, names: Sequence[str], *, side: str) -> FloatArray:
         """Return how much of a set's score each tier gives, shape (n_tiers,), adding up to 1."""
         if not names:
-            raise ConfigError(
-                f"no {side} model is named; name a model, or a tier as {PAPER_STRONG[0]!r}"
-            )
+            raise ConfigError(f"no {side} model is named; name a model, or a tier as 'tier:0'")
         shares = np.zeros(self.n_tiers)
         for name in names:
             tier, n_comparisons = self._member(name)
             shares[tier] += max(n_comparisons, 1.0)  # a model known by its tier alone counts once
-        return shares / shares.sum()
+        return np.asarray(shares / shares.sum())
 
     def _member(self, name: str) -> tuple[int, float]:
         """Return the tier that a name stands for, and its number of comparisons."""
         if name in self.model_names:
             row = self.model_names.index(name)
             return int(self.model_tiers[row]), float(self.n_comparisons[row])
-        number = name.removeprefix(TIER_PREFIX)
-        if name.startswith(TIER_PREFIX) and number.isdecimal() and int(number) < self.n_tiers:
-            tier = int(number)
-            return tier, float(self.n_comparisons[self.model_tiers == tier].sum())
-        if name.startswith(TIER_PREFIX):
+        tier = tier_number(name)
+        if tier is None or tier >= self.n_tiers:
             raise ConfigError(
-                f"unknown tier {name!r}; this router has 'tier:0' (the strongest) to "
+                f"unknown tier {name!r}; this router has 'tier:0', the strongest, to "
                 f"'tier:{self.n_tiers - 1}'"
             )
-        nearest = get_close_matches(name, self.model_names, n=5, cutoff=0.3)
-        raise ConfigError(
-            f"model {name!r} has no tier in this router; the nearest names are "
-            f"{nearest or list(self.model_names)!r}; or name a tier, as {PAPER_STRONG[0]!r}"
-        )
+        return tier, float(self.n_comparisons[self.model_tiers == tier].sum())
 
 
 @dataclass(frozen=True, eq=False)

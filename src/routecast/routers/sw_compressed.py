@@ -64,7 +64,8 @@ def compress(
         n_rescored=n_rescored,
     )
     means = mean_by_cell(embeddings, ranking.records)  # (n_tiers, n_tiers, dimension)
-    return replace(ranking, prompts=prompts, cell_rests=means - (means @ basis) @ basis.T)
+    rests = means - (means @ basis) @ basis.T
+    return replace(ranking, prompts=prompts, cell_rests=rests.astype(np.float32))
 
 
 def principal_components(embeddings: EmbeddingArray, n_components: int) -> SingleArray:

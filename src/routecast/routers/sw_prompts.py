@@ -113,7 +113,7 @@ class CompressedPrompts:
 
         Without rescoring, the largest is that of the approximate cosines.
         """
-        cosines = (queries @ self.basis) @ self.projections.T
+        cosines = np.asarray((queries @ self.basis) @ self.projections.T, dtype=np.float32)
         if not self.n_rescored:
             return cosines, cosines.max(axis=1)
         candidates = best_of_groups(cosines, self.n_rescored)

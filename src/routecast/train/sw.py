@@ -84,10 +84,9 @@ def rated_tiers(training: PreferenceArrays, *, n_tiers: int = DEFAULT_N_TIERS) -
 def _ordered(tiers: Mapping[str, int]) -> tuple[tuple[str, ...], IntArray]:
     """Return the models and their tiers, strongest tier first."""
     for model, tier in tiers.items():
-        if isinstance(tier, bool) or not isinstance(tier, int | np.integer) or tier < 0:
+        if tier < 0:
             raise ConfigError(
-                f"model {model!r} has the tier {tier!r}; accepted are whole numbers from 0, the "
-                "strongest"
+                f"model {model!r} has the tier {tier!r}; accepted is 0, the strongest, or more"
             )
     names = tuple(sorted(tiers, key=lambda model: tiers[model]))
     return names, np.array([tiers[name] for name in names], dtype=np.int64)
@@ -125,8 +124,9 @@ def _wins_by_prompt(
     first, second = first[across], second[across]
     outcome, weight = training.outcome[across], training.weight[across]
     size = len(training.prompts) * n_cells
-    wins = np.bincount(base + first * n_tiers + second, weight * outcome, size)
-    wins += np.bincount(base + second * n_tiers + first, weight * (1.0 - outcome), size)
+    won = np.bincount(base + first * n_tiers + second, weight * outcome, size)
+    lost = np.bincount(base + second * n_tiers + first, weight * (1.0 - outcome), size)
+    wins = np.asarray(won + lost, dtype=np.float64)
     return wins.reshape(-1, n_tiers, n_tiers), len(across)
 
 

@@ -51,15 +51,14 @@ function tickDigits(values) {
 }
 
 // Axes, grid and labels. Returns the two scales, from values to pixels, and the plot's box.
-function frame(svg, { x, y, equal = false }) {
+function frame(svg, { x, y }) {
   svg.replaceChildren();
   const width = svg.clientWidth || 600, height = svg.clientHeight || 320;
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const box = { left: 58, right: width - 14, top: 14, bottom: height - 46 };
-  if (equal) box.right = Math.min(box.right, box.left + box.bottom - box.top);
   const scale = (axis, from, to) => (value) => from + ((value - axis.low) / (axis.high - axis.low || 1)) * (to - from);
   const px = scale(x, box.left, box.right), py = scale(y, box.bottom, box.top);
-  const xs = ticks(x.low, x.high, (box.right - box.left) / (equal ? 50 : 90)), ys = ticks(y.low, y.high, (box.bottom - box.top) / 55);
+  const xs = ticks(x.low, x.high, (box.right - box.left) / 90), ys = ticks(y.low, y.high, (box.bottom - box.top) / 55);
   for (const tick of ys) {
     svg.append(element("line", { class: "grid", x1: box.left, x2: box.right, y1: py(tick), y2: py(tick) }));
     svg.append(element("text", { x: box.left - 8, y: py(tick) + 4, "text-anchor": "end" }, y.print(tick, tickDigits(ys))));
@@ -89,7 +88,7 @@ const MARKS = [
   (x, y, r) => element("path", { d: `M${x - r} ${y - r}L${x + r} ${y + r}M${x - r} ${y + r}L${x + r} ${y - r}` }),
 ];
 const DASHES = ["", "9 4", "2 3", "11 4 2 4", "5 3", "14 3 3 3 3 3"];
-const BASELINE_DASHES = ["6 3", "8 3 1 3", "3 6", "4 2"];
+const BASELINE_DASHES = ["6 3", "8 3 1 3", "4 2 1 2 1 2", "4 2"];
 const RANDOM_DASH = "1.5 3";
 
 function addMark(svg, style, x, y, r = 4) {

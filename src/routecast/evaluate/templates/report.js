@@ -12,7 +12,7 @@
   let nAsked = 0, nBaseline = 0;
   for (const router of curves) {
     if (router.baseline) {
-      router.style = { baseline: true, color: router.straight ? "var(--g0)" : `var(--g${nBaseline % 3})`, dash: router.straight ? RANDOM_DASH : BASELINE_DASHES[nBaseline % 4], mark: nBaseline % 6 };
+      router.style = { baseline: true, color: router.straight ? "var(--g0)" : `var(--g${nBaseline % 2})`, dash: router.straight ? RANDOM_DASH : BASELINE_DASHES[nBaseline % 4], mark: nBaseline % 6 };
       nBaseline += 1;
     } else {
       router.style = { baseline: false, color: `var(--c${nAsked % 6})`, dash: DASHES[(nAsked + Math.floor(nAsked / 6)) % 6], mark: (nAsked + Math.floor(nAsked / 6)) % 6 };
@@ -172,7 +172,7 @@
     svg.append(here);
   }
 
-  const asPercent = { low: 0, high: 1, print: (tick) => percent(tick, 0) };
+  const asPercent = { print: (tick, digits) => percent(tick, Math.max(0, digits - 2)) };
   function drawTrust() {
     const { reliability, histogram, name } = chosen();
     $("trust").hidden = $("bins").hidden = !reliability;
@@ -194,9 +194,10 @@
   }
 
   function drawReliability({ mean_probability: forecast, win_share: share, low, high }) {
-    const svg = $("reliability");
-    const { px, py } = frame(svg, { equal: true, x: { ...asPercent, label: "Mean win probability" }, y: { ...asPercent, label: "Share of wins, ties half" } });
-    svg.append(element("line", { class: "axis", "stroke-dasharray": "4 4", x1: px(0), y1: py(0), x2: px(1), y2: py(1) }));
+    const svg = $("reliability"), x = extent(forecast), y = extent([...low, ...high, ...forecast]);
+    const { px, py } = frame(svg, { x: { ...asPercent, ...x, label: "Mean win probability" }, y: { ...asPercent, ...y, label: "Share of wins, ties half" } });
+    const from = Math.max(x.low, y.low), to = Math.min(x.high, y.high); // the diagonal, where it is in sight
+    if (from < to) svg.append(element("line", { class: "axis", "stroke-dasharray": "4 4", x1: px(from), y1: py(from), x2: px(to), y2: py(to) }));
     const style = { color: "var(--c0)", dash: "", mark: 0, baseline: true };
     addLine(svg, style, path(forecast.map((x, k) => [x, share[k]]), px, py));
     forecast.forEach((x, k) => {
@@ -205,18 +206,18 @@
     });
   }
 
-  function drawHistogram({ wins, ties, losses }) {
+  function drawHistogram({ low, high, wins, ties, losses }) {
     const svg = $("histogram"), totals = wins.map((n, k) => n + ties[k] + losses[k]);
-    const { px, py, box } = frame(svg, { x: { ...asPercent, label: "Win probability" }, y: { low: 0, high: Math.max(...totals) * 1.05, label: "Prompts", print: (tick) => (Number.isInteger(tick) ? fixed(tick, 0) : "") } });
+    const { px, py, box } = frame(svg, { x: { ...asPercent, low, high, label: "Win probability" }, y: { low: 0, high: Math.max(...totals) * 1.05, label: "Prompts", print: (tick) => (Number.isInteger(tick) ? fixed(tick, 0) : "") } });
     totals.forEach((total, k) => {
       let floor = 0;
       for (const [kind, counts] of [["win", wins], ["tie", ties], ["loss", losses]]) {
-        const x = px(k / totals.length) + 0.5, width = px((k + 1) / totals.length) - x - 0.5;
+        const edge = (bin) => px(low + ((high - low) * bin) / totals.length);
+        const x = edge(k) + 0.5, width = edge(k + 1) - x - 0.5;
         svg.append(element("rect", { class: kind, x, width, y: py(floor + counts[k]), height: py(floor) - py(floor + counts[k]) }));
         floor += counts[k];
       }
     });
-    svg.dataset.top = box.top;
     drawThreshold = () => {
       svg.querySelectorAll(".cursor").forEach((node) => node.remove());
       const threshold = chosen().cuts.threshold[state.cut];
