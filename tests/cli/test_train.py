@@ -63,7 +63,8 @@ def test_json_holds_the_same_and_nothing_else_is_on_stdout(outcomes: Path, tmp_p
     assert figures["router"]["apgr"]["low"] <= figures["router"]["apgr"]["value"]
     assert document["held_out"]["routing"]["n"] == 30
     assert document["settings"] == {
-        "gamma": 10.0, "normalise": "train", "n_tiers": 2,
+        "gamma": 10.0, "normalise": "train", "n_neighbours": 0, "background": 0.0,
+        "n_components": 0, "n_tiers": 2,
     }  # fmt: skip
     manifest = load_artifact(tmp_path / "router").manifest
     stored = {record.metric: record.value for record in manifest.metrics}
