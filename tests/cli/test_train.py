@@ -63,7 +63,8 @@ def test_json_holds_the_same_and_nothing_else_is_on_stdout(outcomes: Path, tmp_p
     assert figures["router"]["apgr"]["low"] <= figures["router"]["apgr"]["value"]
     assert document["held_out"]["routing"]["n"] == 30
     assert document["settings"] == {
-        "gamma": 10.0, "normalise": "train", "n_tiers": 2,
+        "gamma": 10.0, "normalise": "train", "n_neighbours": 0, "background": 0.0,
+        "n_components": 0, "n_tiers": 2,
     }  # fmt: skip
     manifest = load_artifact(tmp_path / "router").manifest
     stored = {record.metric: record.value for record in manifest.metrics}
@@ -129,6 +130,21 @@ def test_evaluation_prompts_are_refused_dropped_or_allowed(outcomes: Path, tmp_p
             "--drop-overlap says nothing without --exclude",
         ),
         (("mf", "--outcomes", "FILE", "--set", "speed=1"), ConfigError, "no setting 'speed'"),
+        (
+            ("sw", "--outcomes", "NONE", "--strong", "a", "--weak", "b", "--set", "gamma=-1"),
+            ConfigError,
+            "gamma -1.0 is out of range",
+        ),
+        (
+            ("sw", "--outcomes", "NONE", "--strong", "a", "--weak", "b", "--set", "n_tiers=1"),
+            ConfigError,
+            "n_tiers 1 is too few",
+        ),
+        (
+            ("mf", "--outcomes", "FILE", "--strong", "big", "--weak", "small", "--set", "noise=-1"),
+            ConfigError,
+            "noise -1.0 must be",
+        ),
         (
             ("sw", "--outcomes", "FILE", "--strong", "big", "--weak", "small", "--embedder", "x"),
             ConfigError,

@@ -129,6 +129,22 @@ def test_labels_that_prompts_say_nothing_about_are_not_called_learned(
     assert any("number of characters" in warning for warning in held_out.warnings)
 
 
+def test_an_sw_on_all_components_scores_as_on_whole_vectors(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    sets = [set_of_outcomes(planted_outcomes(200))]
+    whole, components = (
+        train_router(sets, settings_for("sw", options={"n_components": n}), embedder=word_embedder)
+        for n in (0, word_embedder.identity.dimension)
+    )
+    assert "cell_rests" in components.artifact.tensors
+    prompts = ["prove number 3 of rice", "name number 4 of maps"]
+    scores = [
+        run.artifact.router(word_embedder).win_probabilities(prompts) for run in (whole, components)
+    ]
+    assert scores[1] == pytest.approx(scores[0], abs=2e-3)
+
+
 def test_groups_may_count_alike_in_the_calibration(
     planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
 ) -> None:

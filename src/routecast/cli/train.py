@@ -87,7 +87,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the same command was stopped.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the split, the fit and the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split, the fit and the intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Train a router, calibrate it, and say what it is worth on prompts that it never saw."""

@@ -171,5 +171,7 @@ def _differences(
 
 
 def _figure(value: float, samples: FloatArray) -> Figure:
+    """Return a figure whose interval holds it: calibration error is larger on resamples."""
     interval = percentile_interval(samples)
-    return Figure(value=value, low=interval.low, high=interval.high)
+    low, high = np.fmin(interval.low, value), np.fmax(interval.high, value)
+    return Figure(value=value, low=float(low), high=float(high))

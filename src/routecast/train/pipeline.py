@@ -30,6 +30,7 @@ from routecast.calibrate.quantiles import win_probability_quantiles
 from routecast.data.leakage import prompt_hashes64
 from routecast.data.preferences import PreferenceArrays
 from routecast.embed.protocol import Embedder
+from routecast.errors import ConfigError
 from routecast.routers.protocol import Router
 from routecast.stats.platt import fit_platt
 from routecast.train.held_out import HeldOut, measure_held_out
@@ -66,6 +67,16 @@ class TrainSettings:
     even_groups: bool = False
     seed: int = 0
     stands_for: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what no split can be made with."""
+        if self.seed < 0:
+            raise ConfigError(f"seed {self.seed!r} must be 0 or more")
+        if not self.fractions[1] > 0:
+            raise ConfigError(
+                f"fractions {self.fractions!r} leave nothing to calibrate on; the second, for "
+                "validation, must be above 0"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """One training run: read, check, train, save."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from routecast.data.reading import Dropped
 from routecast.embed.cache import cached
 from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
-from routecast.errors import ArtifactError, ConfigError
+from routecast.errors import ArtifactError, ConfigError, RoutecastError
 from routecast.train.overlap import OnOverlap, OverlapReport, settle_overlap
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
 from routecast.train.progress import Watch, tell
@@ -100,15 +101,11 @@ def run_training(request: TrainRequest, *, watch: Watch | None = None) -> Traini
         sets, overlap = settle_overlap(
             sets, excluded, load_embedder(DEFAULT_EMBEDDER), on_overlap=request.on_overlap
         )
-    checkpoint = checkpoint_folder(request.output)
-    if not request.resume:
-        shutil.rmtree(checkpoint, ignore_errors=True)
-    checkpoint.mkdir(parents=True, exist_ok=True)
-    trained = train_router(
-        sets, request.settings, embedder=embedder, checkpoint=checkpoint, watch=watch
-    )
-    manifest = save_artifact(trained.artifact, request.output)
-    shutil.rmtree(checkpoint)
+    with _checkpoints(request) as checkpoint:
+        trained = train_router(
+            sets, request.settings, embedder=embedder, checkpoint=checkpoint, watch=watch
+        )
+        manifest = save_artifact(trained.artifact, request.output)
     return TrainingRun(
         request=request, trained=trained, manifest=manifest, overlap=overlap, dropped=dropped
     )
@@ -126,6 +123,21 @@ def checkpoint_folder(output: Path) -> Path:
     return output.with_name(f".{output.name}.checkpoint")
 
 
+@contextmanager
+def _checkpoints(request: TrainRequest) -> Iterator[Path]:
+    """Make a folder that outlives an interruption, and nothing else."""
+    folder = checkpoint_folder(request.output)
+    if not request.resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    except RoutecastError:
+        shutil.rmtree(folder)
+        raise
+    shutil.rmtree(folder)
+
+
 def check_request(request: TrainRequest) -> None:
     """Refuse options that do not go together.
 
@@ -133,7 +145,8 @@ def check_request(request: TrainRequest) -> None:
         ConfigError: Saying which, and what to give.
     """
     family = find_family(request.settings.router)
-    family.candidates(request.settings.options)
+    for options in family.candidates(request.settings.options):
+        family.settings(**options)
     if not request.comparisons and not request.outcomes:
         raise ConfigError(
             "there is nothing to learn from; give --comparisons FILE or --outcomes FILE"
