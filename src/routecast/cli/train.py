@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    router: Annotated[str, typer.Argument(help="What to train: mf or sw.")],
+    router: Annotated[str, typer.Argument(help="What to train: blend, mf or sw.")],
     output: Annotated[Path, typer.Option(help="Folder for the router; replaced if it is one.")],
     comparisons: Annotated[
         list[str] | None,

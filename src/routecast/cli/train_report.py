@@ -131,10 +131,15 @@ def _measurements(held_out: "HeldOut") -> "list[tuple[str, Measurement]]":
 def _facts(run: "TrainingRun") -> Iterator[str]:
     prepared, manifest = run.trained.prepared, run.manifest
     split = prepared.split
+    calibrated_on = (
+        f"{len(split.validation):,} prompts to choose and calibrate on"
+        if len(split.validation)
+        else "calibrated on the same, each predicted from the others"
+    )
     yield (
         f"{manifest.router} on {manifest.embedder.name}: {manifest.training.n_comparisons:,} "
-        f"comparisons over {len(split.train):,} prompts; {len(split.validation):,} prompts to "
-        f"choose and calibrate on, {len(split.test):,} to report on"
+        f"comparisons over {len(split.train):,} prompts; {calibrated_on}, {len(split.test):,} to "
+        "report on"
     )
     for side, names in (("strong", manifest.strong), ("weak", manifest.weak)):
         stands_for = run.request.settings.stands_for.get(side)

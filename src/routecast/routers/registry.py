@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from routecast.embed.protocol import Embedder
 from routecast.errors import ArtifactError
+from routecast.routers.blend import Blend
 from routecast.routers.length import LengthRouter
 from routecast.routers.mf import MatrixFactorization
 from routecast.routers.protocol import Router
@@ -17,7 +18,7 @@ BASELINES: Mapping[str, type[RandomRouter] | type[LengthRouter]] = {
 }
 """Routers that need no training, by the names that users write."""
 
-TRAINED_FAMILIES = ("mf", "sw")
+TRAINED_FAMILIES = ("blend", "mf", "sw")
 """Routers that come from an artifact."""
 
 
@@ -35,6 +36,8 @@ def rebuild_router(
         ArtifactError: If the family is unknown or a tensor is missing.
         ConfigError: If a bound model is not among the artifact's models.
     """
+    if family == "blend":
+        return Blend.from_tensors(tensors).bind(strong=strong, weak=weak, embedder=embedder)
     if family == "mf":
         return MatrixFactorization.from_tensors(tensors).bind(
             strong=strong, weak=weak, embedder=embedder

@@ -36,7 +36,15 @@ from routecast.stats.platt import fit_platt
 from routecast.train.held_out import HeldOut, measure_held_out
 from routecast.train.prepare import Prepared, prepare
 from routecast.train.progress import Progress, Watch, tell
-from routecast.train.registry import Family, Fit, Lesson, ReadsEmbeddings, Step, find_family
+from routecast.train.registry import (
+    Family,
+    Fit,
+    Lesson,
+    ReadsEmbeddings,
+    ReadsPromptsAndEmbeddings,
+    Step,
+    find_family,
+)
 from routecast.train.sides import PairLabels
 from routecast.train.sources import LabelledSet
 from routecast.types import EmbeddingArray, FloatArray, IntArray
@@ -52,7 +60,8 @@ class TrainSettings:
         weak: Likewise; with no name on either side, the paper's tiers.
         options: Settings of the family by name; a tuple lists values to choose from on the
             validation labels between strong and weak.
-        fractions: Shares of the prompts for training, validation and test.
+        fractions: Shares of the prompts for training, validation and test. A family that predicts
+            each training prompt from the others needs no validation, and trains on both.
         even_groups: Let each group of the outcomes, a task say, count alike in the calibration
             and in the quantiles that goals are read from, instead of each label.
         seed: Of the split, of the fit, of the resamples.
@@ -146,7 +155,7 @@ def train_router(
         sets,
         strong=settings.strong,
         weak=settings.weak,
-        fractions=settings.fractions,
+        fractions=_fractions(family, settings),
         seed=settings.seed,
         embedder=embedder,
         watch=watch,
@@ -156,8 +165,8 @@ def train_router(
     trials = tuple(trial for trial, _, _ in tried)
     _, fit, bound = tried[0]
     sides = prepared.sides
-    scores = _scores(bound, prepared, np.arange(len(prepared.prompts)))
-    calibration, calibrated = _calibrate(scores, prepared, settings)
+    scores = _scores(bound, fit, prepared, np.arange(len(prepared.prompts)))
+    calibration, calibrated = _calibrate(scores, fit, prepared, settings)
     held_out = None
     if len(prepared.split.test):
         tell(watch, "measuring")
@@ -185,6 +194,16 @@ def train_router(
     return TrainedRouter(artifact=artifact, prepared=prepared, trials=trials, held_out=held_out)
 
 
+def _fractions(family: Family, settings: TrainSettings) -> tuple[float, float, float]:
+    training, validation, test = settings.fractions
+    return (training + validation, 0.0, test) if family.cross_fits else settings.fractions
+
+
+def _unseen(fit: Fit, prepared: Prepared) -> IntArray:
+    """Return the prompts to choose and to calibrate on: scored without their own labels."""
+    return prepared.split.validation if fit.cross_fitted is None else prepared.split.train
+
+
 def _fit_all(
     family: Family,
     candidates: Sequence[Mapping[str, Any]],
@@ -205,6 +224,7 @@ def _fit_all(
         strong=sides.strong,
         weak=sides.weak,
         seed=settings.seed,
+        groups=prepared.duplicates.labels,
         tiers=sides.tiers,
     )
     tried = []
@@ -217,17 +237,17 @@ def _fit_all(
         bound = fit.model.bind(strong=sides.strong, weak=sides.weak, embedder=embedder)
         trial = TrialFit(
             settings={name: getattr(own, name) for name in family.settings_names()},
-            pair_loss=_pair_loss(bound, prepared, settings),
+            pair_loss=_pair_loss(bound, fit, prepared, settings),
             validation_loss=fit.validation_loss,
         )
         tried.append((trial, fit, bound))
     return tried
 
 
-def _pair_loss(bound: Router, prepared: Prepared, settings: TrainSettings) -> float:
-    """Return the loss of the validation labels between the sides; NaN if none has a score."""
-    labels = prepared.labels_on(prepared.split.validation)
-    scores = _scores(bound, prepared, labels.prompt_index)
+def _pair_loss(bound: Router, fit: Fit, prepared: Prepared, settings: TrainSettings) -> float:
+    """Return the loss of the unseen labels between the sides; NaN if none has a score."""
+    labels = prepared.labels_on(_unseen(fit, prepared))
+    scores = _scores(bound, fit, prepared, labels.prompt_index)
     known = ~np.isnan(scores)
     if not known.any():
         return math.nan
@@ -254,13 +274,22 @@ def _on_step(stage: str, watch: Watch | None) -> Step | None:
     return on_step
 
 
-def _scores(bound: Router, prepared: Prepared, rows: IntArray) -> FloatArray:
-    """Score some prompts, repeated ones too, from their vectors where the router takes them."""
+def _scores(bound: Router, fit: Fit, prepared: Prepared, rows: IntArray) -> FloatArray:
+    """Score some prompts, repeated ones too, without their own labels where the fit can.
+
+    From their vectors where the router takes them.
+    """
     distinct, position = np.unique(rows, return_inverse=True)
+    prompts = [prepared.prompts[row] for row in distinct.tolist()]
     if isinstance(bound, ReadsEmbeddings):
         scores = bound.win_probabilities_of(prepared.embeddings[distinct])
+    elif isinstance(bound, ReadsPromptsAndEmbeddings):
+        scores = bound.win_probabilities_from(prompts, prepared.embeddings[distinct])
     else:
-        scores = bound.win_probabilities([prepared.prompts[row] for row in distinct.tolist()])
+        scores = bound.win_probabilities(prompts)
+    if fit.cross_fitted is not None:
+        held_out = fit.cross_fitted[distinct]
+        scores = np.where(np.isnan(held_out), scores, held_out)
     return np.asarray(scores[position], dtype=np.float64)
 
 
@@ -269,10 +298,11 @@ def _weights(labels: PairLabels, settings: TrainSettings) -> FloatArray:
 
 
 def _calibrate(
-    scores: FloatArray, prepared: Prepared, settings: TrainSettings
+    scores: FloatArray, fit: Fit, prepared: Prepared, settings: TrainSettings
 ) -> tuple[CalibrationRecord, FloatArray]:
-    """Calibrate on the validation labels; return the record, and every prompt's probability."""
-    labels = prepared.labels_on(prepared.split.validation)
+    """Calibrate on the unseen labels; return the record, and every prompt's probability."""
+    positions = _unseen(fit, prepared)
+    labels = prepared.labels_on(positions)
     rows = labels.prompt_index
     weights = _weights(labels, settings)
     choice = choose_calibration(
@@ -283,13 +313,13 @@ def _calibrate(
         seed=settings.seed,
     )
     calibrated = choice.calibration.apply(scores)
-    positions = prepared.split.validation
+    kind = "held-out" if fit.cross_fitted is None else "cross-fitted"
     if settings.even_groups:
         n_groups = len(set(labels.groups))
-        sample = f"{len(rows):,} held-out prompts of {n_groups} tasks, each task of equal weight"
+        sample = f"{len(rows):,} {kind} prompts of {n_groups} tasks, each task of equal weight"
         quantiles = win_probability_quantiles(calibrated[rows], weights=weights)
     else:
-        sample = f"{len(positions):,} held-out prompts of the training data"
+        sample = f"{len(positions):,} {kind} prompts of the training data"
         quantiles = win_probability_quantiles(calibrated[positions])
     record = CalibrationRecord(
         sample=sample,

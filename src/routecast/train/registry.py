@@ -13,7 +13,7 @@ from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
 from routecast.routers.protocol import Router
 from routecast.train.battles import ModelScores
-from routecast.types import AnyArray, EmbeddingArray, FloatArray
+from routecast.types import AnyArray, EmbeddingArray, FloatArray, IntArray
 
 Step = Callable[[int, float, float | None], None]
 """Called after each step of a fit: its number, the training loss, the validation loss."""
@@ -40,6 +40,17 @@ class ReadsEmbeddings(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsPromptsAndEmbeddings(Protocol):
+    """A bound router that needs texts and embeddings, and may abstain when it is used."""
+
+    def win_probabilities_from(
+        self, prompts: Sequence[str], embeddings: EmbeddingArray
+    ) -> FloatArray:
+        """Return P(strong wins) per prompt, shape (n_prompts,), abstaining on none."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lesson:
     """What a family learns from. Training and validation share no prompt.
@@ -52,6 +63,7 @@ class Lesson:
         strong: Models that will stand for strong; families of one pair learn only these.
         weak: Models that will stand for weak.
         seed: Of everything random.
+        groups: One label per prompt; prompts of one group are nearly the same. Shape (n_prompts,).
         tiers: Tier of every model, 0 the strongest, where the sides were named by tier; else None.
         checkpoint: A file in which a fit may keep what it needs to go on after an interruption; it
             goes on from it where it is there. None for none.
@@ -65,6 +77,7 @@ class Lesson:
     strong: tuple[str, ...]
     weak: tuple[str, ...]
     seed: int
+    groups: IntArray
     tiers: Mapping[str, int] | None = None
     checkpoint: Path | None = None
     on_step: Step | None = None
@@ -79,12 +92,15 @@ class Fit:
         validation_loss: Mean logistic loss of the validation comparisons, in nats; NaN without any.
         scores: Scores of every model of the data; None for families that know one pair only.
         record: What else the manifest should say: the step that was kept, say.
+        cross_fitted: P(strong wins) of the training prompts, each predicted without the labels of
+            its group, shape (n_prompts,), NaN elsewhere; None for families that do not.
     """
 
     model: TrainedModel
     validation_loss: float
     scores: ModelScores | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
+    cross_fitted: FloatArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +113,8 @@ class Family:
         fit: Learns with settings of that class.
         search: Values to choose from on validation data, by setting, unless the user gives one.
         fixed: Fields of ``settings`` that the pipeline sets itself: ``seed``.
+        cross_fits: Its fits are ``cross_fitted``, so validation prompts are trained on too.
+        learns_margins: Outcomes are learned from with their margins, asked for or not.
     """
 
     name: str
@@ -104,6 +122,8 @@ class Family:
     fit: Callable[[Lesson, Any], Fit]
     search: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     fixed: tuple[str, ...] = ("seed",)
+    cross_fits: bool = False
+    learns_margins: bool = False
 
     def settings_names(self) -> tuple[str, ...]:
         """Return the settings that users may give."""
@@ -138,7 +158,11 @@ class Family:
         )
 
 
-_HOMES = {"mf": "routecast.train.mf_family", "sw": "routecast.train.sw_family"}
+_HOMES = {
+    "blend": "routecast.train.blend_family",
+    "mf": "routecast.train.mf_family",
+    "sw": "routecast.train.sw_family",
+}
 
 
 def family_names() -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class TrainRequest:
         embeddings: Folder that keeps the vectors of all embedders but ``static``; None for none.
         quality_range: Lowest and highest quality that the outcomes' scale knows.
         all_pairs: Learn from every pair of models of the outcomes, not only of those named.
-        soft: Keep the margin of outcomes as a soft label.
+        soft: Keep the margin of outcomes as a soft label; ``blend`` always does.
         exclude: Evaluation data whose prompts must not be learned from.
         on_overlap: What becomes of training prompts that are there all the same.
         skip_bad: Leave bad rows out and count them, instead of stopping at the first.
@@ -184,6 +184,7 @@ def read_sets(request: TrainRequest) -> list[LabelledSet]:
     Raises:
         DataError: If a file cannot be used.
     """
+    soft = request.soft or find_family(request.settings.router).learns_margins
     sets = []
     for where in request.comparisons:
         battles = read_comparisons(where, skip_bad=request.skip_bad)
@@ -194,9 +195,7 @@ def read_sets(request: TrainRequest) -> list[LabelledSet]:
         )
         names = (*request.settings.strong, *request.settings.weak)
         models = None if request.all_pairs else _named(names, result.table.models)
-        sets.append(
-            set_of_outcomes(result.table, models=models, soft=request.soft, dropped=result.dropped)
-        )
+        sets.append(set_of_outcomes(result.table, models=models, soft=soft, dropped=result.dropped))
     return sets
 
 

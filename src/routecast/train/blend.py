@@ -1,0 +1,151 @@
+"""Fitting the few-label router: Gaussian-process regression of the gap on labelled prompts.
+
+The gap of a prompt is taken to be a mean plus a smooth function of the prompt plus noise. How much
+of the spread is signal is not chosen but averaged over, weighted by how well each value explains
+the labels (the evidence), so that a hundred noisy labels shrink towards the mean gap by themselves.
+Each labelled prompt's own gap is also predicted from the others' alone, in closed form, so that
+calibration and abstention need no labels of their own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from routecast.errors import DataError
+from routecast.routers.blend import Blend, mean_of_largest
+from routecast.routers.blend_kernel import PromptViews, SurfaceScale, product_kernel
+from routecast.routers.surface import surface_features
+from routecast.train.blend_ridge import fit_ridge
+from routecast.types import EmbeddingArray, FloatArray, IntArray
+
+ABSTAIN_QUANTILE: Final = 0.005
+"""Share of labelled prompts that are less familiar to the others than the router accepts."""
+
+_BLOCK = 1_024
+_LEAST_EIGENVALUE = 1e-7  # of the largest; below it a direction is rounding error
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendSettings:
+    """How to fit.
+
+    Attributes:
+        n_centres: Labelled prompts that others are compared with; with more labels than that, all
+            labels are learned from, at centres drawn among them (Nystroem's approximation).
+        seed: Of the draw.
+    """
+
+    n_centres: int = 1_000
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Labels:
+    """What is learned from: one gap per prompt.
+
+    Attributes:
+        gaps: Mean gap, strong minus weak, shape (n_labelled,), in [-1, 1].
+        weights: How much each counts, positive, same shape.
+        groups: Prompts of one group, near-duplicates say, are not predicted from one another; one
+            label per prompt, same shape.
+    """
+
+    gaps: FloatArray
+    weights: FloatArray
+    groups: IntArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BlendFit:
+    """A fitted router and what it says of prompts whose label it must not use.
+
+    Attributes:
+        model: The router.
+        held_out_gaps: Expected gap of each labelled prompt, given the other groups' labels, shape
+            (n_labelled,).
+        signal_share: Expected share of signal in the variance of one gap, in [0, 1).
+    """
+
+    model: Blend
+    held_out_gaps: FloatArray
+    signal_share: float
+
+
+def fit_blend(
+    prompts: Sequence[str],
+    embeddings: EmbeddingArray,
+    labels: Labels,
+    *,
+    settings: BlendSettings | None = None,
+) -> BlendFit:
+    """Fit the router.
+
+    Args:
+        prompts: Labelled prompts, each once.
+        embeddings: Their unit vectors, shape (n_labelled, dimension).
+        labels: Their gaps.
+        settings: How; the defaults when None.
+
+    Raises:
+        DataError: If there are fewer than 3 prompts.
+    """
+    settings = settings or BlendSettings()
+    if len(prompts) < 3:
+        raise DataError(f"{len(prompts)} labelled prompts; 3 are the fewest to learn from")
+    features = surface_features(prompts)
+    scale = SurfaceScale.of(features)
+    views = PromptViews(embeddings, scale.apply(features))
+    chosen = _draw(len(prompts), settings)
+    centres = views.take(chosen)
+    basis = _basis(product_kernel(centres, centres))  # (n_centres, n_directions)
+    ridge = fit_ridge(
+        _project(views, centres, basis),
+        labels.gaps,
+        weights=labels.weights,
+        groups=labels.groups,
+    )
+    model = Blend(
+        centres=centres,
+        scale=scale,
+        coefficients=basis @ ridge.coefficients,
+        intercept=ridge.intercept,
+        least_familiarity=_least_familiarity(centres, labels.groups[chosen]),
+    )
+    return BlendFit(model=model, held_out_gaps=ridge.held_out, signal_share=ridge.signal_share)
+
+
+def _draw(n_prompts: int, settings: BlendSettings) -> IntArray:
+    """Draw the centres, ascending; all prompts where they are few enough."""
+    if n_prompts <= settings.n_centres:
+        return np.arange(n_prompts)
+    generator = np.random.default_rng(settings.seed)
+    return np.sort(generator.choice(n_prompts, settings.n_centres, replace=False))
+
+
+def _basis(kernel: FloatArray) -> FloatArray:
+    """Return B with B'KB = 1, so that the features k(x, centres) B have the kernel K at centres."""
+    values, vectors = np.linalg.eigh(kernel)
+    kept = values > _LEAST_EIGENVALUE * values[-1]
+    return np.asarray(vectors[:, kept] / np.sqrt(values[kept]))
+
+
+def _project(views: PromptViews, centres: PromptViews, basis: FloatArray) -> FloatArray:
+    """Return the features of prompts, shape (n_prompts, n_directions), block by block."""
+    features = np.empty((len(views), basis.shape[1]))
+    for start in range(0, len(views), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        features[rows] = product_kernel(views.take(rows), centres) @ basis
+    return features
+
+
+def _least_familiarity(centres: PromptViews, groups: IntArray) -> float:
+    """Return how familiar all but one in 200 centres are to the centres of other groups."""
+    familiarity = np.empty(len(centres))
+    for start in range(0, len(centres), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        kernel = product_kernel(centres.take(rows), centres)
+        kernel[groups[rows, None] == groups] = 0.0
+        familiarity[rows] = mean_of_largest(kernel)
+    return float(np.quantile(familiarity, ABSTAIN_QUANTILE, method="lower"))

@@ -1,0 +1,154 @@
+"""Bayesian linear regression whose signal-to-noise ratio is averaged over, not chosen."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from routecast.types import FloatArray, IntArray
+
+SIGNAL_RATIOS: Final = np.geomspace(0.005, 1.5, 13)
+"""Variance of the signal over that of the noise: the values that are averaged over."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RidgeFit:
+    """A fitted line.
+
+    Attributes:
+        coefficients: Shape (n_features,).
+        intercept: The target where all features are 0.
+        held_out: Target of each row as predicted from the rows of other groups, shape (n_rows,).
+        signal_share: Expected share of signal in the variance of a target whose features have
+            length 1, in [0, 1).
+    """
+
+    coefficients: FloatArray
+    intercept: float
+    held_out: FloatArray
+    signal_share: float
+
+
+def fit_ridge(
+    features: FloatArray, targets: FloatArray, *, weights: FloatArray, groups: IntArray
+) -> RidgeFit:
+    """Fit targets = intercept + features . coefficients + noise, averaged over noise levels.
+
+    With t the ratio of variances, coefficients are normal with variance t s^2 and noise with s^2 /
+    weight; intercept and log s have flat priors and are integrated out (Rasmussen and Williams,
+    2006, equations 2.41 to 2.43 and 5.8). Each t of a fixed grid counts by its evidence.
+
+    Args:
+        features: Shape (n_rows, n_features), finite.
+        targets: Shape (n_rows,), three rows or more.
+        weights: Positive, same shape; only their ratios matter.
+        groups: Rows of one group are left out together in ``held_out``, same shape.
+
+    Returns:
+        Where all targets are equal, the intercept is that value and the coefficients are 0.
+    """
+    if np.ptp(targets) == 0.0:
+        return _constant(features, targets)
+    roots = np.sqrt(weights / weights.mean())
+    rows = features * roots[:, None]
+    lengths, directions = np.linalg.eigh(rows.T @ rows)
+    rotated = _Rotated.of(rows @ directions, np.maximum(lengths, 0.0), roots, targets * roots)
+    log_evidence = np.array([rotated.log_evidence(ratio) for ratio in SIGNAL_RATIOS])
+    shares = np.exp(log_evidence - log_evidence.max())
+    shares /= shares.sum()
+    solutions = [rotated.solve(ratio) for ratio in SIGNAL_RATIOS]
+    groups_of_many = _groups_of_many(groups)
+    held_out = sum(
+        share * rotated.held_out(ratio, groups_of_many)
+        for share, ratio in zip(shares, SIGNAL_RATIOS, strict=True)
+        if share > 1e-3
+    )
+    return RidgeFit(
+        coefficients=directions @ (shares @ np.array([found for found, _ in solutions])),
+        intercept=float(shares @ np.array([intercept for _, intercept in solutions])),
+        held_out=np.asarray(held_out) / shares[shares > 1e-3].sum(),
+        signal_share=float(shares @ (SIGNAL_RATIOS / (1.0 + SIGNAL_RATIOS))),
+    )
+
+
+def _constant(features: FloatArray, targets: FloatArray) -> RidgeFit:
+    return RidgeFit(
+        coefficients=np.zeros(features.shape[1]),
+        intercept=float(targets[0]),
+        held_out=targets.copy(),
+        signal_share=0.0,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Rotated:
+    """The problem in the directions in which features are uncorrelated; rows scaled by weight.
+
+    With M = t Z Z' + 1, the inverse is 1 - Z g Z' with g = t / (1 + t d).
+    """
+
+    features: FloatArray  # Z, (n_rows, n_features)
+    lengths: FloatArray  # d, the diagonal of Z'Z
+    ones: FloatArray  # the intercept's column, (n_rows,)
+    targets: FloatArray
+    of_ones: FloatArray  # Z' ones
+    of_targets: FloatArray  # Z' targets
+
+    @classmethod
+    def of(
+        cls, features: FloatArray, lengths: FloatArray, ones: FloatArray, targets: FloatArray
+    ) -> "_Rotated":
+        return cls(features, lengths, ones, targets, features.T @ ones, features.T @ targets)
+
+    def _gains(self, ratio: float) -> FloatArray:
+        return np.asarray(ratio / (1.0 + ratio * self.lengths))
+
+    def _forms(self, gains: FloatArray) -> tuple[float, float, float]:
+        """Return 1'M^-1 1, 1'M^-1 y and y'M^-1 y."""
+        u, v = self.of_ones, self.of_targets
+        return (
+            float(self.ones @ self.ones - gains @ (u * u)),
+            float(self.ones @ self.targets - gains @ (u * v)),
+            float(self.targets @ self.targets - gains @ (v * v)),
+        )
+
+    def log_evidence(self, ratio: float) -> float:
+        """Return the log of the probability of the targets, up to a constant."""
+        ones, crossed, squares = self._forms(self._gains(ratio))
+        residual = max(squares - crossed**2 / ones, 1e-300)
+        log_determinant = np.log1p(ratio * self.lengths).sum()
+        n_free = len(self.targets) - 1
+        return float(-0.5 * (log_determinant + np.log(ones) + n_free * np.log(residual)))
+
+    def solve(self, ratio: float) -> tuple[FloatArray, float]:
+        """Return the expected coefficients and intercept."""
+        gains = self._gains(ratio)
+        ones, crossed, _ = self._forms(gains)
+        intercept = crossed / ones
+        return gains * (self.of_targets - intercept * self.of_ones), intercept
+
+    def held_out(self, ratio: float, groups_of_many: list[IntArray]) -> FloatArray:
+        """Predict each row from the rows of other groups.
+
+        The fit is H y with H = Z g Z' + m m' / (1'm) and m = M^-1 1, so leaving out a group G moves
+        its residuals r to (1 - H_GG)^-1 r_G.
+        """
+        gains = self._gains(ratio)
+        found, intercept = self.solve(ratio)
+        shadow = self.ones - self.features @ (gains * self.of_ones)  # m
+        total = float(self.ones @ shadow)
+        residuals = self.targets - self.features @ found - intercept * self.ones
+        leverage = (self.features**2) @ gains + shadow**2 / total
+        moved = residuals / (1.0 - leverage)
+        for rows in groups_of_many:
+            inside = self.features[rows]
+            own = (inside * gains) @ inside.T + np.outer(shadow[rows], shadow[rows]) / total
+            moved[rows] = np.linalg.solve(np.eye(len(rows)) - own, residuals[rows])
+        return np.asarray((self.targets - moved) / self.ones)
+
+
+def _groups_of_many(groups: IntArray) -> list[IntArray]:
+    """Return the rows of each group of two rows or more."""
+    order = np.argsort(groups, kind="stable")
+    cuts = np.flatnonzero(np.diff(groups[order])) + 1
+    return [rows for rows in np.split(order, cuts) if len(rows) > 1]
