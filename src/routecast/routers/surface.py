@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from routecast.types import AnyArray, FloatArray
+from routecast.types import FloatArray
 
 SURFACE_NAMES: Final = (
     "log_characters",
@@ -29,25 +29,23 @@ SURFACE_NAMES: Final = (
 MAX_CHARACTERS: Final = 8_192
 """Characters that are looked at, the first of a prompt; its length counts all of them."""
 
-_SYMBOLS: Final = b"+-*/=^<>\\{}()[]_"
-_OTHER, _DIGIT, _CAPITAL, _SYMBOL, _NEWLINE, _QUESTION, _DOLLAR, _NON_ASCII, _CONTINUATION = range(
-    9
-)
+_SYMBOLS: Final = b"+-*/=^<>\\{}()[]_$"
+_OTHER, _DIGIT, _CAPITAL, _SYMBOL, _NON_ASCII = (bytes([number]) for number in range(5))
 
 
-def _byte_classes() -> AnyArray:
-    """Return the class of each byte of UTF-8, shape (256,)."""
-    classes = np.zeros(256, dtype=np.uint8)
-    classes[ord("0") : ord("9") + 1] = _DIGIT
-    classes[ord("A") : ord("Z") + 1] = _CAPITAL
-    classes[list(_SYMBOLS)] = _SYMBOL
-    classes[ord("\n")], classes[ord("?")], classes[ord("$")] = _NEWLINE, _QUESTION, _DOLLAR
-    classes[0x80:0xC0] = _CONTINUATION  # the second to fourth byte of one character
-    classes[0xC0:] = _NON_ASCII
-    return classes
+def _byte_classes() -> bytes:
+    """Return the class of each byte of UTF-8, a table for ``bytes.translate``."""
+    classes = bytearray(256)
+    classes[ord("0") : ord("9") + 1] = 10 * _DIGIT
+    classes[ord("A") : ord("Z") + 1] = 26 * _CAPITAL
+    for symbol in _SYMBOLS:
+        classes[symbol] = _SYMBOL[0]
+    classes[0xC0:] = 64 * _NON_ASCII  # the first byte of a character; those after it are less
+    return bytes(classes)
 
 
 _CLASSES: Final = _byte_classes()
+_IS_DIGIT: Final = bytes(0x30 <= byte < 0x3A for byte in range(256))
 
 
 def surface_features(prompts: Sequence[str]) -> FloatArray:
@@ -74,29 +72,31 @@ def surface_features(prompts: Sequence[str]) -> FloatArray:
 def _features(prompt: str) -> tuple[float, ...]:
     """Return the features of one prompt, counts in place of their logarithms."""
     text = prompt[:MAX_CHARACTERS]
-    classes = _CLASSES[np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)]
-    counts = np.bincount(classes, minlength=9).tolist()
-    words = text.split()
+    encoded = text.encode("utf-8", "surrogatepass")
+    count = encoded.translate(_CLASSES).count
+    words = text.lower().split()
     n_characters, n_words = len(text) + 1, len(words) or 1
+    n_lines = encoded.count(b"\n")
     return (
         len(prompt),
         len(words) * max(1.0, len(prompt) / MAX_CHARACTERS),
         len(text) / n_words,
-        counts[_DIGIT] / n_characters,
-        counts[_CAPITAL] / n_characters,
-        (counts[_SYMBOL] + counts[_DOLLAR]) / n_characters,
-        counts[_NEWLINE] / n_words,
-        counts[_QUESTION] / n_words,
-        counts[_NEWLINE],
-        counts[_DOLLAR],
-        counts[_NON_ASCII] / n_characters,
-        len(set(text.lower().split())) / n_words,
-        float("```" in text or "def " in text),
-        sum(map(len, words)) / n_words,
-        _count_runs(classes == _DIGIT) if counts[_DIGIT] else 0,
+        count(_DIGIT) / n_characters,
+        count(_CAPITAL) / n_characters,
+        count(_SYMBOL) / n_characters,
+        n_lines / n_words,
+        encoded.count(b"?") / n_words,
+        n_lines,
+        encoded.count(b"$"),
+        count(_NON_ASCII) / n_characters,
+        len(set(words)) / n_words,
+        "```" in text or "def " in text,
+        len("".join(words)) / n_words,
+        _count_numbers(encoded),
     )
 
 
-def _count_runs(inside: AnyArray) -> int:
-    """Count the stretches of true values."""
-    return int(inside[0]) + int(np.count_nonzero(inside[1:] & ~inside[:-1]))
+def _count_numbers(encoded: bytes) -> int:
+    """Count the stretches of digits."""
+    is_digit = encoded.translate(_IS_DIGIT)
+    return is_digit.count(b"\0\1") + is_digit.startswith(b"\1")
