@@ -24,6 +24,7 @@ _BLOCK = 512
 _EDGE = 1e-3  # a win probability is never closer to 0 or 1 before calibration
 _SAME = 1e-6
 _WEIGHTS = ("embeddings", "surfaces", "coefficients", "surface_means", "surface_deviations")
+_NUMBERS = ("intercept", "length_slope", "least_familiarity")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,8 @@ class Blend:
         scale: Of the surface features.
         coefficients: Weight of each centre, shape (n_centres,).
         intercept: The gap far from all centres, about the mean gap, in [-1, 1].
+        length_slope: Rise of the gap per standard deviation of the log of length, beside what the
+            centres say.
         least_familiarity: The router abstains on prompts that are less familiar.
     """
 
@@ -42,6 +45,7 @@ class Blend:
     scale: SurfaceScale
     coefficients: FloatArray
     intercept: float
+    length_slope: float
     least_familiarity: float
 
     def views(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> PromptViews:
@@ -58,7 +62,8 @@ class Blend:
         for start in range(0, len(views), _BLOCK):
             rows = slice(start, start + _BLOCK)
             kernel = product_kernel(views.take(rows), self.centres)
-            gaps[rows] = self.intercept + kernel @ self.coefficients
+            known = kernel @ self.coefficients
+            gaps[rows] = self.intercept + self.length_slope * views.log_lengths[rows] + known
             familiarity[rows] = mean_of_largest(kernel)
         return gaps, familiarity
 
@@ -77,7 +82,9 @@ class Blend:
             "coefficients": self.coefficients,
             "surface_means": self.scale.means,
             "surface_deviations": self.scale.deviations,
-            "intercept_and_least_familiarity": np.array([self.intercept, self.least_familiarity]),
+            "intercept": np.array([self.intercept]),
+            "length_slope": np.array([self.length_slope]),
+            "least_familiarity": np.array([self.least_familiarity]),
         }
 
     @classmethod
@@ -87,8 +94,7 @@ class Blend:
         Raises:
             ArtifactError: If a tensor is missing, or their shapes do not fit together.
         """
-        numbers = "intercept_and_least_familiarity"
-        missing = sorted({*_WEIGHTS, numbers} - tensors.keys())
+        missing = sorted({*_WEIGHTS, *_NUMBERS} - tensors.keys())
         if missing:
             raise ArtifactError(f"a blend router needs the tensors {missing!r}, which are missing")
         n_centres, n_features = len(tensors["coefficients"]), len(SURFACE_NAMES)
@@ -98,7 +104,7 @@ class Blend:
             "coefficients": (n_centres,),
             "surface_means": (n_features,),
             "surface_deviations": (n_features,),
-            numbers: (2,),
+            **dict.fromkeys(_NUMBERS, (1,)),
         }
         shapes = {name: tensors[name].shape for name in expected}
         if shapes != expected:
@@ -109,9 +115,12 @@ class Blend:
         surfaces, coefficients, means, deviations = (
             tensors[name].astype(np.float64) for name in _WEIGHTS[1:]
         )
-        intercept, least = tensors[numbers].tolist()
-        centres = PromptViews(tensors["embeddings"].astype(np.float32), surfaces)
-        return cls(centres, SurfaceScale(means, deviations), coefficients, intercept, least)
+        return cls(
+            centres=PromptViews(tensors["embeddings"].astype(np.float32), surfaces),
+            scale=SurfaceScale(means, deviations),
+            coefficients=coefficients,
+            **{name: float(tensors[name][0]) for name in _NUMBERS},
+        )
 
 
 @dataclass(frozen=True, eq=False)

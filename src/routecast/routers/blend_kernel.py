@@ -11,6 +11,7 @@ from routecast.types import EmbeddingArray, FloatArray, IntArray
 MAX_DEVIATIONS: Final = 4.0
 """Standard deviations at which a surface feature is cut off."""
 
+_LOG_LENGTH: Final = SURFACE_NAMES.index("log_characters")
 _LEAST_DEVIATION = 1e-3  # of a feature that all labelled prompts share
 
 
@@ -57,6 +58,11 @@ class PromptViews:
     def __len__(self) -> int:
         """Return the number of prompts."""
         return len(self.embeddings)
+
+    @property
+    def log_lengths(self) -> FloatArray:
+        """Logarithms of the numbers of characters, in standard deviations, shape (n_prompts,)."""
+        return np.asarray(self.surfaces[:, _LOG_LENGTH] * len(SURFACE_NAMES) ** 0.5)
 
     def take(self, rows: IntArray | slice) -> "PromptViews":
         """Return some of the prompts, by position or by slice."""

@@ -1,6 +1,7 @@
 """Fitting the few-label router: Gaussian-process regression of the gap on labelled prompts.
 
-The gap of a prompt is taken to be a mean plus a smooth function of the prompt plus noise. How much
+The gap of a prompt is taken to be a mean plus a smooth function of the prompt plus noise, with a
+slight rise with length as what is expected before any label says otherwise. How much
 of the spread is signal is not chosen but averaged over, weighted by how well each value explains
 the labels (the evidence), so that a hundred noisy labels shrink towards the mean gap by themselves.
 Each labelled prompt's own gap is also predicted from the others' alone, in closed form, so that
@@ -22,6 +23,11 @@ from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 ABSTAIN_QUANTILE: Final = 0.005
 """Share of labelled prompts that are less familiar to the others than the router accepts."""
+
+LENGTH_SLOPE: Final = 0.03
+"""Rise of the gap that is expected of longer prompts before any label, in its standard deviations
+per standard deviation of the log of length: about the mean over the labelled sets that are known,
+each left out in turn."""
 
 _BLOCK = 1_024
 _LEAST_EIGENVALUE = 1e-7  # of the largest; below it a direction is rounding error
@@ -100,9 +106,11 @@ def fit_blend(
     chosen = _draw(len(prompts), settings)
     centres = views.take(chosen)
     basis = _basis(product_kernel(centres, centres))  # (n_centres, n_directions)
+    slope = LENGTH_SLOPE * float(labels.gaps.std())
+    expected = slope * views.log_lengths
     ridge = fit_ridge(
         _project(views, centres, basis),
-        labels.gaps,
+        labels.gaps - expected,
         weights=labels.weights,
         groups=labels.groups,
     )
@@ -111,9 +119,14 @@ def fit_blend(
         scale=scale,
         coefficients=basis @ ridge.coefficients,
         intercept=ridge.intercept,
+        length_slope=slope,
         least_familiarity=_least_familiarity(centres, labels.groups[chosen]),
     )
-    return BlendFit(model=model, held_out_gaps=ridge.held_out, signal_share=ridge.signal_share)
+    return BlendFit(
+        model=model,
+        held_out_gaps=ridge.held_out + expected,
+        signal_share=ridge.signal_share,
+    )
 
 
 def _draw(n_prompts: int, settings: BlendSettings) -> IntArray:

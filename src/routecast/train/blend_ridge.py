@@ -10,6 +10,9 @@ from routecast.types import FloatArray, IntArray
 SIGNAL_RATIOS: Final = np.geomspace(0.005, 1.5, 13)
 """Variance of the signal over that of the noise: the values that are averaged over."""
 
+LOG_PRIOR: Final = -0.5 * (np.log(SIGNAL_RATIOS / 0.06) / 0.7) ** 2
+"""How likely each is before any label: log-normal, what suits most labelled sets that are known."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RidgeFit:
@@ -36,7 +39,7 @@ def fit_ridge(
 
     With t the ratio of variances, coefficients are normal with variance t s^2 and noise with s^2 /
     weight; intercept and log s have flat priors and are integrated out (Rasmussen and Williams,
-    2006, equations 2.41 to 2.43 and 5.8). Each t of a fixed grid counts by its evidence.
+    2006, equations 2.41 to 2.43 and 5.8). Each t of a fixed grid counts by its evidence and prior.
 
     Args:
         features: Shape (n_rows, n_features), finite.
@@ -53,8 +56,8 @@ def fit_ridge(
     rows = features * roots[:, None]
     lengths, directions = np.linalg.eigh(rows.T @ rows)
     rotated = _Rotated.of(rows @ directions, np.maximum(lengths, 0.0), roots, targets * roots)
-    log_evidence = np.array([rotated.log_evidence(ratio) for ratio in SIGNAL_RATIOS])
-    shares = np.exp(log_evidence - log_evidence.max())
+    log_shares = LOG_PRIOR + [rotated.log_evidence(ratio) for ratio in SIGNAL_RATIOS]
+    shares = np.exp(log_shares - log_shares.max())
     shares /= shares.sum()
     solutions = [rotated.solve(ratio) for ratio in SIGNAL_RATIOS]
     groups_of_many = _groups_of_many(groups)

@@ -1,0 +1,112 @@
+import math
+
+import numpy as np
+import pytest
+
+from routecast.embed.protocol import Embedder
+from routecast.embed.registry import load_embedder
+from routecast.errors import ArtifactError, ConfigError
+from routecast.routers.blend import Blend, mean_of_largest
+from routecast.routers.blend_kernel import PromptViews, SurfaceScale
+from routecast.routers.surface import surface_features
+
+PROMPTS = [f"what is the {noun} of {place}?" for noun in ("name", "size") for place in "ABCDE"]
+
+
+@pytest.fixture
+def blend(word_embedder: Embedder) -> Blend:
+    features = surface_features(PROMPTS)
+    scale = SurfaceScale.of(features)
+    return Blend(
+        centres=PromptViews(word_embedder.embed(PROMPTS), scale.apply(features)),
+        scale=scale,
+        coefficients=np.linspace(-0.3, 0.3, len(PROMPTS)),
+        intercept=0.1,
+        length_slope=0.05,
+        least_familiarity=0.05,
+    )
+
+
+def test_a_gap_is_the_intercept_the_slope_and_the_weighted_centres_worked_by_hand() -> None:
+    # One centre that is the prompt itself, kernel 1, weight 0.25; its length is two standard
+    # deviations above the mean: 0.1 + 2 * 0.05 + 0.25 = 0.45, so P = 0.725.
+    prompt = "x" * 20
+    features = surface_features([prompt])
+    deviations = np.ones(15)
+    means = features[0].copy()
+    means[0] -= 2.0
+    scale = SurfaceScale(means, deviations)
+    centres = PromptViews(np.array([[0.6, 0.8]], np.float32), scale.apply(features))
+    blend = Blend(centres, scale, np.array([0.25]), 0.1, 0.05, 0.0)
+    gaps, familiarity = blend.predict(blend.views([prompt], centres.embeddings))
+    assert gaps == pytest.approx([0.45])
+    assert familiarity == pytest.approx([1.0])
+
+
+def test_familiarity_is_the_mean_of_the_five_most_alike() -> None:
+    kernel = np.array([[0.1, 0.9, 0.5, 0.3, 0.2, 0.6], [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]])
+    assert mean_of_largest(kernel) == pytest.approx([2.5 / 5, 2.0 / 5])
+    assert mean_of_largest(kernel[:, :2]) == pytest.approx([0.5, 1.0])
+
+
+def test_the_bound_router_gives_half_of_one_plus_the_gap(
+    blend: Blend, word_embedder: Embedder
+) -> None:
+    bound = blend.bind(strong=["big"], weak=["small"], embedder=word_embedder)
+    gaps, _ = blend.predict(blend.views(PROMPTS, word_embedder.embed(PROMPTS)))
+    assert bound.win_probabilities(PROMPTS) == pytest.approx((1.0 + gaps) / 2.0)
+
+
+def test_scores_do_not_depend_on_the_other_prompts_of_a_call(
+    blend: Blend, word_embedder: Embedder
+) -> None:
+    bound = blend.bind(strong=["big"], weak=["small"], embedder=word_embedder)
+    many = PROMPTS * 120  # more than one block
+    alone = [bound.win_probabilities([prompt])[0] for prompt in PROMPTS]
+    assert bound.win_probabilities(many) == pytest.approx(alone * 120)
+    assert bound.win_probabilities([]).shape == (0,)
+
+
+def test_it_abstains_on_what_is_unlike_anything_labelled(
+    blend: Blend, word_embedder: Embedder
+) -> None:
+    bound = blend.bind(strong=["big"], weak=["small"], embedder=word_embedder)
+    odd = "def f(x):\n    return {x: [1, 2, 3]}\n" * 40
+    found = bound.win_probabilities([PROMPTS[0], odd, ""])
+    assert np.isnan(found).tolist() == [False, True, True]
+    assert bound.familiarity([PROMPTS[0], odd])[1] < 0.05
+    embeddings = word_embedder.embed([odd])
+    assert math.isfinite(bound.win_probabilities_from([odd], embeddings)[0])
+
+
+def test_it_abstains_on_what_the_embedder_cannot_read(blend: Blend) -> None:
+    static = load_embedder("static")
+    labelled = ["\U0001f600\U0001f600?", "\u0e01\u0e02 \u0e04"] * 5  # as unread as what is asked
+    features = surface_features(labelled)
+    scale = SurfaceScale.of(features)
+    centres = PromptViews(static.embed(labelled), scale.apply(features))
+    lenient = Blend(centres, scale, np.zeros(10), 0.0, 0.0, 0.0)
+    bound = lenient.bind(strong=["big"], weak=["small"], embedder=static)
+    found = bound.win_probabilities(["\U0001f600\U0001f680", "   ", "what is a rocket?"])
+    assert np.isnan(found).tolist() == [True, True, False]
+
+
+def test_tensors_rebuild_the_same_router(blend: Blend, word_embedder: Embedder) -> None:
+    rebuilt = Blend.from_tensors(blend.tensors())
+    views = blend.views(PROMPTS, word_embedder.embed(PROMPTS))
+    for before, after in zip(blend.predict(views), rebuilt.predict(views), strict=True):
+        assert after == pytest.approx(before, abs=1e-6)
+    assert rebuilt.least_familiarity == blend.least_familiarity
+
+
+def test_a_missing_tensor_and_one_of_another_shape_are_named(blend: Blend) -> None:
+    tensors = blend.tensors()
+    with pytest.raises(ArtifactError, match="'coefficients'"):
+        Blend.from_tensors({k: v for k, v in tensors.items() if k != "coefficients"})
+    with pytest.raises(ArtifactError, match=r"surfaces': \(9, 15\).*10 centres"):
+        Blend.from_tensors({**tensors, "surfaces": tensors["surfaces"][:9]})
+
+
+def test_a_model_on_both_sides_is_refused(blend: Blend, word_embedder: Embedder) -> None:
+    with pytest.raises(ConfigError, match="both strong and weak"):
+        blend.bind(strong=["a"], weak=["a"], embedder=word_embedder)

@@ -1,0 +1,93 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from routecast.artifacts import load_artifact, save_artifact
+from routecast.data.comparisons import Comparisons
+from routecast.data.outcomes import Outcomes
+from routecast.embed.protocol import Embedder
+from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
+from routecast.train.run import TrainRequest, read_sets
+from routecast.train.sources import set_of_comparisons, set_of_outcomes
+
+SETTINGS = TrainSettings(router="blend", strong=("big",), weak=("small",))
+
+
+@pytest.fixture
+def trained(planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder) -> TrainedRouter:
+    sets = [set_of_outcomes(planted_outcomes(400), soft=True)]
+    return train_router(sets, SETTINGS, embedder=word_embedder)
+
+
+def test_nothing_is_set_aside_for_calibration(trained: TrainedRouter) -> None:
+    split, manifest = trained.prepared.split, trained.artifact.manifest
+    assert (len(split.train), len(split.validation), len(split.test)) == (360, 0, 40)
+    assert manifest.training.n_prompts == manifest.calibration.n_prompts == 360
+    assert manifest.calibration.sample == "360 cross-fitted prompts of the training data"
+
+
+def test_a_planted_difference_is_found_and_the_probabilities_are_honest(
+    planted_outcomes: Callable[..., Outcomes], trained: TrainedRouter, word_embedder: Embedder
+) -> None:
+    router = trained.artifact.router(word_embedder)
+    fresh = planted_outcomes(800, seed=9)
+    wins = (1.0 + fresh.quality("big") - fresh.quality("small")) / 2.0
+    found = router.win_probabilities(fresh.prompts)
+    scored = ~np.isnan(found)
+    assert scored.mean() > 0.97
+    hard = np.array([prompt.startswith("prove") for prompt in fresh.prompts])
+    for part in (scored & hard, scored & ~hard):
+        assert found[part].mean() == pytest.approx(wins[part].mean(), abs=0.1)
+    assert found[scored & hard].mean() > found[scored & ~hard].mean() + 0.2
+
+
+def test_cross_fitted_probabilities_are_no_more_certain_than_those_of_fresh_prompts(
+    trained: TrainedRouter, word_embedder: Embedder, planted_outcomes: Callable[..., Outcomes]
+) -> None:
+    quantiles = np.array(trained.artifact.manifest.calibration.win_probability_quantiles)
+    fresh = planted_outcomes(800, seed=9).prompts
+    found = trained.artifact.router(word_embedder).win_probabilities(fresh)
+    assert np.nanquantile(found, [0.1, 0.5, 0.9]) == pytest.approx(
+        quantiles[[100, 500, 900]], abs=0.1
+    )
+
+
+def test_comparisons_of_the_pair_teach_as_outcomes_do(
+    planted_comparisons: Callable[..., Comparisons],
+    planted_outcomes: Callable[..., Outcomes],
+    word_embedder: Embedder,
+) -> None:
+    # The battles hold the same rows, and others of a third model that are passed over.
+    runs = [
+        train_router([one], SETTINGS, embedder=word_embedder)
+        for one in (
+            set_of_comparisons(planted_comparisons(300)),
+            set_of_outcomes(planted_outcomes(300), models=["big", "small"], soft=True),
+        )
+    ]
+    prompts = ["prove number 3 of rice in 2 words", "name number 8 of trains in 4 words"]
+    first, second = (run.artifact.router(word_embedder).win_probabilities(prompts) for run in runs)
+    assert first == pytest.approx(second)
+    assert first[0] > first[1]
+
+
+def test_what_was_saved_scores_as_what_was_trained(
+    trained: TrainedRouter, word_embedder: Embedder, tmp_path: Path
+) -> None:
+    save_artifact(trained.artifact, tmp_path / "router")
+    prompts = [*trained.prepared.prompts[:50], "", "something else entirely " * 300]
+    before, after = (
+        artifact.router(word_embedder).win_probabilities(prompts)
+        for artifact in (trained.artifact, load_artifact(tmp_path / "router"))
+    )
+    assert after == pytest.approx(before, abs=1e-6, nan_ok=True)
+    assert np.isnan(after[-2:]).all()
+
+
+def test_outcomes_keep_their_margins(outcomes_file: Path, tmp_path: Path) -> None:
+    request = TrainRequest(
+        settings=SETTINGS, output=tmp_path / "router", outcomes=(str(outcomes_file),)
+    )
+    assert [one.soft for one in read_sets(request)] == [True]
