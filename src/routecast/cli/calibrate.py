@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routecast.cli.calibrate_report import report_fields, report_lines
+from routecast.cli.embedders import EmbedderKey, EmbedderUrl, RouterEmbedder, opened_router
 
 if TYPE_CHECKING:
     from routecast.calibrate.sample import Sample
@@ -56,6 +57,9 @@ def calibrate(
         Path | None,
         typer.Option(help="Write a copy of the router, calibrated on the sample, to this folder."),
     ] = None,
+    embedder: RouterEmbedder = None,
+    embedder_url: EmbedderUrl = None,
+    embedder_key: EmbedderKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Find the threshold that meets a goal on a sample of traffic, and how sure that is."""
@@ -67,10 +71,10 @@ def calibrate(
     )
     prices = _price(strong_price, "--strong-price"), _price(weak_price, "--weak-price")
     sample = _read(prompts, outcomes, strong, weak, quality_range, prices)
-    from routecast.artifacts import load_router
     from routecast.calibrate.run import calibrate_router
 
-    report = calibrate_router(load_router(router), sample, goal, output=output)
+    with opened_router(router, embedder=embedder, url=embedder_url, key=embedder_key) as loaded:
+        report = calibrate_router(loaded, sample, goal, output=output)
     if as_json:
         typer.echo(json.dumps(report_fields(report), ensure_ascii=False, allow_nan=False))
         return
