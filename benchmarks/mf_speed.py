@@ -32,6 +32,7 @@ from routecast.types import EmbeddingArray, FloatArray, IntArray
 N_PROMPTS = {"train": 20_000, "validation": 2_000, "test": 2_000}
 N_COMPARISONS = {"train": 100_000, "validation": 10_000, "test": 10_000}
 N_TOPICS = 16
+COMMON = 1.0  # length of what all prompts share, against that of their topics
 SEED = 0
 N_REPEATS = 3
 BUDGET_EPOCHS = 10
@@ -142,6 +143,8 @@ def plant(dimension: int, models: Sequence[str]) -> Planted:
     rows = topics @ directions + generator.normal(size=(n_prompts, dimension)) * (
         0.7 * (N_TOPICS / dimension) ** 0.5
     )
+    # As in real embeddings; routellm has no constant per model, and needs it for strength.
+    rows += COMMON * N_TOPICS**0.5 * np.linalg.qr(generator.normal(size=(dimension, 1)))[0].T
     embeddings = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     tastes = generator.normal(size=(n_models, N_TOPICS)) / N_TOPICS**0.5
     scores = generator.normal(size=n_models) + topics @ tastes.T  # (n_prompts, n_models)

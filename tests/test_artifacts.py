@@ -284,3 +284,11 @@ def test_outcomes_must_lie_along_all_quantiles(
     manifest = msgspec.structs.replace(artifact.manifest, calibration=record)
     with pytest.raises(ArtifactError, match="the format has 1001"):
         save_artifact(replace(artifact, manifest=manifest), tmp_path / "again")
+
+
+def test_an_embedder_that_was_moved_is_accepted(folder: Path, word_embedder: Embedder) -> None:
+    pinned = json.loads((folder / "manifest.json").read_text())["embedder"]
+    edit_manifest(folder, embedder={**pinned, "name": "sentence:where/it/was"})
+    loaded = load_router(str(folder), embedder=word_embedder)
+    before = load_artifact(folder).router(word_embedder).win_probabilities(PROMPTS)
+    np.testing.assert_array_equal(loaded.router.win_probabilities(PROMPTS), before)

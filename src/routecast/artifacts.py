@@ -356,8 +356,8 @@ def _check_file(folder: Path, name: str, record: FileRecord) -> None:
 
 
 def _check_embedder(pinned: EmbedderIdentity, given: EmbedderIdentity) -> None:
-    """Refuse vectors that the router was not trained on."""
-    if pinned == given:
+    """Refuse vectors that the router was not trained on; where the files lie does not matter."""
+    if given.gives_vectors_of(pinned):
         return
     raise ArtifactError(
         f"the router was trained on embedder {pinned.name!r} (revision {pinned.revision!r}, "

@@ -57,7 +57,7 @@ def test_prompts_read_in_part_are_counted(tmp_path: Path) -> None:
     printed, _ = score("--input", path, "--output", tmp_path / "o.jsonl", "--json")
     assert json.loads(printed)["n_cut"] == 1
     _, said = score("--input", path, "--output", tmp_path / "o.jsonl")
-    assert "1 prompts are long: only head and tail were read" in said
+    assert "1 prompt too long to be read whole" in said
 
 
 @pytest.mark.parametrize(

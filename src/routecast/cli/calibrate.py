@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routecast.cli.calibrate_report import report_fields, report_lines
+from routecast.cli.embedders import EmbedderKey, EmbedderUrl, RouterEmbedder, opened_router
+from routecast.cli.prices import StrongPrice, WeakPrice, read_price
 
 if TYPE_CHECKING:
     from routecast.calibrate.sample import Sample
@@ -30,13 +32,8 @@ def calibrate(
         tuple[float, float],
         typer.Option(metavar="LOW HIGH", help="The scale of the qualities."),
     ] = (0.0, 1.0),
-    strong_price: Annotated[
-        str | None,
-        typer.Option(metavar="IN,OUT", help="US dollars per million tokens of the strong model."),
-    ] = None,
-    weak_price: Annotated[
-        str | None, typer.Option(metavar="IN,OUT", help="Likewise of the weak model.")
-    ] = None,
+    strong_price: StrongPrice = None,
+    weak_price: WeakPrice = None,
     strong_share: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Goal: share of calls that go to the strong model."),
@@ -56,6 +53,9 @@ def calibrate(
         Path | None,
         typer.Option(help="Write a copy of the router, calibrated on the sample, to this folder."),
     ] = None,
+    embedder: RouterEmbedder = None,
+    embedder_url: EmbedderUrl = None,
+    embedder_key: EmbedderKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Find the threshold that meets a goal on a sample of traffic, and how sure that is."""
@@ -65,12 +65,12 @@ def calibrate(
         budget_usd_per_1k=budget_usd_per_1k,
         min_quality=min_quality,
     )
-    prices = _price(strong_price, "--strong-price"), _price(weak_price, "--weak-price")
+    prices = read_price(strong_price, "--strong-price"), read_price(weak_price, "--weak-price")
     sample = _read(prompts, outcomes, strong, weak, quality_range, prices)
-    from routecast.artifacts import load_router
     from routecast.calibrate.run import calibrate_router
 
-    report = calibrate_router(load_router(router), sample, goal, output=output)
+    with opened_router(router, embedder=embedder, url=embedder_url, key=embedder_key) as loaded:
+        report = calibrate_router(loaded, sample, goal, output=output)
     if as_json:
         typer.echo(json.dumps(report_fields(report), ensure_ascii=False, allow_nan=False))
         return
@@ -89,26 +89,6 @@ def _goal(**values: float | None) -> "Goal":
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in GOAL_NAMES)
         raise typer.BadParameter(f"give exactly one goal: {flags}")
     return Goal(*given[0])
-
-
-def _price(written: str | None, flag: str) -> "Price | None":
-    """Read ``IN,OUT``."""
-    from math import isfinite
-
-    from routecast.upstream.prices import Price
-
-    if written is None:
-        return None
-    try:
-        into, out = (float(part) for part in written.split(","))
-    except ValueError:
-        into = out = -1.0
-    if not (isfinite(into) and isfinite(out) and into >= 0 and out >= 0):
-        raise typer.BadParameter(
-            f"{flag} {written!r}; accepted are US dollars per million tokens of prompt and answer, "
-            "such as 1.75,14"
-        )
-    return Price(input=into, output=out)
 
 
 def _read(

@@ -12,6 +12,7 @@ from routecast.cli.progress import shown_progress
 from routecast.errors import ConfigError
 
 if TYPE_CHECKING:
+    from routecast.artifacts import LoadedRouter
     from routecast.embed.protocol import Embedder
     from routecast.upstream.endpoint import Endpoint
 
@@ -22,6 +23,16 @@ EmbedderName = Annotated[
         metavar="NAME",
         help="static, sentence:ID_OR_FOLDER for a sentence-transformers model, or openai:MODEL for "
         "an endpoint.",
+    ),
+]
+
+RouterEmbedder = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder",
+        metavar="NAME",
+        help="Where the router's embedder is now, if not where it was trained: "
+        "sentence:FOLDER, or openai:MODEL with --embedder-url.",
     ),
 ]
 
@@ -46,7 +57,7 @@ EmbedderKey = Annotated[
 
 @contextmanager
 def opened_embedder(
-    name: str, *, url: str | None = None, key: str | None = None
+    name: str, *, url: str | None = None, key: str | None = None, is_shown: bool = True
 ) -> "Iterator[Embedder]":
     """Load an embedder; vectors of any but ``static`` are kept in the user's cache folder.
 
@@ -54,9 +65,10 @@ def opened_embedder(
         name: As users write it.
         url: Base URL of the endpoint of ``openai:MODEL``.
         key: A reference to its key, see `resolve_secret`.
+        is_shown: Show how far it is while the block runs, on a terminal.
 
     Yields:
-        The embedder. While the block runs it shows how far it is, on a terminal.
+        The embedder.
 
     Raises:
         ConfigError: If no embedder has that name, or URL and key do not fit it.
@@ -72,8 +84,43 @@ def opened_embedder(
         yield embedder
         return
     folder = user_cache_folder(os.environ, home=Path.home())
+    if not is_shown:
+        yield cached(embedder, folder)
+        return
     with shown_progress("embedding") as watch:
         yield cached(embedder, folder, progress=watch)
+
+
+@contextmanager
+def opened_router(
+    router: str, *, embedder: str | None = None, url: str | None = None, key: str | None = None
+) -> "Iterator[LoadedRouter]":
+    """Load a router, with the embedder that it names or with one that gives the same vectors.
+
+    Args:
+        router: Name or folder.
+        embedder: As users write it; None loads the one that the router names.
+        url: See `opened_embedder`.
+        key: Likewise.
+
+    Yields:
+        The router.
+
+    Raises:
+        ConfigError: If nothing has that name, or URL and key do not fit the embedder.
+        ArtifactError: If a file is damaged, or the embedder gives other vectors.
+        MissingExtraError: If the embedder needs an extra that is not installed.
+        UpstreamError: If the endpoint does not answer.
+    """
+    from routecast.artifacts import load_router
+
+    if embedder is None:
+        if url is not None or key is not None:
+            raise ConfigError("--embedder-url and --embedder-key mean nothing without --embedder")
+        yield load_router(router)
+        return
+    with opened_embedder(embedder, url=url, key=key, is_shown=False) as opened:
+        yield load_router(router, embedder=opened)
 
 
 def _endpoint(name: str, url: str | None, key: str | None) -> "Endpoint | None":

@@ -4,16 +4,16 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routecast.cli.prices import StrongPrice, WeakPrice, read_price
+from routecast.cli.progress import shown_stages
+
 if TYPE_CHECKING:
     from routecast.evaluate.scoring import Watch
-    from routecast.upstream.prices import Price
 
 _PAIR_HELP = "(default: the published pair, or of a file's two models the {})"
 
@@ -47,13 +47,8 @@ def evaluate(
         tuple[float, float],
         typer.Option(metavar="LOW HIGH", help="The scale of a file's qualities."),
     ] = (0.0, 1.0),
-    strong_price: Annotated[
-        str | None,
-        typer.Option(metavar="IN,OUT", help="USD per million tokens, where a file has tokens."),
-    ] = None,
-    weak_price: Annotated[
-        str | None, typer.Option(metavar="IN,OUT", help="Likewise for the weak model.")
-    ] = None,
+    strong_price: StrongPrice = None,
+    weak_price: WeakPrice = None,
     by: Annotated[
         str | None, typer.Option(help="Also print figures by `group`, or by `category`.")
     ] = None,
@@ -86,8 +81,8 @@ def evaluate(
     if by not in (None, "group", "category"):
         raise typer.BadParameter(f"{by!r}; accepted are 'group' and 'category'", param_hint="--by")
     settings = EvaluationSettings(
-        strong_price=_price(strong_price, "--strong-price"),
-        weak_price=_price(weak_price, "--weak-price"),
+        strong_price=read_price(strong_price, "--strong-price"),
+        weak_price=read_price(weak_price, "--weak-price"),
         allow_overlap=allow_overlap,
         n_resamples=n_resamples,
         seed=seed,
@@ -102,7 +97,7 @@ def evaluate(
         weak=weak,
         quality_range=quality_range,
     )
-    with _shown_progress() as watch:
+    with shown_stages() as watch:
         benchmarks = [open_benchmark(name, opening, watch=watch) for name in benchmark]
         studies = [
             evaluate_routers(
@@ -126,56 +121,8 @@ def evaluate(
     typer.echo(f"wrote {output}", err=True)
 
 
-def _price(text: str | None, flag: str) -> "Price | None":
-    """Read `IN,OUT`, in US dollars per million tokens."""
-    from routecast.upstream.prices import Price
-
-    if text is None:
-        return None
-    try:
-        n_input, n_output = (float(part) for part in text.split(","))
-    except ValueError:
-        n_input = n_output = -1.0
-    if not (0 <= n_input < float("inf") and 0 <= n_output < float("inf")):
-        raise typer.BadParameter(
-            f"{text!r}; accepted are two numbers from 0: IN,OUT in USD per million tokens",
-            param_hint=flag,
-        )
-    return Price(input=n_input, output=n_output)
-
-
 def _prefixed(watch: "Watch | None", benchmark: str) -> "Watch | None":
     """Name the benchmark before what is being done."""
     if watch is None:
         return None
     return lambda name, n_done, n_total: watch(f"{benchmark}: {name}", n_done, n_total)
-
-
-@contextmanager
-def _shown_progress() -> "Iterator[Watch | None]":
-    """Show a bar with rate and time left on stderr, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeLeft(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bars = {}
-
-        def watch(name: str, n_done: int, n_total: int) -> None:
-            if name not in bars:
-                bars[name] = progress.add_task(name, total=None, rate="")
-            progress.update(bars[name], completed=n_done, total=n_total or None)
-            speed = progress.tasks[bars[name]].speed
-            progress.update(bars[name], rate="" if speed is None else f"{speed:,.0f}/s")
-
-        yield watch

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from routecast.cli.counts import counted
+
 if TYPE_CHECKING:
     from routecast.label.estimate import Estimate
     from routecast.label.run import FinishedRun, RunStatus
@@ -21,7 +23,7 @@ def print_estimate(estimate: "Estimate", *, n_prompts: int) -> None:
     """Say on stderr what is still to be called and what it may cost, and how that was counted."""
     from routecast.label.estimate import EXPECTED_ANSWER_TOKENS, EXPECTED_VERDICT_TOKENS
 
-    lines = [f"{n_prompts:,} prompts, {estimate.n_calls:,} calls to make"]
+    lines = [f"{counted(n_prompts, 'prompt')}, {counted(estimate.n_calls, 'call')} to make"]
     lines += [
         f"  {model.name}: {model.n_calls:,} calls, {model.n_input_tokens:,} tokens in, "
         f"{model.n_output_tokens:,} out, {_dollars(model.cost_usd)}"
@@ -98,7 +100,7 @@ def print_report(
             err=True,
         )
     for reason, n in summary.failures.items():
-        typer.echo(f"no label for {n:,} prompts: {reason}", err=True)
+        typer.echo(f"no label for {counted(n, 'prompt')}: {reason}", err=True)
     if as_json:
         document = _document(finished, summary, settings)
         document |= {"output": str(output), "journal": str(journal)}

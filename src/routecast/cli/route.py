@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routecast.cli.embedders import EmbedderKey, EmbedderUrl, RouterEmbedder, opened_router
+
 if TYPE_CHECKING:
     from routecast.policy.decide import Decision
 
@@ -27,12 +29,14 @@ def route(
         float | None,
         typer.Option(min=0, max=1, help="Win probability from which the strong model is asked."),
     ] = None,
+    embedder: RouterEmbedder = None,
+    embedder_url: EmbedderUrl = None,
+    embedder_key: EmbedderKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say whether a prompt goes to the strong or to the weak model, and why."""
     if strong_share is not None and threshold is not None:
         raise typer.BadParameter("give --strong-share or --threshold, not both")
-    from routecast.artifacts import load_router
     from routecast.errors import DataError
     from routecast.policy.decide import decide
     from routecast.policy.goals import Goal, cut_for_goal
@@ -42,14 +46,14 @@ def route(
     text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if prompt == "-" else prompt
     if not text.strip():
         raise DataError("the prompt is empty; give text as the argument, or - and text on stdin")
-    loaded = load_router(router)
     if threshold is None:
         strong_share = DEFAULT_STRONG_SHARE if strong_share is None else strong_share
         goal = Goal("strong_share", strong_share)
     else:
         goal = Goal("threshold", threshold)
-    cut = cut_for_goal(loaded, goal)
-    win_probability = float(loaded.router.win_probabilities([text])[0])
+    with opened_router(router, embedder=embedder, url=embedder_url, key=embedder_key) as loaded:
+        cut = cut_for_goal(loaded, goal)
+        win_probability = float(loaded.router.win_probabilities([text])[0])
     decision = decide(win_probability, cut, prompt=text, strong="strong", weak="weak")
     if as_json:
         document = {
@@ -65,7 +69,7 @@ def route(
         return
     typer.echo(f"{decision.model}  ({_explain(decision, cut.threshold)})")
     if loaded.count_cut([text]):
-        typer.echo("the prompt is long: only its head and tail were read", err=True)
+        typer.echo("the prompt is too long to be read whole", err=True)
     if strong_share is not None:
         typer.echo(
             f"threshold: {strong_share:.0%} strong calls on {loaded.calibration_sample}", err=True

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routecast.cli.counts import counted
+from routecast.cli.embedders import EmbedderKey, EmbedderUrl, RouterEmbedder, opened_router
+
 if TYPE_CHECKING:
     from routecast.artifacts import LoadedRouter
     from routecast.data.prompts import PromptRow
@@ -36,22 +39,24 @@ def score(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Drop bad rows and count them.")
     ] = False,
+    embedder: RouterEmbedder = None,
+    embedder_url: EmbedderUrl = None,
+    embedder_key: EmbedderKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON summary.")] = False,
 ) -> None:
     """Add the strong model's win probability to every row of a file of prompts."""
     if as_json and output == "-":
         raise typer.BadParameter("--json and --output - both want stdout; write to a file")
-    from routecast.artifacts import load_router
     from routecast.data.prompts import iter_prompts
     from routecast.data.scores import write_scores
 
-    loaded = load_router(router)
     dropped: Counter[str] = Counter()
-    rows = iter_prompts(source, skip_bad=skip_bad, dropped=dropped)
-    start_s = time.perf_counter()
     n_cut: Counter[str] = Counter()
-    n_rows = write_scores(output, _scored(_with_progress(rows, source), loaded, n_cut))
-    elapsed_s = time.perf_counter() - start_s
+    with opened_router(router, embedder=embedder, url=embedder_url, key=embedder_key) as loaded:
+        rows = iter_prompts(source, skip_bad=skip_bad, dropped=dropped)
+        start_s = time.perf_counter()
+        n_rows = write_scores(output, _scored(_with_progress(rows, source), loaded, n_cut))
+        elapsed_s = time.perf_counter() - start_s
     if as_json:
         document = {
             "router": loaded.name,
@@ -64,12 +69,13 @@ def score(
         typer.echo(json.dumps(document))
         return
     for reason, n_dropped in sorted(dropped.items()):
-        typer.echo(f"dropped {n_dropped:,} rows: {reason}", err=True)
+        typer.echo(f"dropped {counted(n_dropped, 'row')}: {reason}", err=True)
     if n_cut["prompts"]:
-        typer.echo(f"{n_cut['prompts']:,} prompts are long: only head and tail were read", err=True)
+        typer.echo(f"{counted(n_cut['prompts'], 'prompt')} too long to be read whole", err=True)
     rate = f"{n_rows / elapsed_s:,.0f} a second"
     typer.echo(
-        f"scored {n_rows:,} prompts with {loaded.name} in {elapsed_s:.1f} s, {rate}", err=True
+        f"scored {counted(n_rows, 'prompt')} with {loaded.name} in {elapsed_s:.1f} s, {rate}",
+        err=True,
     )
 
 
