@@ -40,7 +40,7 @@ def test_a_planted_difference_is_found_and_the_probabilities_are_honest(
     hard = np.array([prompt.startswith("prove") for prompt in fresh.prompts])
     for part in (scored & hard, scored & ~hard):
         assert found[part].mean() == pytest.approx(wins[part].mean(), abs=0.1)
-    assert found[scored & hard].mean() > found[scored & ~hard].mean() + 0.2
+    assert found[scored & hard].mean() > found[scored & ~hard].mean() + 0.15
 
 
 def test_cross_fitted_probabilities_are_no_more_certain_than_those_of_fresh_prompts(
