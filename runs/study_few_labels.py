@@ -74,12 +74,12 @@ PAIRS = (
     Pair("llmrouter", "llmrouter_uiuc_train", "llama-3.1-nemotron-51b-instruct",
          "mistral-7b-instruct-v0.3"),
     Pair("llmrouter", "llmrouter_uiuc_train", "qwen2.5-7b-instruct", "codegemma-7b"),
+    Pair("natural", "javidlakha_llama3_1Bvs70B", "meta-llama/Llama-3.1-70B-Instruct",
+         "meta-llama/Llama-3.2-1B-Instruct", None, (1.0, 5.0)),
     Pair("routerdc", "routerdc_7models", "cognitivecomputations/dolphin-2.9-llama3-8b",
          "itpossible/Chinese-Mistral-7B-v0.1"),
     Pair("routerdc", "routerdc_7models", "meta-math/MetaMath-Mistral-7B",
          "mistralai/Mistral-7B-v0.1"),
-    Pair("natural", "javidlakha_llama3_1Bvs70B", "meta-llama/Llama-3.1-70B-Instruct",
-         "meta-llama/Llama-3.2-1B-Instruct", None, (1.0, 5.0)),
 )  # fmt: skip
 """Fixed before the settings of `blend` were searched, on these among others."""
 

@@ -6,7 +6,7 @@ import pytest
 from routecast.data.readers.registry import find_reader
 from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
-from routecast.errors import DataError
+from routecast.errors import ConfigError, DataError
 from routecast.evaluate.metrics import routing_metrics
 from routecast.train.blend import BlendFit, BlendSettings, Labels, fit_blend
 from routecast.types import FloatArray
@@ -109,6 +109,11 @@ def test_one_labelled_prompt_in_two_hundred_is_less_familiar_than_accepted(
     views = found.model.views(fresh, word_embedder.embed(fresh))
     share = (found.model.predict(views)[1] < found.model.least_familiarity).mean()
     assert share < 0.02
+
+
+def test_settings_without_a_centre_are_refused() -> None:
+    with pytest.raises(ConfigError, match="n_centres 0 must be 1 or more"):
+        BlendSettings(n_centres=0)
 
 
 def test_too_few_labels_are_refused(word_embedder: Embedder) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from routecast.errors import DataError
+from routecast.errors import ConfigError, DataError
 from routecast.routers.blend import Blend, mean_of_largest
 from routecast.routers.blend_kernel import PromptViews, SurfaceScale, product_kernel
 from routecast.routers.surface import surface_features
@@ -45,6 +45,11 @@ class BlendSettings:
 
     n_centres: int = 1_000
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be compared with."""
+        if self.n_centres < 1:
+            raise ConfigError(f"n_centres {self.n_centres!r} must be 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -25,7 +25,10 @@ def fit_lesson(lesson: Lesson, settings: BlendSettings) -> Fit:
     return Fit(
         model=fit.model,
         validation_loss=math.nan,
-        record={"signal_share": fit.signal_share},
+        record={
+            "signal_share": fit.signal_share,
+            "least_familiarity": fit.model.least_familiarity,
+        },
         cross_fitted=cross_fitted,
     )
 

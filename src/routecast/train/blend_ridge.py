@@ -141,7 +141,8 @@ class _Rotated:
         shadow = self.ones - self.features @ (gains * self.of_ones)  # m
         total = float(self.ones @ shadow)
         residuals = self.targets - self.features @ found - intercept * self.ones
-        leverage = (self.features**2) @ gains + shadow**2 / total
+        own_gains = np.einsum("ij,ij,j->i", self.features, self.features, gains)
+        leverage = own_gains + shadow**2 / total
         moved = residuals / (1.0 - leverage)
         for rows in groups_of_many:
             inside = self.features[rows]
