@@ -21,12 +21,14 @@ from routecast.artifacts import (
     CalibrationRecord,
     Manifest,
     MetricRecord,
+    OutcomesRecord,
     Source,
     TrainingRecord,
     record_map,
 )
 from routecast.calibrate.probability import choose_calibration
 from routecast.calibrate.quantiles import win_probability_quantiles
+from routecast.calibrate.threshold import SampleOutcomes, outcomes_along_quantiles
 from routecast.data.leakage import prompt_hashes64
 from routecast.data.preferences import PreferenceArrays
 from routecast.embed.protocol import Embedder
@@ -157,7 +159,9 @@ def train_router(
     _, fit, bound = tried[0]
     sides = prepared.sides
     scores = _scores(bound, prepared, np.arange(len(prepared.prompts)))
-    calibration, calibrated = _calibrate(scores, prepared, settings)
+    calibration, calibrated = _calibrate(
+        scores, prepared, settings, has_outcomes=_have_outcomes(sets)
+    )
     held_out = None
     if len(prepared.split.test):
         tell(watch, "measuring")
@@ -269,7 +273,7 @@ def _weights(labels: PairLabels, settings: TrainSettings) -> FloatArray:
 
 
 def _calibrate(
-    scores: FloatArray, prepared: Prepared, settings: TrainSettings
+    scores: FloatArray, prepared: Prepared, settings: TrainSettings, *, has_outcomes: bool
 ) -> tuple[CalibrationRecord, FloatArray]:
     """Calibrate on the validation labels; return the record, and every prompt's probability."""
     labels = prepared.labels_on(prepared.split.validation)
@@ -284,20 +288,46 @@ def _calibrate(
     )
     calibrated = choice.calibration.apply(scores)
     positions = prepared.split.validation
+    sample, outcomes = f"{len(positions):,} held-out prompts of the training data", None
+    sampled, sample_weights = calibrated[positions], None
     if settings.even_groups:
         n_groups = len(set(labels.groups))
         sample = f"{len(rows):,} held-out prompts of {n_groups} tasks, each task of equal weight"
-        quantiles = win_probability_quantiles(calibrated[rows], weights=weights)
-    else:
-        sample = f"{len(positions):,} held-out prompts of the training data"
-        quantiles = win_probability_quantiles(calibrated[positions])
+        sampled, sample_weights = calibrated[rows], weights
+    elif has_outcomes and not np.isnan(calibrated[rows]).any():
+        sampled, outcomes = calibrated[rows], _outcomes_record(calibrated[rows], labels, prepared)
     record = CalibrationRecord(
         sample=sample,
-        n_prompts=len(rows) if settings.even_groups else len(positions),
+        n_prompts=len(sampled),
         map=record_map(choice.calibration),
-        win_probability_quantiles=tuple(quantiles.tolist()),
+        win_probability_quantiles=tuple(
+            win_probability_quantiles(sampled, weights=sample_weights).tolist()
+        ),
+        outcomes=outcomes,
     )
     return record, calibrated
+
+
+def _outcomes_record(
+    win_probabilities: FloatArray, labels: PairLabels, prepared: Prepared
+) -> OutcomesRecord:
+    """Say what quality routing has on the validation prompts, so that goals can be read from it."""
+    return outcomes_along_quantiles(
+        win_probabilities,
+        SampleOutcomes(
+            strong=", ".join(prepared.sides.strong),
+            weak=", ".join(prepared.sides.weak),
+            strong_quality=labels.strong_quality,
+            weak_quality=labels.weak_quality,
+        ),
+    )
+
+
+def _have_outcomes(sets: Sequence[LabelledSet]) -> bool:
+    """Tell whether every label comes with qualities, in their own unit: on the scale [0, 1]."""
+    return all(
+        one.outcomes is not None and one.outcomes.quality_range == (0.0, 1.0) for one in sets
+    )
 
 
 def even_weights(groups: Sequence[str | None]) -> FloatArray:
