@@ -11,7 +11,8 @@ from routecast.data.leakage import prompt_hashes64
 from routecast.data.outcomes import Outcomes
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
-from routecast.train.pipeline import TrainedRouter, TrainSettings, even_weights, train_router
+from routecast.train.calibrating import even_weights
+from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
 from routecast.train.progress import Progress
 from routecast.train.sources import set_of_comparisons, set_of_outcomes
 
