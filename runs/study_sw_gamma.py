@@ -43,7 +43,7 @@ from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 SEED = 20261121
 N_GOLD = 1531
-N_RESAMPLES = 10_000
+N_RESAMPLES = 2_000
 FLAGS = ("in_routellm_mmlu_eval", "in_routellm_gsm8k_eval", "in_mt_bench")
 UNNAMED = "merged-2026-02(unnamed)"
 PAPER = SwSettings()
@@ -102,11 +102,11 @@ def main() -> None:
         embedders["MiniLM"] = cached(embedder, arguments.cache) if arguments.cache else embedder
     tasks, benches = read_tasks(arguments.data, embedders["static"])
     lines = [HEAD]
-    for task, (label, embedder) in product(tasks, embedders.items()):
+    for (label, embedder), task in product(embedders.items(), tasks):
         targets = () if task is tasks[-1] else benches
         lines += study(task, label, embedder, targets)
-        print("\n".join(lines[-40:]), flush=True)
-    arguments.output.write_text("\n".join(lines) + "\n")
+        print(f"{task.name}; {label}: done", flush=True)
+        arguments.output.write_text("\n".join(lines) + "\n")
 
 
 def read_tasks(folder: Path, embedder: Embedder) -> tuple[list[Task], list[Bench]]:
@@ -207,7 +207,7 @@ training, validation and test prompts 60/20/20 (MMLU: 1,225/306/the rest), ten t
 ratings of the training comparisons (two for a pair). Loss: mean logistic loss per comparison in
 nats, over all comparisons; a prompt's comparisons add up to one. All loss and APGR columns of a
 candidate are shown, but only the validation loss chose. Intervals: 95%, bootstrap of test prompts
-(benchmarks: MMLU by subject), 10,000 resamples, seed 20261121. `k` is nearest neighbours only, all
+(benchmarks: MMLU by subject), 2,000 resamples, seed 20261121. `k` is nearest neighbours only, all
 alike; `bg` the share of weight that all comparisons hold evenly. `SHARP_GAMMA` is 10,000 with plain
 cosines, the choice on MMLU-Pro with static vectors; its rows elsewhere chose nothing. Spread:
 standard deviation of the win probability over test prompts, and its 5th to 95th percentile.

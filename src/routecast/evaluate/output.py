@@ -47,7 +47,7 @@ def write_evaluation(
 
     Raises:
         DataError: If ``folder`` holds anything but results of an evaluation, or cannot be written.
-        MissingExtraError: If polars, matplotlib or plotly is not installed.
+        MissingExtraError: If polars or matplotlib is not installed.
     """
     folder = Path(folder)
     check_output(folder)
