@@ -67,18 +67,14 @@ def main() -> None:
     with TemporaryDirectory() as workspace:
         home, hard = Path(workspace) / "decaying", Path(workspace) / "even"
         make_data(home, decay=1.0)
+        before = run_parts(home)
         peer = run_peer(arguments.peer, home)
-        parts = {
-            (normalise, form): start_part(home, normalise, form)
-            for normalise in ("query", "train")
-            for form in ("exact", "compressed")
-        }
+        parts = run_parts(home)
+        for key, one in parts.items():
+            for name in ("alone_ms", "bulk_ms"):
+                one[name] = (one[name] + before[key][name]) / 2
         make_data(hard, decay=0.0)
-        hard_parts = {
-            (normalise, form): start_part(hard, normalise, form)
-            for normalise in ("query", "train")
-            for form in ("exact", "compressed")
-        }
+        hard_parts = run_parts(hard)
         page = page_of(peer, parts, hard_parts)
     arguments.output.write_text(page)
     print(page)
@@ -138,6 +134,15 @@ def run_peer(python: Path, folder: Path) -> dict[str, dict[str, FloatArray]]:
     return {name: dict(np.load(folder / f"peer_{name}.npz")) for name in ("across", "all")}
 
 
+def run_parts(folder: Path) -> "Parts":
+    """Run both forms with both normalisations."""
+    return {
+        (normalise, form): start_part(folder, normalise, form)
+        for normalise in ("query", "train")
+        for form in ("exact", "compressed")
+    }
+
+
 def start_part(folder: Path, normalise: str, form: str) -> dict[str, Any]:
     """Run one form in a fresh process with one BLAS thread; return what it measured."""
     command = [sys.executable, __file__, "--part", str(folder), normalise, form]
@@ -154,9 +159,8 @@ def run_part(folder: Path, normalise: str, form: str) -> None:
     """Fit, score alone and in bulk, and print times and peak memory."""
     bound = fit(folder, normalise, form)
     queries = np.load(folder / "queries.npy")
-    is_whole = form == "compressed" or normalise == "query"
     alone_s = [seconds_of(bound, queries[row : row + 1]) for row in range(N_ALONE)]
-    n_bulk = len(queries) if is_whole and folder.name == "decaying" else N_CHECKED
+    n_bulk = len(queries) if form == "compressed" and folder.name == "decaying" else N_CHECKED
     start_s = time.perf_counter()
     probabilities = bound.win_probabilities_of(queries[:n_bulk], n_threads=4)
     bulk_s = time.perf_counter() - start_s
@@ -221,7 +225,8 @@ def page_of(peer: dict[str, dict[str, FloatArray]], parts: Parts, hard: Parts) -
         f"of {N_TOPICS} topics; gamma 10; tier 0 against tier 2. The peer is `routellm` 0.2.0: its "
         "`SWRankingRouter.calculate_strong_win_rate`, called as it stands with the embedding at "
         "hand; its BLAS as it comes. Ours: one BLAS thread; alone: one query at a time, median of "
-        f"{N_ALONE}; in bulk: four Python threads. Load of the machine at the end "
+        f"{N_ALONE}; in bulk: four Python threads; each the mean of two runs, before "
+        "and after the peer's. Load of the machine at the end "
         f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, so trust the ratios. "
         f"Python {platform.python_version()}, numpy {np.__version__}.",
         "",

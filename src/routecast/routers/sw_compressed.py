@@ -21,7 +21,7 @@ from routecast.types import EmbeddingArray
 SingleArray = npt.NDArray[np.float32]
 
 DEFAULT_N_COMPONENTS = 64
-DEFAULT_N_RESCORED = 256
+DEFAULT_N_RESCORED = 32
 _MAX_SAMPLE = 16_384  # prompts that the components are found on
 _ROWS_AT_ONCE = 4_096
 
@@ -39,7 +39,7 @@ def compress(
         n_components: Components to keep; at most the dimension.
         n_rescored: Candidates per query whose cosine is made exact. By default 0 where prompts are
             normalised by ``train``, which needs no largest cosine and then no whole embeddings, and
-            256 by ``query``.
+            32 by ``query``.
 
     Raises:
         ConfigError: If the ranking is compressed already, or a number is out of range.
