@@ -1,7 +1,7 @@
 """What `blend` is worth with few labels of one's own, on every labelled set.
 
     python runs/study_few_labels.py --data DIR --output results/few_labels.md \
-        [--sentence FOLDER] [--embeddings CACHE] [--sets mmlu gsm8k ...]
+        [--sentence FOLDER] [--embeddings CACHE] [--sets mmlu ...] [--static-only routerdc ...]
 
 DIR holds the labelled sets. Each split draws labels from one set, by prompt, and evaluates on the
 rest; nothing else of the set is used. FOLDER is a sentence-transformers model, all-MiniLM-L6-v2 in
@@ -112,7 +112,13 @@ def main() -> None:
     """Read, study every pair, write the page."""
     arguments = _arguments()
     names = ["static"] + (["sentence"] if arguments.sentence else [])
-    jobs = [(pair, name) for pair in PAIRS if pair.name in arguments.sets for name in names]
+    jobs = [
+        (pair, name)
+        for pair in PAIRS
+        for name in names
+        if pair.name in arguments.sets
+        and not (name == "sentence" and pair.name in arguments.static_only)
+    ]
     with ProcessPoolExecutor(arguments.n_jobs) as pool:
         found = pool.map(study, *zip(*jobs, strict=True), repeat(arguments))
         results = [result for part in found for result in part]
@@ -235,7 +241,11 @@ def _page(results: Sequence[Result], arguments: argparse.Namespace) -> Iterator[
         "(seeds 100 and up) over all these sets together."
     )
     yield ""
-    yield "    python runs/study_few_labels.py --data DIR --sentence FOLDER --output FILE"
+    static_only = f" --static-only {' '.join(arguments.static_only)}" * bool(arguments.static_only)
+    yield (
+        "    python runs/study_few_labels.py --data DIR --sentence FOLDER --output FILE"
+        + static_only
+    )
     yield ""
     yield "`sentence` is all-MiniLM-L6-v2. `content alone` and `form alone` are `blend` with one"
     yield "half of its kernel."
@@ -335,6 +345,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sentence", type=Path, help="folder of a sentence-transformers model")
     parser.add_argument("--embeddings", type=Path, help="folder that keeps its vectors")
     parser.add_argument("--sets", nargs="+", choices=known, default=known)
+    parser.add_argument("--static-only", nargs="*", choices=known, default=[])
     parser.add_argument("--n-labels", nargs="+", type=int, default=list(N_LABELS))
     parser.add_argument("--n-splits", type=int, default=10)
     parser.add_argument("--n-jobs", type=int, default=2)
