@@ -11,7 +11,8 @@ from routecast.data.leakage import prompt_hashes64
 from routecast.data.outcomes import Outcomes
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
-from routecast.train.pipeline import TrainedRouter, TrainSettings, even_weights, train_router
+from routecast.train.calibrating import even_weights
+from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
 from routecast.train.progress import Progress
 from routecast.train.sources import set_of_comparisons, set_of_outcomes
 
@@ -69,6 +70,12 @@ def test_the_manifest_says_what_was_learned_from(trained: TrainedRouter) -> None
     assert len(manifest.training.digest) == 64
     quantiles = manifest.calibration.win_probability_quantiles
     assert np.all(np.diff(quantiles) >= 0)
+    labels = trained.prepared.labels_on(split.validation)
+    outcomes = manifest.calibration.outcomes  # from all strong to all weak
+    assert outcomes is not None
+    assert (outcomes.strong, outcomes.weak) == ("big", "small")
+    assert outcomes.qualities[0] == pytest.approx(labels.strong_quality.mean())
+    assert outcomes.qualities[-1] == pytest.approx(labels.weak_quality.mean())
     assert any(record.metric == "router apgr" for record in manifest.metrics)
     hashes = prompt_hashes64(trained.prepared.prompts)
     assert np.array_equal(trained.artifact.training_prompt_hashes, np.unique(hashes))
@@ -106,9 +113,11 @@ def test_comparisons_are_measured_on_all_models_too(
     planted_comparisons: Callable[..., Comparisons], word_embedder: Embedder
 ) -> None:
     sets = [set_of_comparisons(planted_comparisons(600))]
-    held_out = train_router(sets, settings_for("mf"), embedder=word_embedder).held_out
+    trained = train_router(sets, settings_for("mf"), embedder=word_embedder)
+    held_out = trained.held_out
     assert held_out is not None
     assert held_out.routing is None  # no qualities, so no cost-quality curve
+    assert trained.artifact.manifest.calibration.outcomes is None
     assert held_out.battles is not None
     assert held_out.battles.n_labels == 3 * 60
     assert held_out.wins.n_labels == held_out.n_prompts == 60

@@ -133,11 +133,11 @@ def train(
 
 def _run(request: "TrainRequest") -> "TrainingRun":
     """Run with a progress bar; when it is interrupted, say how to go on."""
-    from routecast.cli.train_report import shown_progress
+    from routecast.cli.train_report import shown_training
     from routecast.train.run import checkpoint_folder, run_training
 
     try:
-        with shown_progress() as watch:
+        with shown_training() as watch:
             return run_training(request, watch=watch)
     except KeyboardInterrupt:
         folder = checkpoint_folder(request.output)

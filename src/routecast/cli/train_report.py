@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from routecast.cli.progress import shown_stages
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -31,42 +33,15 @@ _PERCENT = {"cpt_50", "cpt_80"}
 
 
 @contextmanager
-def shown_progress() -> "Iterator[Watch | None]":
+def shown_training() -> "Iterator[Watch | None]":
     """Show on stderr what is being done, with the losses, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[losses]}"),
-        TimeElapsedColumn(),
-        TimeLeft(),
-    )
-    with Bars(*columns, console=Console(stderr=True)) as bars:
-        bar = bars.add_task("reading", total=None, rate="", losses="")
-        stage = "reading"
+    with shown_stages() as stages:
+        if stages is None:
+            yield None
+            return
 
         def watch(progress: "Progress") -> None:
-            nonlocal stage
-            if progress.stage != stage:
-                stage = progress.stage
-                bars.reset(bar, description=stage, total=progress.n_total)
-            speed = bars.tasks[0].speed
-            bars.update(
-                bar,
-                completed=progress.n_done,
-                total=progress.n_total,
-                rate="" if speed is None else f"{speed:,.0f}/s",
-                losses=_losses(progress),
-            )
+            stages(progress.stage, progress.n_done, progress.n_total, note=_losses(progress))
 
         yield watch
 

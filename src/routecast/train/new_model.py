@@ -34,10 +34,10 @@ from routecast.train.mf_new_model import (
     prior_of_models,
     prior_of_rating,
 )
-from routecast.train.pipeline import digest_of
 from routecast.train.placement import Placement, place_by_folds, recalibrate
 from routecast.train.prepare import embed_prompts
 from routecast.train.reading import read_comparisons
+from routecast.train.record import digest_of
 from routecast.train.run import check_output
 from routecast.train.sides import Sides
 from routecast.train.sources import compact

@@ -3,43 +3,27 @@
 Nothing is read, printed or written here: sets and settings in, an artifact and its report out.
 """
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from routecast import __version__
-from routecast.artifacts import (
-    FORMAT_VERSION,
-    MAX_REFERENCES,
-    Artifact,
-    CalibrationRecord,
-    Manifest,
-    MetricRecord,
-    Source,
-    TrainingRecord,
-    record_map,
-)
-from routecast.calibrate.probability import choose_calibration
-from routecast.calibrate.quantiles import win_probability_quantiles
+from routecast.artifacts import FORMAT_VERSION, MAX_REFERENCES, Artifact, Manifest
 from routecast.data.leakage import prompt_hashes64
-from routecast.data.preferences import PreferenceArrays
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
-from routecast.routers.protocol import Router
-from routecast.stats.platt import fit_platt
+from routecast.train.calibrating import calibrate_scores
+from routecast.train.fitting import TrialFit, fit_all, score_prompts
 from routecast.train.held_out import HeldOut, measure_held_out
 from routecast.train.prepare import Prepared, prepare
-from routecast.train.progress import Progress, Watch, tell
-from routecast.train.registry import Family, Fit, Lesson, ReadsEmbeddings, Step, find_family
-from routecast.train.sides import PairLabels
+from routecast.train.progress import Watch, tell
+from routecast.train.record import metric_records, training_record
+from routecast.train.registry import find_family
 from routecast.train.sources import LabelledSet
-from routecast.types import EmbeddingArray, FloatArray, IntArray
+from routecast.types import EmbeddingArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,23 +61,6 @@ class TrainSettings:
                 f"fractions {self.fractions!r} leave nothing to calibrate on; the second, for "
                 "validation, must be above 0"
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialFit:
-    """One combination of settings that was tried.
-
-    Attributes:
-        settings: Of the family, by name.
-        pair_loss: Log loss of the validation labels between strong and weak, in nats, after Platt
-            scaling on the same labels. The settings with the lowest are kept: other pairs of
-            models may want other settings.
-        validation_loss: Mean logistic loss of all validation comparisons; NaN without any.
-    """
-
-    settings: Mapping[str, Any]
-    pair_loss: float
-    validation_loss: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,13 +118,25 @@ def train_router(
         embedder=embedder,
         watch=watch,
     )
-    tried = _fit_all(family, candidates, prepared, settings, embedder, checkpoint, watch)
-    tried.sort(key=lambda entry: (math.isnan(entry[0].pair_loss), entry[0].pair_loss))
-    trials = tuple(trial for trial, _, _ in tried)
-    _, fit, bound = tried[0]
-    sides = prepared.sides
-    scores = _scores(bound, prepared, np.arange(len(prepared.prompts)))
-    calibration, calibrated = _calibrate(scores, prepared, settings)
+    tried = fit_all(
+        family,
+        candidates,
+        prepared,
+        embedder=embedder,
+        even_groups=settings.even_groups,
+        seed=settings.seed,
+        checkpoint=checkpoint,
+        watch=watch,
+    )
+    trials, fit = tuple(one.trial for one in tried), tried[0].fit
+    scores = score_prompts(tried[0].bound, prepared, np.arange(len(prepared.prompts)))
+    calibration, calibrated = calibrate_scores(
+        scores,
+        prepared,
+        has_outcomes=_have_outcomes(sets),
+        even_groups=settings.even_groups,
+        seed=settings.seed,
+    )
     held_out = None
     if len(prepared.split.test):
         tell(watch, "measuring")
@@ -167,13 +146,13 @@ def train_router(
         router=family.name,
         package_version=__version__,
         embedder=embedder.identity,
-        strong=sides.strong,
-        weak=sides.weak,
+        strong=prepared.sides.strong,
+        weak=prepared.sides.weak,
         seed=settings.seed,
         settings={**trials[0].settings, **fit.record, **_stands_for(settings)},
-        training=_training_record(sets, prepared.comparisons(prepared.split.train)),
+        training=training_record(sets, prepared.comparisons(prepared.split.train)),
         calibration=calibration,
-        metrics=() if held_out is None else _metric_records(held_out),
+        metrics=() if held_out is None else metric_records(held_out),
         files={},
     )
     artifact = Artifact(
@@ -185,127 +164,6 @@ def train_router(
     return TrainedRouter(artifact=artifact, prepared=prepared, trials=trials, held_out=held_out)
 
 
-def _fit_all(
-    family: Family,
-    candidates: Sequence[Mapping[str, Any]],
-    prepared: Prepared,
-    settings: TrainSettings,
-    embedder: Embedder,
-    checkpoint: Path | None,
-    watch: Watch | None,
-) -> list[tuple[TrialFit, Fit, Router]]:
-    """Fit each combination of settings, and say what each is worth on validation data."""
-    training, validation = prepared.lesson_parts()
-    sides = prepared.sides
-    lesson = Lesson(
-        prompts=prepared.prompts,
-        embeddings=prepared.embeddings,
-        training=training,
-        validation=validation,
-        strong=sides.strong,
-        weak=sides.weak,
-        seed=settings.seed,
-        tiers=sides.tiers,
-    )
-    tried = []
-    for number, options in enumerate(candidates, start=1):
-        stage = "fitting" if len(candidates) == 1 else f"fitting {number} of {len(candidates)}"
-        own = family.settings(**options)
-        on_step = _on_step(stage, watch)
-        kept = checkpoint and checkpoint / f"fit-{number}"
-        fit = family.fit(replace(lesson, on_step=on_step, checkpoint=kept), own)
-        bound = fit.model.bind(strong=sides.strong, weak=sides.weak, embedder=embedder)
-        trial = TrialFit(
-            settings={name: getattr(own, name) for name in family.settings_names()},
-            pair_loss=_pair_loss(bound, prepared, settings),
-            validation_loss=fit.validation_loss,
-        )
-        tried.append((trial, fit, bound))
-    return tried
-
-
-def _pair_loss(bound: Router, prepared: Prepared, settings: TrainSettings) -> float:
-    """Return the loss of the validation labels between the sides; NaN if none has a score."""
-    labels = prepared.labels_on(prepared.split.validation)
-    scores = _scores(bound, prepared, labels.prompt_index)
-    known = ~np.isnan(scores)
-    if not known.any():
-        return math.nan
-    scores, wins, weights = scores[known], labels.wins[known], _weights(labels, settings)[known]
-    fitted = np.clip(fit_platt(scores, wins, weights=weights).apply(scores), 1e-12, 1 - 1e-12)
-    losses = -(wins * np.log(fitted) + (1.0 - wins) * np.log1p(-fitted))
-    return float(np.average(losses, weights=weights))
-
-
-def _on_step(stage: str, watch: Watch | None) -> Step | None:
-    if watch is None:
-        return None
-
-    def on_step(step: int, training_loss: float, validation_loss: float | None) -> None:
-        watch(
-            Progress(
-                stage=stage,
-                n_done=step + 1,
-                training_loss=training_loss,
-                validation_loss=validation_loss,
-            )
-        )
-
-    return on_step
-
-
-def _scores(bound: Router, prepared: Prepared, rows: IntArray) -> FloatArray:
-    """Score some prompts, repeated ones too, from their vectors where the router takes them."""
-    distinct, position = np.unique(rows, return_inverse=True)
-    if isinstance(bound, ReadsEmbeddings):
-        scores = bound.win_probabilities_of(prepared.embeddings[distinct])
-    else:
-        scores = bound.win_probabilities([prepared.prompts[row] for row in distinct.tolist()])
-    return np.asarray(scores[position], dtype=np.float64)
-
-
-def _weights(labels: PairLabels, settings: TrainSettings) -> FloatArray:
-    return even_weights(labels.groups) if settings.even_groups else labels.weight
-
-
-def _calibrate(
-    scores: FloatArray, prepared: Prepared, settings: TrainSettings
-) -> tuple[CalibrationRecord, FloatArray]:
-    """Calibrate on the validation labels; return the record, and every prompt's probability."""
-    labels = prepared.labels_on(prepared.split.validation)
-    rows = labels.prompt_index
-    weights = _weights(labels, settings)
-    choice = choose_calibration(
-        scores[rows],
-        labels.wins,
-        weights=weights,
-        groups=prepared.duplicates.labels[rows],
-        seed=settings.seed,
-    )
-    calibrated = choice.calibration.apply(scores)
-    positions = prepared.split.validation
-    if settings.even_groups:
-        n_groups = len(set(labels.groups))
-        sample = f"{len(rows):,} held-out prompts of {n_groups} tasks, each task of equal weight"
-        quantiles = win_probability_quantiles(calibrated[rows], weights=weights)
-    else:
-        sample = f"{len(positions):,} held-out prompts of the training data"
-        quantiles = win_probability_quantiles(calibrated[positions])
-    record = CalibrationRecord(
-        sample=sample,
-        n_prompts=len(rows) if settings.even_groups else len(positions),
-        map=record_map(choice.calibration),
-        win_probability_quantiles=tuple(quantiles.tolist()),
-    )
-    return record, calibrated
-
-
-def even_weights(groups: Sequence[str | None]) -> FloatArray:
-    """Return weights, shape (n_labels,), that add up to 1 in each group; None is a group too."""
-    counts = Counter(groups)
-    return np.array([1.0 / counts[group] for group in groups], dtype=np.float64)
-
-
 def _references(prepared: Prepared, seed: int) -> EmbeddingArray:
     """Draw training prompts for the check of unlike traffic."""
     train = prepared.split.train
@@ -315,63 +173,12 @@ def _references(prepared: Prepared, seed: int) -> EmbeddingArray:
     return references
 
 
-def _training_record(sets: Sequence[LabelledSet], training: PreferenceArrays) -> TrainingRecord:
-    """Say what was learned from, with a digest over all of it."""
-    return TrainingRecord(
-        digest=digest_of(training),
-        n_prompts=len(np.unique(training.prompt_index)),
-        n_comparisons=len(training),
-        sources=tuple(
-            Source(
-                name=one.name,
-                licence=one.licence,
-                n_prompts=len(one.preferences.prompts),
-                n_comparisons=len(one.preferences),
-            )
-            for one in sets
-        ),
-    )
-
-
-def digest_of(preferences: PreferenceArrays) -> str:
-    """Return SHA-256 over prompts, models and comparisons, in hexadecimal."""
-    digest = sha256()
-    for text in (*preferences.prompts, *preferences.models):
-        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
-    for column in (
-        preferences.prompt_index,
-        preferences.model_a_index,
-        preferences.model_b_index,
-        preferences.outcome,
-        preferences.weight,
-    ):
-        digest.update(column.tobytes())
-    return digest.hexdigest()
-
-
-def _metric_records(held_out: HeldOut) -> tuple[MetricRecord, ...]:
-    """Flatten the figures: ``router apgr`` on ``held out``."""
-    parts = (
-        ("held out", held_out.wins),
-        ("held out", held_out.routing),
-        ("held out, all comparisons", held_out.battles),
-    )
-    return tuple(
-        MetricRecord(
-            benchmark=benchmark,
-            metric=f"{contender} {metric}",
-            value=figure.value,
-            low=figure.low,
-            high=figure.high,
-            n_prompts=measurement.n_labels,
-        )
-        for benchmark, measurement in parts
-        if measurement is not None
-        for contender, figures in measurement.figures.items()
-        for metric, figure in figures.items()
-        if math.isfinite(figure.value)
-    )
-
-
 def _stands_for(settings: TrainSettings) -> dict[str, Any]:
     return {"stands_for": dict(settings.stands_for)} if settings.stands_for else {}
+
+
+def _have_outcomes(sets: Sequence[LabelledSet]) -> bool:
+    """Tell whether every label comes with qualities, in their own unit: on the scale [0, 1]."""
+    return all(
+        one.outcomes is not None and one.outcomes.quality_range == (0.0, 1.0) for one in sets
+    )

@@ -1,0 +1,93 @@
+"""Calibrating a router on the validation labels, and what its artifact keeps of that sample."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from routecast.artifacts import CalibrationRecord, OutcomesRecord, record_map
+from routecast.calibrate.probability import choose_calibration
+from routecast.calibrate.quantiles import win_probability_quantiles
+from routecast.calibrate.threshold import SampleOutcomes, outcomes_along_quantiles
+from routecast.train.prepare import Prepared
+from routecast.train.sides import PairLabels
+from routecast.types import FloatArray
+
+
+def calibrate_scores(
+    scores: FloatArray,
+    prepared: Prepared,
+    *,
+    has_outcomes: bool = False,
+    even_groups: bool = False,
+    seed: int,
+) -> tuple[CalibrationRecord, FloatArray]:
+    """Calibrate on the validation labels.
+
+    Args:
+        scores: Of every prompt, shape (n_prompts,), in [0, 1]; NaN where the router abstains.
+        prepared: The prompts and their split.
+        has_outcomes: Whether every label comes with qualities, so that quality along the thresholds
+            can be kept.
+        even_groups: Let each group of labels count alike.
+        seed: Of the folds of the cross-validation.
+
+    Returns:
+        What the artifact keeps, and every prompt's win probability, shape (n_prompts,).
+    """
+    labels = prepared.labels_on(prepared.split.validation)
+    rows = labels.prompt_index
+    weights = label_weights(labels, even_groups=even_groups)
+    choice = choose_calibration(
+        scores[rows],
+        labels.wins,
+        weights=weights,
+        groups=prepared.duplicates.labels[rows],
+        seed=seed,
+    )
+    calibrated = choice.calibration.apply(scores)
+    positions = prepared.split.validation
+    sample, outcomes = f"{len(positions):,} held-out prompts of the training data", None
+    sampled, sample_weights = calibrated[positions], None
+    if even_groups:
+        n_groups = len(set(labels.groups))
+        sample = f"{len(rows):,} held-out prompts of {n_groups} tasks, each task of equal weight"
+        sampled, sample_weights = calibrated[rows], weights
+    elif has_outcomes and not np.isnan(calibrated[rows]).any():
+        sampled, outcomes = calibrated[rows], _outcomes_record(calibrated[rows], labels, prepared)
+    record = CalibrationRecord(
+        sample=sample,
+        n_prompts=len(sampled),
+        map=record_map(choice.calibration),
+        win_probability_quantiles=tuple(
+            win_probability_quantiles(sampled, weights=sample_weights).tolist()
+        ),
+        outcomes=outcomes,
+    )
+    return record, calibrated
+
+
+def _outcomes_record(
+    win_probabilities: FloatArray, labels: PairLabels, prepared: Prepared
+) -> OutcomesRecord:
+    """Say what quality routing has on the validation prompts, so that goals can be read from it."""
+    return outcomes_along_quantiles(
+        win_probabilities,
+        SampleOutcomes(
+            strong=", ".join(prepared.sides.strong),
+            weak=", ".join(prepared.sides.weak),
+            strong_quality=labels.strong_quality,
+            weak_quality=labels.weak_quality,
+        ),
+    )
+
+
+def label_weights(labels: PairLabels, *, even_groups: bool) -> FloatArray:
+    """Return how much each label counts: its own weight, or such that groups count alike."""
+    return even_weights(labels.groups) if even_groups else labels.weight
+
+
+def even_weights(groups: Sequence[str | None]) -> FloatArray:
+    """Return weights, shape (n_labels,), that add up to 1 in each group; None is a group too."""
+    counts = Counter(groups)
+    return np.array([1.0 / counts[group] for group in groups], dtype=np.float64)

@@ -1,0 +1,149 @@
+"""Fitting a family with each combination of settings, and judging each on validation data."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from routecast.embed.protocol import Embedder
+from routecast.routers.protocol import Router
+from routecast.stats.platt import fit_platt
+from routecast.train.calibrating import label_weights
+from routecast.train.prepare import Prepared
+from routecast.train.progress import Progress, Watch
+from routecast.train.registry import Family, Fit, Lesson, ReadsEmbeddings, Step
+from routecast.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialFit:
+    """One combination of settings that was tried.
+
+    Attributes:
+        settings: Of the family, by name.
+        pair_loss: Log loss of the validation labels between strong and weak, in nats, after Platt
+            scaling on the same labels. The settings with the lowest are kept: other pairs of
+            models may want other settings.
+        validation_loss: Mean logistic loss of all validation comparisons; NaN without any.
+    """
+
+    settings: Mapping[str, Any]
+    pair_loss: float
+    validation_loss: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TriedFit:
+    """A combination of settings with what it gave.
+
+    Attributes:
+        trial: The settings and their losses.
+        fit: The fitted model.
+        bound: The model as a router between the sides.
+    """
+
+    trial: TrialFit
+    fit: Fit
+    bound: Router
+
+
+def fit_all(
+    family: Family,
+    candidates: Sequence[Mapping[str, Any]],
+    prepared: Prepared,
+    *,
+    embedder: Embedder,
+    even_groups: bool = False,
+    seed: int,
+    checkpoint: Path | None = None,
+    watch: Watch | None = None,
+) -> list[TriedFit]:
+    """Fit each combination of settings, and say what each is worth on validation data.
+
+    Args:
+        family: What to fit.
+        candidates: Combinations of its settings, at least one.
+        prepared: The prompts and their split.
+        embedder: Gave the vectors.
+        even_groups: Let each group of labels count alike in the loss that chooses.
+        seed: Of the fits.
+        checkpoint: A folder for what fits need to go on after an interruption, or None.
+        watch: Called as the work goes on.
+
+    Returns:
+        The best first: the lowest loss of the validation labels between strong and weak.
+    """
+    training, validation = prepared.lesson_parts()
+    sides = prepared.sides
+    lesson = Lesson(
+        prompts=prepared.prompts,
+        embeddings=prepared.embeddings,
+        training=training,
+        validation=validation,
+        strong=sides.strong,
+        weak=sides.weak,
+        seed=seed,
+        tiers=sides.tiers,
+    )
+    tried = []
+    for number, options in enumerate(candidates, start=1):
+        stage = "fitting" if len(candidates) == 1 else f"fitting {number} of {len(candidates)}"
+        own = family.settings(**options)
+        on_step = _on_step(stage, watch)
+        kept = checkpoint and checkpoint / f"fit-{number}"
+        fit = family.fit(replace(lesson, on_step=on_step, checkpoint=kept), own)
+        bound = fit.model.bind(strong=sides.strong, weak=sides.weak, embedder=embedder)
+        trial = TrialFit(
+            settings={name: getattr(own, name) for name in family.settings_names()},
+            pair_loss=_pair_loss(bound, prepared, even_groups=even_groups),
+            validation_loss=fit.validation_loss,
+        )
+        tried.append(TriedFit(trial=trial, fit=fit, bound=bound))
+    return sorted(tried, key=lambda one: (math.isnan(one.trial.pair_loss), one.trial.pair_loss))
+
+
+def score_prompts(bound: Router, prepared: Prepared, rows: IntArray) -> FloatArray:
+    """Score some prompts, repeated ones too, from their vectors where the router takes them."""
+    distinct, position = np.unique(rows, return_inverse=True)
+    if isinstance(bound, ReadsEmbeddings):
+        scores = bound.win_probabilities_of(prepared.embeddings[distinct])
+    else:
+        scores = bound.win_probabilities([prepared.prompts[row] for row in distinct.tolist()])
+    return np.asarray(scores[position], dtype=np.float64)
+
+
+def _pair_loss(bound: Router, prepared: Prepared, *, even_groups: bool) -> float:
+    """Return the loss of the validation labels between the sides; NaN if none has a score."""
+    labels = prepared.labels_on(prepared.split.validation)
+    scores = score_prompts(bound, prepared, labels.prompt_index)
+    known = ~np.isnan(scores)
+    if not known.any():
+        return math.nan
+    scores, wins, weights = (
+        scores[known],
+        labels.wins[known],
+        label_weights(labels, even_groups=even_groups)[known],
+    )
+    fitted = np.clip(fit_platt(scores, wins, weights=weights).apply(scores), 1e-12, 1 - 1e-12)
+    losses = -(wins * np.log(fitted) + (1.0 - wins) * np.log1p(-fitted))
+    return float(np.average(losses, weights=weights))
+
+
+def _on_step(stage: str, watch: Watch | None) -> Step | None:
+    if watch is None:
+        return None
+
+    def on_step(step: int, training_loss: float, validation_loss: float | None) -> None:
+        watch(
+            Progress(
+                stage=stage,
+                n_done=step + 1,
+                training_loss=training_loss,
+                validation_loss=validation_loss,
+            )
+        )
+
+    return on_step
