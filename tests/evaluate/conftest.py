@@ -35,6 +35,7 @@ def router_of(
     found = exact_figures(known, pair, is_probability=is_probability and bool((known <= 1).all()))
     shares = np.linspace(0, 1, 11)
     quality = np.interp(shares, curve.strong_share, curve.quality)
+    gain = quality - (quality[0] + shares * (quality[-1] - quality[0]))
     return RouterStudy(
         name=name,
         is_baseline=is_baseline,
@@ -44,7 +45,13 @@ def router_of(
             metric: Figure(value=value, low=value - 0.0213, high=value + 0.0321)
             for metric, value in found.items()
         },
-        band=CurveBand(strong_share=shares, low=quality - 0.0345, high=quality + 0.0456),
+        band=CurveBand(
+            strong_share=shares,
+            low=quality - 0.0345,
+            high=quality + 0.0456,
+            gain_low=gain - 0.0234 * shares * (1 - shares),
+            gain_high=gain + 0.0345 * shares * (1 - shares),
+        ),
         n_abstained=int(np.isnan(scores).sum()),
     )
 

@@ -99,6 +99,17 @@ def test_bands_start_and_end_at_the_single_models_and_hold_the_curve(
     )
     line = np.interp(band.strong_share, curve.strong_share, curve.quality)
     assert ((band.low < line) & (line < band.high)).all()
+    gain = line - (line[0] + band.strong_share * (line[-1] - line[0]))
+    inner = slice(1, -1)
+    assert ((band.gain_low < gain) & (gain < band.gain_high))[inner].all()
+    assert [*band.gain_low[[0, -1]], *band.gain_high[[0, -1]]] == pytest.approx([0.0] * 4)
+
+
+def test_the_gain_is_surer_than_the_quality_where_prompts_differ_much(
+    figures: StudyFigures,
+) -> None:
+    band = figures.bands["good"]
+    assert (band.gain_high - band.gain_low < band.high - band.low).all()
 
 
 def test_differences_are_paired_and_corrected(figures: StudyFigures) -> None:

@@ -91,6 +91,10 @@ def move_slider(page: Page, position: int) -> None:
     )
 
 
+def signed(shown: str) -> str:
+    return shown if shown == "0.000" or shown[0] == "−" else "+" + shown
+
+
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("position", [0, 1, 13, 30, 47, 60])
 def test_the_slider_shows_the_librarys_numbers_to_the_last_digit(
@@ -109,6 +113,10 @@ def test_the_slider_shows_the_librarys_numbers_to_the_last_digit(
     quality, cost = curves(study, number)
     low = np.interp(n_strong / 60, router.band.strong_share, router.band.low)
     high = np.interp(n_strong / 60, router.band.strong_share, router.band.high)
+    gains = [
+        np.interp(n_strong / 60, router.band.strong_share, gain)
+        for gain in (router.band.gain_low, router.band.gain_high)
+    ]
     straight = quality.quality[0] + (quality.quality[-1] - quality.quality[0]) * n_strong / 60
     above = rounded(quality.quality[n_strong] - straight, 3)
     saved = cost.quality[-1] - cost.quality[n_strong]
@@ -117,7 +125,10 @@ def test_the_slider_shows_the_librarys_numbers_to_the_last_digit(
         "count": f"{n_strong} of 60",
         "quality": rounded(quality.quality[n_strong], 3),
         "quality-interval": f"[{rounded(low, 3)}, {rounded(high, 3)}]",
-        "above-random": above if above == "0.000" or above[0] == "−" else "+" + above,
+        "above-random": signed(above),
+        "gain-interval": f"[{', '.join(signed(rounded(gain, 3)) for gain in gains)}]"
+        if 0 < n_strong < 60
+        else "",
         "of-strong": rounded(100 * quality.quality[n_strong] / quality.quality[-1], 1) + "%",
         "pgr": rounded(100 * quality.gap_recovered[n_strong], 1) + "%",
         "usd": "$" + rounded(1000 * cost.quality[n_strong], 2),

@@ -155,8 +155,13 @@ def _with_intervals(
 
 def _band(router: str, samples: MetricSamples) -> CurveBand:
     quality = samples.quality[:, samples.routers.index(router)]  # (n_resamples, 101)
+    weak, strong = quality[:, :1], quality[:, -1:]
+    gain = quality - (weak + SHARES * (strong - weak))  # over a random choice
     low, high = np.quantile(quality, [0.025, 0.975], axis=0)
-    return CurveBand(strong_share=SHARES.copy(), low=low, high=high)
+    gain_low, gain_high = np.quantile(gain, [0.025, 0.975], axis=0)
+    return CurveBand(
+        strong_share=SHARES.copy(), low=low, high=high, gain_low=gain_low, gain_high=gain_high
+    )
 
 
 def _differences(

@@ -43,7 +43,8 @@ def write_curve_pictures(study: Study, folder: str | Path) -> None:
     """Write ``curve.png`` (300 dpi) and ``curve.svg`` into a folder.
 
     Mean quality against the share of strong calls, PGR on the right axis; bands are 95%
-    intervals (with up to four asked routers), the dotted line is a random order. The oracle is
+    intervals of what routing adds to a random choice, the dotted line (with up to four asked
+    routers; how good the models are on other prompts is the same for all of them). The oracle is
     left out: it would press all other curves together. Colours differ in lightness too, and
     lines in dashes and marks, so that the figure reads in grey. Equal studies give equal bytes.
 
@@ -121,8 +122,10 @@ def _draw_router(
     color = _COLORS[number % len(_COLORS)]
     turn = (number + number // len(_COLORS)) % len(_DASHES)
     if router.band is not None and with_band:
+        shares, ends = router.band.strong_share, curve.quality[[0, -1]]
+        random = ends[0] + shares * (ends[1] - ends[0])
         axes.fill_between(
-            router.band.strong_share, router.band.low, router.band.high,
+            shares, random + router.band.gain_low, random + router.band.gain_high,
             color=color, alpha=0.13, linewidth=0, zorder=2,
         )  # fmt: skip
     [line] = axes.plot(

@@ -95,8 +95,9 @@ def _measured(study: Study, *, with_prompts: bool, command: str | None) -> str:
         "weak model’s). A random choice with half of the calls recovers half of the gap.",
         f"Intervals in square brackets and bands are 95%, from the paired bootstrap{resamples}: "
         "all routers are computed on the same resamples of the prompts, or of whole groups where "
-        "prompts are grouped. Figures without an interval are exact, or have none. Bands hold at "
-        "each share on its own, not along the whole curve.",
+        "prompts are grouped. Figures without an interval are exact, or have none. Bands show what "
+        "routing adds to a random choice, at each share on its own; how good the two models are on "
+        "other prompts is not in them, being the same for every router.",
         "p-values are two-sided; Holm’s correction covers all differences of the table.",
         "Prompts on which a router gave no score go to the strong model, at every threshold.",
     ]

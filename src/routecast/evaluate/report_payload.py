@@ -98,6 +98,8 @@ def _band(band: CurveBand | None) -> dict[str, Any] | None:
         "strong_share": _numbers(band.strong_share),
         "low": _numbers(band.low),
         "high": _numbers(band.high),
+        "gain_low": _numbers(band.gain_low),
+        "gain_high": _numbers(band.gain_high),
     }
 
 

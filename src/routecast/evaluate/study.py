@@ -32,13 +32,19 @@ class CurveBand:
 
     Attributes:
         strong_share: Shares of strong calls, ascending from 0 to 1, shape (n_points,).
-        low: Lower end of the mean quality there, in the outcomes' unit, same shape.
+        low: Lower end of the mean quality there, in the outcomes' unit, same shape. It holds how
+            good the two models are on other prompts, which is the same for every router.
         high: Upper end.
+        gain_low: Lower end of what routing adds to a random choice with the same share of strong
+            calls, in the outcomes' unit, same shape; 0 at both ends of the curve.
+        gain_high: Upper end.
     """
 
     strong_share: FloatArray
     low: FloatArray
     high: FloatArray
+    gain_low: FloatArray
+    gain_high: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,11 @@
     return study.models_tie ? null : (quality - ends[0]) / (ends[ends.length - 1] - ends[0]);
   }
 
+  function signed(value, digits) {
+    const text = fixed(value, digits);
+    return /^[0.,]+$/.test(text) || text.startsWith("−") ? text : "+" + text;
+  }
+
   function showNumbers() {
     const router = chosen(), { cuts, band } = router, cut = state.cut;
     const share = shareAt(router, cut), quality = cuts.quality[cut], digits = study.quality_digits;
@@ -62,8 +67,9 @@
     $("quality").textContent = fixed(quality, digits);
     const low = band && interpolate(share, band.strong_share, band.low), high = band && interpolate(share, band.strong_share, band.high);
     $("quality-interval").textContent = low === null || high === null || low === high ? "" : `[${fixed(low, digits)}, ${fixed(high, digits)}]`;
-    const aboveText = fixed(above, digits);
-    $("above-random").textContent = /^[0.,]+$/.test(aboveText) || aboveText.startsWith("−") ? aboveText : "+" + aboveText;
+    $("above-random").textContent = signed(above, digits);
+    const gains = band && [band.gain_low, band.gain_high].map((ends) => interpolate(share, band.strong_share, ends));
+    $("gain-interval").textContent = gains && gains[0] !== null && gains[0] !== gains[1] ? `[${gains.map((gain) => signed(gain, digits)).join(", ")}]` : "";
     $("of-strong").textContent = percent(strong > 0 ? quality / strong : null);
     $("pgr").textContent = percent(pgr(router, quality));
     if (cuts.cost_usd) {
@@ -86,14 +92,15 @@
   }
 
   function bandPoints(router, { byUsd, y }) {
-    const { strong_share: shares, low, high } = router.band;
+    const { strong_share: shares, gain_low: low, gain_high: high } = router.band;
     const own = router.cuts.n_strong.map((n) => n / study.n);
     const x = (share) => (byUsd ? 1000 * interpolate(share, own, router.cuts.cost_usd) : share);
     const upper = [], lower = [];
     shares.forEach((share, k) => {
       if (low[k] === null || high[k] === null) return;
-      upper.push([x(share), y(router, high[k])]);
-      lower.unshift([x(share), y(router, low[k])]);
+      const random = study.weak_quality + share * gap;
+      upper.push([x(share), y(router, random + high[k])]);
+      lower.unshift([x(share), y(router, random + low[k])]);
     });
     return upper.concat(lower);
   }
