@@ -97,6 +97,7 @@ class Family:
         fit: Learns with settings of that class.
         search: Values to choose from on validation data, by setting, unless the user gives one.
         fixed: Fields of ``settings`` that the pipeline sets itself: ``seed``.
+        named: Values that have a name, by setting: ``gamma=sharp``.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Family:
     fit: Callable[[Lesson, Any], Fit]
     search: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     fixed: tuple[str, ...] = ("seed",)
+    named: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def settings_names(self) -> tuple[str, ...]:
         """Return the settings that users may give."""
