@@ -11,8 +11,8 @@ from routecast.train.registry import Family
 def parse_options(family: Family, texts: Sequence[str]) -> dict[str, Any]:
     """Turn ``NAME=VALUE`` and ``NAME=VALUE,VALUE`` into settings of a family.
 
-    Values take the type of the setting's default, or have a name in the family. Several values become a tuple: the best on
-    validation data is kept.
+    Values take the type of the setting's default, or have a name in the family. Several values
+    become a tuple: the best on validation data is kept.
 
     Raises:
         ConfigError: If a text is no assignment, the setting is unknown or given twice, or a value
