@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from routecast.embed.protocol import EmbedderIdentity
 from routecast.types import EmbeddingArray, FloatArray
 
-settings.register_profile("routecast", deadline=None)  # machines are shared and noisy
+settings.register_profile(  # machines are shared and noisy
+    "routecast", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("routecast")
 
 

@@ -56,7 +56,7 @@ def test_reading_texts_never_changes_what_they_say(texts: list[str | None]) -> N
             assert text.lower() == str(value).lower()
         elif isinstance(value, int | float):
             assert text is not None
-            assert value == float(text)
+            assert value == type(value)(text)
         else:
             assert value == text
 

@@ -31,6 +31,14 @@ def test_what_is_no_setting_is_refused(text: str, message: str) -> None:
         parse_options(find_family("mf"), [text])
 
 
+def test_values_may_have_names() -> None:
+    sw = find_family("sw")
+    assert parse_options(sw, ["gamma=sharp"]) == {"gamma": 1e4}
+    assert parse_options(sw, ["gamma=paper,sharp,50"]) == {"gamma": (10.0, 1e4, 50.0)}
+    with pytest.raises(ConfigError, match=r"accepted is a number, or one of \['paper', 'sharp'\]"):
+        parse_options(sw, ["gamma=blunt"])
+
+
 def test_a_setting_given_twice_is_told_how_to_list_values() -> None:
     with pytest.raises(ConfigError, match="n_factors=A,B"):
         parse_options(find_family("mf"), ["n_factors=8", "n_factors=16"])

@@ -36,6 +36,7 @@ from routecast.types import AnyArray, EmbeddingArray, FloatArray, IntArray
 BoolArray = npt.NDArray[np.bool_]
 
 MAX_GAMMA = 1e30
+PAPER_GAMMA = 10.0
 SHARP_GAMMA = 1e4
 """What to ask for in place of the paper's 10 where there are thousands of training prompts: with
 ``normalise="train"`` it had the lowest validation loss on MMLU-Pro's (``results/sw_gamma.md``)."""
@@ -61,7 +62,7 @@ class SwSettings:
             fit sane where the rest of the weight lies on few comparisons. The paper has none.
     """
 
-    gamma: float = 10.0
+    gamma: float = PAPER_GAMMA
     normalise: Literal["train", "query"] = "train"
     n_neighbours: int | None = None
     background: float = 0.0

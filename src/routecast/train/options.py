@@ -11,8 +11,8 @@ from routecast.train.registry import Family
 def parse_options(family: Family, texts: Sequence[str]) -> dict[str, Any]:
     """Turn ``NAME=VALUE`` and ``NAME=VALUE,VALUE`` into settings of a family.
 
-    Values take the type of the setting's default. Several values become a tuple: the best on
-    validation data is kept.
+    Values take the type of the setting's default, or have a name in the family. Several values
+    become a tuple: the best on validation data is kept.
 
     Raises:
         ConfigError: If a text is no assignment, the setting is unknown or given twice, or a value
@@ -37,6 +37,9 @@ def _typed(family: Family, name: str, text: str) -> Any:  # noqa: ANN401 (a sett
     default = defaults.get(name, MISSING)
     if default is MISSING or name in family.fixed:
         return text  # unknown settings are refused by name
+    names = family.named.get(name, {})
+    if text in names:
+        return names[text]
     kind = type(default)
     if kind is bool:
         if text not in ("true", "false"):
@@ -48,4 +51,5 @@ def _typed(family: Family, name: str, text: str) -> Any:  # noqa: ANN401 (a sett
         return kind(text)
     except ValueError:
         wanted = "a whole number" if kind is int else "a number"
-        raise ConfigError(f"--set {name}={text!r}: accepted is {wanted}") from None
+        also = f", or one of {list(names)!r}" if names else ""
+        raise ConfigError(f"--set {name}={text!r}: accepted is {wanted}{also}") from None

@@ -115,6 +115,7 @@ class Family:
         fixed: Fields of ``settings`` that the pipeline sets itself: ``seed``.
         cross_fits: Its fits are ``cross_fitted``, so validation prompts are trained on too.
         learns_margins: Outcomes are learned from with their margins, asked for or not.
+        named: Values that have a name, by setting: ``gamma=sharp``.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Family:
     fixed: tuple[str, ...] = ("seed",)
     cross_fits: bool = False
     learns_margins: bool = False
+    named: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def settings_names(self) -> tuple[str, ...]:
         """Return the settings that users may give."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 from routecast.data.tiers import DEFAULT_N_TIERS
 from routecast.errors import ConfigError
-from routecast.routers.sw import SwSettings
+from routecast.routers.sw import PAPER_GAMMA, SHARP_GAMMA, SwSettings
 from routecast.routers.sw_compressed import compress
 from routecast.train.battles import ModelScores, mean_loss
 from routecast.train.registry import Family, Fit, Lesson
@@ -28,7 +28,7 @@ class SwOptions:
             each is a tier.
     """
 
-    gamma: float = 10.0
+    gamma: float = PAPER_GAMMA
     normalise: Literal["train", "query"] = "train"
     n_neighbours: int = 0
     background: float = 0.0
@@ -77,4 +77,10 @@ def fit_lesson(lesson: Lesson, options: SwOptions) -> Fit:
     )
 
 
-FAMILY = Family(name="sw", settings=SwOptions, fit=fit_lesson, fixed=())
+FAMILY = Family(
+    name="sw",
+    settings=SwOptions,
+    fit=fit_lesson,
+    fixed=(),
+    named={"gamma": {"paper": PAPER_GAMMA, "sharp": SHARP_GAMMA}},
+)
