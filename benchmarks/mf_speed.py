@@ -400,7 +400,7 @@ def listed(values: Sequence[float]) -> str:
 
 HEADER = """# Training mf beside routellm's own loop
 
-Made by `python benchmarks/mf_speed.py --peer-python PYTHON --dimensions 256 1536`. The
+Made by `python benchmarks/mf_speed.py --peer-python PYTHON`; more with `--dimensions`. The
 data: 100,000 comparisons of 64 models on 20,000 prompts, all with a winner because routellm drops
 ties, drawn from planted topics; 10,000 more on 2,000 other prompts for validation, and as many for
 the test. routellm 0.2.0 runs its own model and loop (128 factors, Adam, batches of 64, noise 0.1;
