@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,42 @@ def test_refusals_have_one_message_an_exit_code_and_no_output(
     assert "Traceback" not in run.stderr
     assert run.stdout == ""
     assert sorted(folder.iterdir()) == before
+
+
+def test_equal_texts_that_no_hash_can_split_are_warned_about(tmp_path: Path) -> None:
+    path = tmp_path / "same.jsonl"
+    path.write_text('{"prompt": "The very same text, again and again."}\n' * 300)
+    run = routecast(
+        "calibrate", "--router", "length", "--prompts", str(path), "--strong-share", "0.3"
+    )
+    assert run.returncode == 0
+    assert "300 prompts at the threshold are 1 different text" in run.stderr
+    assert "0.0% of this sample goes" in run.stderr or "100.0% of this sample goes" in run.stderr
+
+
+def test_a_share_of_nothing_has_no_sign_and_swapped_names_are_asked_about(
+    folder: Path, tmp_path: Path
+) -> None:
+    sample = ["--outcomes", str(folder / "outcomes.jsonl"), "--strong", "small", "--weak", "big"]
+    run = routecast("calibrate", "--router", "length", *sample, "--min-quality", "0.5")
+    assert "strong     0.0% (0.0% to " in run.stdout
+    assert "-0.0%" not in run.stdout
+    assert "are the names swapped?" in run.stdout
+
+
+def test_a_few_labels_fit_no_probabilities_anew(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "few.jsonl"
+    path.write_text("".join((folder / "outcomes.jsonl").read_text().splitlines(True)[:5]))
+    sample = ["--outcomes", str(path), "--strong", "big", "--weak", "small"]
+    run = routecast("calibrate", *sample, "--strong-share", "0.5", "--output", str(tmp_path / "o"))
+    assert run.returncode == 1
+    assert "5 labelled prompts, too few to fit win probabilities anew" in run.stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_line_for_the_settings_is_valid_toml(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / 'a "quoted" name'
+    sample = ["--outcomes", str(folder / "outcomes.jsonl"), "--strong", "big", "--weak", "small"]
+    run = routecast("calibrate", *sample, "--strong-share", "0.5", "--output", str(output))
+    line = run.stdout.partition("In routecast.toml: ")[2].partition(",")[0]
+    assert tomllib.loads(line) == {"router": str(output)}

@@ -106,6 +106,9 @@ def test_prices_reach_the_document(outcomes: Path, tmp_path: Path) -> None:
     # 100 x $10 and 100 x $30 a million: $0.004 a prompt, $4 a thousand.
     assert study["strong_cost_usd_per_1k"] == pytest.approx(4.0)
     assert study["weak_cost_usd_per_1k"] == pytest.approx(0.2)
+    printed, _ = evaluate("--benchmark", outcomes, "--output", tmp_path / "o", *prices)
+    assert "default saves $" in printed
+    assert "of the strong model's bill, at 95% of its quality" in " ".join(printed.split())
 
 
 @pytest.mark.parametrize(

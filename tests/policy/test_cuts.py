@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routecast.errors import ConfigError
-from routecast.policy.cuts import ALL_STRONG, ALL_WEAK, NEVER_STRONG, TIE_WIDTH, Cut, cut_for_share
+from routecast.policy.cuts import (
+    ALL_STRONG,
+    ALL_WEAK,
+    NEVER_STRONG,
+    TIE_WIDTH,
+    Cut,
+    cut_for_share,
+    tie_draw,
+)
 
 probabilities = st.floats(min_value=0, max_value=1)
 
@@ -86,3 +94,12 @@ def test_a_larger_share_never_sends_fewer_to_the_strong_model(
 def test_a_share_outside_its_range_is_refused_with_its_value(share: float) -> None:
     with pytest.raises(ConfigError, match=f"strong_share {share!r} is refused"):
         cut_for_share(np.array([0.0, 1.0]), share)
+
+
+def test_a_split_tie_sends_each_text_where_its_draw_says() -> None:
+    prompts = [f"prompt {number}" for number in range(200)]
+    cut = Cut(0.5, tie_share=0.3)
+    strong = cut.sends_strong(prompts, np.full(200, 0.5))
+    assert strong.tolist() == [tie_draw(prompt) < 0.3 for prompt in prompts]
+    assert cut.sends_strong(["a", "b"], np.array([0.4, 0.6])).tolist() == [False, True]
+    assert Cut(0.5).sends_strong(["a", "b"], np.array([0.5, 0.4])).tolist() == [True, False]

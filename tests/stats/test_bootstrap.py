@@ -10,6 +10,7 @@ from routecast.stats import bootstrap
 from routecast.stats.bootstrap import (
     CountArray,
     percentile_interval,
+    pivotal_interval,
     resample_counts,
     two_sided_p_value,
 )
@@ -134,3 +135,12 @@ def test_the_p_value_of_a_mean_agrees_with_the_t_test() -> None:
 def test_an_end_at_infinity_is_infinite() -> None:
     interval = percentile_interval(np.array([1.0, 2.0, np.inf, np.inf]), level=0.5)
     assert (interval.low, interval.high) == (1.0, np.inf)
+
+
+def test_a_pivotal_interval_is_turned_round_the_value_and_holds_it() -> None:
+    samples = np.linspace(0.10, 0.20, 1001)  # 95%: .1025 to .1975
+    turned = pivotal_interval(0.12, samples)
+    # 2 * .12 - .1975 = .0425; 2 * .12 - .1025 = .1375
+    assert (turned.low, turned.high) == pytest.approx((0.0425, 0.1375))
+    below = pivotal_interval(0.08, samples)  # 2 * .08 - .1025 = .0575 is below the value
+    assert (below.low, below.high) == pytest.approx((0.0, 0.08))

@@ -161,10 +161,12 @@ def test_losses_are_reported_step_by_step_and_validation_is_without_noise(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"n_factors": 0}, "n_factors 0 must be 1 or more"),
-        ({"steps_per_round": 0}, "steps_per_round 0 must be 1 or more"),
-        ({"weight_decay": -1e-5}, "weight_decay -1e-05 must be a finite number, 0 or more"),
-        ({"noise": float("nan")}, "noise nan must be a finite number"),
+        ({"n_factors": 10**9}, "n_factors 1000000000 must be from 1 to 100000"),
+        ({"noise": 1e300}, "noise 1e\\+300 must be a number from 0"),
+        ({"n_factors": 0}, "n_factors 0 must be from 1 to 100000"),
+        ({"steps_per_round": 0}, "steps_per_round 0 must be from 1 to 100000"),
+        ({"weight_decay": -1e-5}, "weight_decay -1e-05 must be a number from 0 to 1e\\+06"),
+        ({"noise": float("nan")}, "noise nan must be a number from 0"),
         ({"seed": -1}, "seed -1 must be 0 or more"),
     ],
 )

@@ -26,15 +26,23 @@ from routecast.calibrate.threshold import (
     ThresholdChoice,
     choose_threshold,
     outcomes_along_quantiles,
+    settle_ties,
 )
 from routecast.calibrate.unlike import MAX_PROMPTS, Likeness, compare_traffic
 from routecast.data.leakage import prompt_hashes64
 from routecast.errors import ConfigError, DataError
 from routecast.evaluate.discrimination import win_labels
+from routecast.policy.cuts import TIE_WIDTH
 from routecast.policy.goals import Goal
 from routecast.routers.calibrated import CalibratedRouter, CalibrationMap
 from routecast.routers.protocol import Router
 from routecast.types import FloatArray
+
+MIN_LABELS = 20
+"""Fewest labelled prompts that win probabilities are fitted anew on."""
+
+MAX_MISS = 0.005
+"""How far the share met on the sample may be from the expected one without a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +107,7 @@ def calibrate_router(
     known, raw_scores = sample.take(scored), raw_scores[scored]
     map_choice = None
     if output is not None and known.outcomes is not None:
+        _check_labels(known)
         map_choice = _choose_map(raw_scores, known, seed)
         calibration = map_choice.calibration
     win_probabilities = raw_scores if calibration is None else calibration.apply(raw_scores)
@@ -114,9 +123,28 @@ def calibrate_router(
         likeness=likeness,
         map_choice=map_choice,
         n_abstained=int((~scored).sum()),
-        warnings=tuple(_warnings(known, artifact, likeness, n_abstained=int((~scored).sum()))),
+        warnings=(
+            *_warnings(known, artifact, likeness, n_abstained=int((~scored).sum())),
+            *_tie_warnings(known.prompts, win_probabilities, choice),
+        ),
         output=output,
     )
+
+
+def _tie_warnings(
+    prompts: Sequence[str], win_probabilities: FloatArray, choice: ThresholdChoice
+) -> Iterator[str]:
+    """Say where equal texts, which go one way together, keep a tie from being split as asked."""
+    scores = settle_ties(win_probabilities)
+    met = float(choice.cut.sends_strong(prompts, scores).mean())
+    if choice.n_tied and abs(met - choice.strong_share.value) > MAX_MISS:
+        tied = np.abs(scores - choice.cut.threshold) <= TIE_WIDTH
+        n_texts = len({prompts[row] for row in np.flatnonzero(tied).tolist()})
+        yield (
+            f"{choice.n_tied:,} prompts at the threshold are {n_texts:,} different "
+            f"{'text' if n_texts == 1 else 'texts'}, and equal texts go one way together: "
+            f"{met:.1%} of this sample goes to the strong model, whatever the interval says"
+        )
 
 
 def _artifact_of(loaded: LoadedRouter, output: Path | None) -> Artifact | None:
@@ -133,6 +161,14 @@ def _artifact_of(loaded: LoadedRouter, output: Path | None) -> Artifact | None:
 
 def _is_calibrated(router: Router) -> TypeGuard[CalibratedRouter]:
     return isinstance(router, CalibratedRouter)
+
+
+def _check_labels(sample: Sample) -> None:
+    if len(sample.prompts) < MIN_LABELS:
+        raise DataError(
+            f"{sample.name} has {len(sample.prompts)} labelled prompts, too few to fit win "
+            f"probabilities anew; give at least {MIN_LABELS}, or leave --output out"
+        )
 
 
 def _choose_map(raw_scores: FloatArray, sample: Sample, seed: int) -> CalibrationChoice:

@@ -1,5 +1,6 @@
 """What `routecast calibrate` prints, for people and for programs."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -65,6 +66,8 @@ def report_lines(report: "CalibrationReport") -> Iterator[str]:
         yield f"           {_percent(choice.quality_share)} of the strong model's"
     if choice.weak_is_enough:
         yield "           the weak model alone meets this goal; there is no need to route"
+        if outcomes is not None and outcomes.weak_quality.mean() > outcomes.strong_quality.mean():
+            yield "           it is the better one on this sample: are the names swapped?"
     if choice.cost_usd_per_1k is not None:
         yield f"cost       {_interval(choice.cost_usd_per_1k, '{:.4g}')} USD per 1,000 requests"
     by_group = "" if choice.n_groups is None else f", with prompts in {choice.n_groups:,} groups"
@@ -91,7 +94,7 @@ def _next_step(report: "CalibrationReport") -> Iterator[str]:
     if report.output is None:
         tie = f"tie_share = {choice.cut.tie_share:.6g}" if choice.cut.tie_share < 1 else ""
         shown = min(choice.cut.threshold, 1.0)
-        yield f'In routecast.toml: router = "{report.router}", threshold = {shown:.10g}' + (
+        yield f"In routecast.toml: router = {_toml(report.router)}, threshold = {shown:.10g}" + (
             f", {tie}" if tie else ""
         )
         return
@@ -102,8 +105,13 @@ def _next_step(report: "CalibrationReport") -> Iterator[str]:
         )
     yield (
         f"Wrote {report.output}. In routecast.toml: "
-        f'router = "{report.output}", {choice.goal.name} = {choice.goal.value:.10g}'
+        f"router = {_toml(str(report.output))}, {choice.goal.name} = {choice.goal.value:.10g}"
     )
+
+
+def _toml(text: str) -> str:
+    """Write a basic string as TOML does; JSON escapes the same characters the same way."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _percent(figure: "Figure") -> str:
@@ -111,5 +119,8 @@ def _percent(figure: "Figure") -> str:
 
 
 def _interval(figure: "Figure", form: str) -> str:
-    value, low, high = (form.format(part) for part in (figure.value, figure.low, figure.high))
+    if not math.isfinite(figure.low) or not math.isfinite(figure.high):
+        return f"{form.format(figure.value)} (no interval from so few prompts)"
+    parts = (figure.value, figure.low, figure.high)
+    value, low, high = (form.format(part + 0.0 if part else 0.0) for part in parts)  # never -0
     return f"{value} ({low} to {high})"

@@ -38,6 +38,9 @@ def print_study(study: "Study", *, by: str | None = None) -> None:
     console.print(f"  weak   {study.weak}, quality {_quality(weak)}")
     console.print(_routers(study))
     console.print(_LEGEND)
+    for router in study.routers:
+        if line := _saved(router):
+            console.print(line)
     if study.differences:
         console.print(_differences(study))
     if by is not None:
@@ -78,6 +81,17 @@ def _cells(router: "RouterStudy") -> list[str]:
         *(_with_interval(metrics, name, percent=True) for name in ("cpt_50", "cpt_80")),
         *(_alone(metrics, name) for name in ("auroc", "ece")),
     ]
+
+
+def _saved(router: "RouterStudy") -> str:
+    """Say what an asked router saves, where costs are known."""
+    usd, share = (router.metrics.get(f"saved_95_{name}") for name in ("usd_per_1k", "share"))
+    if router.is_baseline or usd is None or share is None or math.isnan(usd.value):
+        return ""
+    return (
+        f"{router.name} saves ${usd.value:.4g} [{usd.low:.4g}, {usd.high:.4g}] per 1,000 prompts, "
+        f"{share.value:.0%} of the strong model's bill, at 95% of its quality"
+    )
 
 
 def _shown_name(router: "RouterStudy") -> str:

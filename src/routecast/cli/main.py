@@ -70,6 +70,7 @@ def main() -> None:
     except RoutecastError as error:
         _refuse(str(error))
     except KeyboardInterrupt:
+        typer.echo("routecast: interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
         _drop_output()  # the reader has gone; say nothing more

@@ -32,7 +32,7 @@ ANSWER = "answer|"
 _AMOUNTS = (COST_USD, INPUT_TOKENS, OUTPUT_TOKENS)
 _QUALITY_ACCEPTED = (
     "a number from {:g} to {:g}, or null for unknown; another scale is given as the quality range "
-    "(LOW, HIGH)"
+    "(LOW, HIGH), on the command line --quality-range LOW HIGH"
 )
 
 

@@ -16,7 +16,7 @@ from routecast.evaluate.power import study_warnings
 from routecast.evaluate.reliability import ReliabilityCurve, reliability_curve
 from routecast.evaluate.study import CurveBand, Difference, Figure
 from routecast.evaluate.sweep import SHARES, resample_totals
-from routecast.stats.bootstrap import percentile_interval, two_sided_p_value
+from routecast.stats.bootstrap import percentile_interval, pivotal_interval, two_sided_p_value
 from routecast.stats.holm import holm_adjusted
 from routecast.types import FloatArray, IntArray
 
@@ -145,11 +145,12 @@ def _with_intervals(
     """Put the interval of its resamples around each figure of one router."""
     figures = {}
     for metric, value in exact.items():
-        interval = samples.interval(router, metric)
-        low, high = interval.low, interval.high
-        if metric == ECE:  # turned round its value, for binning noise adds to it twice
-            low, high = max(0.0, 2 * value - high), max(0.0, 2 * value - low)
-        figures[metric] = Figure(value=value, low=low, high=high)
+        interval = (
+            pivotal_interval(value, samples.samples(router, metric))
+            if metric == ECE
+            else samples.interval(router, metric)
+        )
+        figures[metric] = Figure(value=value, low=interval.low, high=interval.high)
     return figures
 
 

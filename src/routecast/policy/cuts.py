@@ -6,13 +6,17 @@ share is met and a retry decides alike.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
+import numpy.typing as npt
 
 from routecast.errors import ConfigError
 from routecast.types import FloatArray
+
+BoolArray = npt.NDArray[np.bool_]
 
 NEVER_STRONG = math.nextafter(1.0, 2.0)
 """The smallest threshold that no win probability reaches; finite, so that JSON can hold it."""
@@ -47,6 +51,20 @@ class Cut:
     def ties(self, win_probability: float) -> bool:
         """Tell whether the prompt's hash decides."""
         return self.tie_share < 1 and abs(win_probability - self.threshold) <= TIE_WIDTH
+
+    def sends_strong(self, prompts: Sequence[str], win_probabilities: FloatArray) -> BoolArray:
+        """Return which prompts go to the strong model, a split tie decided by their texts.
+
+        Args:
+            prompts: As they are sent.
+            win_probabilities: Shape (n_prompts,), none NaN.
+        """
+        strong = win_probabilities >= self.threshold
+        if self.tie_share < 1:
+            ties = np.abs(win_probabilities - self.threshold) <= TIE_WIDTH
+            for row in np.flatnonzero(ties).tolist():
+                strong[row] = tie_draw(prompts[row]) < self.tie_share
+        return strong
 
     def strong_weights(self, win_probabilities: FloatArray) -> FloatArray:
         """Return each prompt's chance to go to the strong model before its text is hashed.

@@ -75,6 +75,32 @@ def resample_counts(
         yield counts if unit is None else counts[:, unit]
 
 
+def pivotal_interval(value: float, samples: FloatArray, *, level: float = 0.95) -> Interval:
+    """Return the percentile interval turned round the value, and stretched to hold it.
+
+    For statistics that noise can only raise, such as calibration error: they are larger again on
+    resamples, which the turn takes back.
+
+    Args:
+        value: The statistic on the sample itself, 0 or more.
+        samples: On each resample, shape (n_resamples,); NaN where undefined.
+        level: See `percentile_interval`.
+
+    Returns:
+        The interval, its ends 0 or more; NaN where the statistic is undefined.
+
+    References:
+        Davison and Hinkley (1997), Bootstrap Methods and their Application, section 5.2.
+    """
+    turned = percentile_interval(samples, level=level)
+    return Interval(
+        low=float(np.minimum(np.maximum(2.0 * value - turned.high, 0.0), value)),
+        high=float(np.maximum(2.0 * value - turned.low, value)),
+        level=level,
+        n_undefined=turned.n_undefined,
+    )
+
+
 def percentile_interval(samples: FloatArray, *, level: float = 0.95) -> Interval:
     """Return the interval that holds the middle of the resampled statistics.
 

@@ -93,7 +93,7 @@ def measure_held_out(
         battles=battles,
         by_group=by_group,
         n_abstained=n_abstained,
-        warnings=_warnings(wins, routing),
+        warnings=_warnings(wins, routing, battles),
     )
 
 
@@ -159,7 +159,9 @@ def _by_rating(training: PreferenceArrays, battles: PreferenceArrays) -> FloatAr
     return sigmoid(margins / ELO_PER_LOG_ODDS)
 
 
-def _warnings(wins: Measurement, routing: Measurement | None) -> tuple[str, ...]:
+def _warnings(
+    wins: Measurement, routing: Measurement | None, battles: Measurement | None
+) -> tuple[str, ...]:
     """Say where the router is not shown to beat doing without it."""
     found = []
     order = (routing, "apgr", "APGR") if routing is not None else (wins, AUROC, "AUROC")
@@ -183,6 +185,18 @@ def _warnings(wins: Measurement, routing: Measurement | None) -> tuple[str, ...]
         found.append(
             "its probabilities are no better than one base rate for every prompt: log loss "
             f"differs by {_shown(loss, signed=True)}"
+        )
+    nearest = measurement.differences.get((metric, NEIGHBOURS))
+    if nearest is not None and not nearest.low > 0 and not np.isnan(nearest.value):
+        found.append(
+            "the router does not beat the 50 nearest training prompts: "
+            f"{title} differs by {_shown(nearest, signed=True)}"
+        )
+    rated = None if battles is None else battles.differences.get((LOG_LOSS, RATINGS))
+    if rated is not None and not rated.high < 0:
+        found.append(
+            "on comparisons of all models it predicts no better than their ratings alone: log "
+            f"loss differs by {_shown(rated, signed=True)}"
         )
     return tuple(found)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from routecast.evaluate.curve import cost_quality_curve
 from routecast.evaluate.intervals import bootstrap_metrics
 from routecast.evaluate.metrics import average_gap_recovered, share_for_gap_recovered
 from routecast.evaluate.study import Figure
-from routecast.stats.bootstrap import percentile_interval
+from routecast.stats.bootstrap import percentile_interval, pivotal_interval
 from routecast.train.resampled import (
     AUROC,
     BRIER,
@@ -90,7 +91,7 @@ def measure_wins(
         for metric in metrics:
             samples[one.name, metric] = np.concatenate(values[metric])
             exact = EXACT[metric](one.scores, wins)
-            figures[one.name][metric] = _figure(exact, samples[one.name, metric])
+            figures[one.name][metric] = _figure(exact, samples[one.name, metric], metric)
     return Measurement(
         n_labels=len(wins),
         n_clusters=len(np.unique(clusters)),
@@ -170,8 +171,8 @@ def _differences(
     }
 
 
-def _figure(value: float, samples: FloatArray) -> Figure:
-    """Return a figure whose interval holds it: calibration error is larger on resamples."""
-    interval = percentile_interval(samples)
-    low, high = np.fmin(interval.low, value), np.fmax(interval.high, value)
-    return Figure(value=value, low=float(low), high=float(high))
+def _figure(value: float, samples: FloatArray, metric: str = "") -> Figure:
+    """Return a figure with the interval that suits it: calibration error is larger on resamples."""
+    find = partial(pivotal_interval, value) if metric == ECE else percentile_interval
+    interval = find(samples)
+    return Figure(value=value, low=interval.low, high=interval.high)

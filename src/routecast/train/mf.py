@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _SHAPES = ("projection", "projection_bias", "output", "model_vectors")
 _N_MEMORIES = 20
+MAX_COUNT = 100_000
+MAX_PENALTY = 1e6
 _LOSS_TOLERANCE = 1e-9
 _GRADIENT_TOLERANCE = 1e-8
 
@@ -66,12 +68,12 @@ class MfSettings:
     def __post_init__(self) -> None:
         """Refuse numbers that no fit can use."""
         for name in ("n_factors", "max_steps", "patience", "steps_per_round"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} {getattr(self, name)!r} must be 1 or more")
+            if not 1 <= getattr(self, name) <= MAX_COUNT:
+                raise ConfigError(f"{name} {getattr(self, name)!r} must be from 1 to {MAX_COUNT}")
         for name in ("weight_decay", "noise"):
             value = getattr(self, name)
-            if not (value >= 0 and np.isfinite(value)):
-                raise ConfigError(f"{name} {value!r} must be a finite number, 0 or more")
+            if not 0 <= value <= MAX_PENALTY:
+                raise ConfigError(f"{name} {value!r} must be a number from 0 to {MAX_PENALTY:g}")
         if self.seed < 0:
             raise ConfigError(f"seed {self.seed!r} must be 0 or more")
 
