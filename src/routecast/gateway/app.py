@@ -20,8 +20,8 @@ from routecast.artifacts import LoadedRouter
 from routecast.errors import RequestError, RoutecastError
 from routecast.gateway.chat import ChatEndpoint
 from routecast.gateway.errors import error_object, status_of
-from routecast.gateway.guard import check_caller
-from routecast.gateway.loading import resolve_endpoints
+from routecast.gateway.guard import Guard, allow_origins, build_guard
+from routecast.gateway.loading import resolve_client_keys, resolve_endpoints
 from routecast.gateway.relay import open_session, prepare_upstream
 from routecast.gateway.routes import RouteTable, build_route_table
 from routecast.policy.settings import ServerSettings, Settings
@@ -50,10 +50,11 @@ def create_app(
         ConfigError: If a secret is missing, or a router cannot answer a route's goal.
     """
     endpoints = resolve_endpoints(settings, environ or {})
-    return build_app(build_route_table(settings, routers, endpoints), settings.server)
+    guard = build_guard(settings.server, resolve_client_keys(settings.server, environ or {}))
+    return build_app(build_route_table(settings, routers, endpoints), settings.server, guard)
 
 
-def build_app(table: RouteTable, settings: ServerSettings) -> ASGIApp:
+def build_app(table: RouteTable, settings: ServerSettings, guard: Guard) -> ASGIApp:
     """Build the gateway from what clients may ask for.
 
     Raises:
@@ -68,7 +69,7 @@ def build_app(table: RouteTable, settings: ServerSettings) -> ASGIApp:
             await rest(scope, receive, send)
             return
         try:
-            check_caller(scope["headers"])
+            guard.check(scope["path"], scope["headers"])
             if scope["path"] == CHAT_PATH and scope["method"] == "POST":
                 await chat(scope, receive, send)
             else:
@@ -76,7 +77,7 @@ def build_app(table: RouteTable, settings: ServerSettings) -> ASGIApp:
         except RoutecastError as error:
             await _error_response(error, scope)(scope, receive, send)
 
-    return app
+    return allow_origins(app, settings.cors_origins)
 
 
 def _error_response(error: RoutecastError, scope: Scope) -> Response:
