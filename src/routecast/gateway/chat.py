@@ -7,7 +7,7 @@ from os import urandom
 
 from starlette.types import Receive, Scope, Send
 
-from routecast.gateway.body import read_chat_body
+from routecast.gateway.body import read_request_body
 from routecast.gateway.headers import decision_headers, upstream_headers
 from routecast.gateway.intake import read_body
 from routecast.gateway.relay import Call, Upstream, forward
@@ -45,9 +45,9 @@ class ChatEndpoint:
         if content is None:
             return
         if len(content) <= _MAX_BYTES_ON_LOOP:
-            body = read_chat_body(content)
+            body = read_request_body(content)
         else:
-            body = await asyncio.to_thread(read_chat_body, content)
+            body = await asyncio.to_thread(read_request_body, content)
         target = self.table.find(body.model)
         if isinstance(target, Route):
             decision = decide_route(target, body.messages)
