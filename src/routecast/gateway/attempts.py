@@ -45,6 +45,9 @@ class Failure(StrEnum):
     """The answer began, and then nothing came for ``between_chunks_timeout_s``, or its end not
     within ``total_timeout_s``."""
 
+    REFUSED = "refused"
+    """The upstream answered with a status that a retry or another model may mend."""
+
     CIRCUIT_OPEN = "circuit_open"
     """Nothing was sent: the model had failed too often, and its pause is not over."""
 
@@ -195,7 +198,7 @@ async def ask_in_turn(
                 break
             await sleep(delay_s)
         if not n_failures:
-            failed.append(Attempt(model.name, None, Failure.CIRCUIT_OPEN, None, 0.0))
+            failed.append(_attempt(model.name, Tried(failure=Failure.CIRCUIT_OPEN), 0.0))
     if refusal is None:
         return Outcome(None, None, 0, tuple(failed))
     return Outcome(refusal.model, refusal.answer, 0, tuple(failed))
@@ -226,7 +229,13 @@ def _settle(breaker: Breaker, ticket: int, tried: Tried[Answer]) -> None:
 
 
 def _attempt(name: str, tried: Tried[Answer], total_s: float) -> Attempt:
-    return Attempt(name, tried.status, tried.failure, tried.first_byte_s, total_s)
+    return Attempt(
+        model=name,
+        status=tried.status,
+        failure=tried.failure or Failure.REFUSED,
+        first_byte_s=tried.first_byte_s,
+        total_s=total_s,
+    )
 
 
 def _delay_s(

@@ -122,14 +122,14 @@ def _score_forever(
 def _gather(
     first: _Waiting, queue: "SimpleQueue[_Waiting | None]", s_per_text: float, max_batch: int
 ) -> list[_Waiting]:
-    """Return what is worth scoring now: no more than fits into the time that the first has left.
+    """Return what is worth scoring now: what takes half of the time that the first has left.
 
-    Without that bound, a router that falls behind would answer everybody too late.
+    Without that bound, a router that falls behind would answer everybody too late. The very first
+    text is scored alone, since nobody knows yet how long one takes.
     """
     batch = [] if first.future.done() else [first]
     left_s = first.deadline_s - time.monotonic()
-    if s_per_text > 0:
-        max_batch = min(max_batch, int(left_s / s_per_text))
+    max_batch = min(max_batch, int(left_s / 2 / s_per_text)) if s_per_text > 0 else 1
     while len(batch) < max_batch:
         try:
             waiting = queue.get_nowait()
