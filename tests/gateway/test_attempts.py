@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routecast.gateway.attempts import Failure, Outcome, Tried, Verdict, ask_in_turn, judge
+from routecast.gateway.attempts import Outcome, Tried, Verdict, ask_in_turn, judge
 from routecast.gateway.breaker import Breaker, BreakerState
+from routecast.gateway.exchange import Attempt
+from routecast.gateway.failures import Failure
 from routecast.gateway.retry_budget import RetryBudget
 from routecast.upstream.retry import RETRIED_STATUSES, RetryPolicy
 
@@ -44,6 +46,7 @@ class Script:
     asked: list[str] = field(default_factory=list)
     fell_back: list[bool] = field(default_factory=list)
     waits_s: list[float] = field(default_factory=list)
+    failed: list[Attempt] = field(default_factory=list)
 
     async def ask(self, model: Model, fell_back: bool) -> Tried[str]:
         self.asked.append(model.name)
@@ -54,7 +57,9 @@ class Script:
         self.waits_s.append(duration_s)
 
     async def play(self, *models: Model) -> Outcome[Model, str]:
-        return await ask_in_turn(models, self.ask, sleep=self.sleep, draw_jitter=lambda: 0.0)
+        return await ask_in_turn(
+            models, self.ask, failed=self.failed, sleep=self.sleep, draw_jitter=lambda: 0.0
+        )
 
 
 def strong_and_weak() -> tuple[Model, Model]:
@@ -65,7 +70,7 @@ async def test_a_usable_answer_ends_it_at_once() -> None:
     strong, weak = strong_and_weak()
     script = Script({"strong": [OK], "weak": []})
     outcome = await script.play(strong, weak)
-    assert (outcome.model, outcome.answer, outcome.failed) == (strong, "an answer", ())
+    assert (outcome.model, outcome.answer, script.failed) == (strong, "an answer", [])
     assert (script.asked, script.waits_s, script.fell_back) == (["strong"], [], [False])
 
 
@@ -75,11 +80,11 @@ async def test_what_may_pass_is_retried_with_a_growing_wait_then_the_chain_is_as
     assert script.asked == ["strong", "strong", "strong", "weak"]
     assert script.fell_back == [False, False, False, True]
     assert script.waits_s == [0.5, 1.0]  # half of 1 s, half of 2 s: no jitter
-    assert (outcome.answer, [attempt.status for attempt in outcome.failed]) == (
+    assert (outcome.answer, [attempt.status for attempt in script.failed]) == (
         "an answer",
         [503, None, 429],
     )
-    assert [attempt.failure for attempt in outcome.failed] == ["refused", "connect", "refused"]
+    assert [attempt.failure for attempt in script.failed] == ["refused", "connect", "refused"]
 
 
 @pytest.mark.parametrize("failure", [Failure.FIRST_BYTE_TIMEOUT, Failure.TLS])
@@ -110,7 +115,7 @@ async def test_a_longer_retry_after_than_anybody_waits_for_moves_on() -> None:
 async def test_the_client_s_own_fault_is_the_answer() -> None:
     script = Script({"strong": [CLIENTS_FAULT], "weak": []})
     outcome = await script.play(*strong_and_weak())
-    assert (outcome.answer, outcome.failed) == ("your fault", ())
+    assert (outcome.answer, script.failed) == ("your fault", [])
 
 
 async def test_a_fallback_s_refusal_asks_the_next() -> None:
@@ -125,7 +130,7 @@ async def test_when_all_refuse_the_first_model_s_last_refusal_is_the_answer() ->
     script = Script({"strong": [BUSY, LIMITED, UNREACHABLE], "weak": [Tried("no key", 401)]})
     outcome = await script.play(strong, weak)
     assert (outcome.model, outcome.answer, outcome.ticket) == (strong, "slow down", 0)
-    assert len(outcome.failed) == 4
+    assert len(script.failed) == 4
 
 
 async def test_a_fallback_s_refusal_is_better_than_nothing() -> None:
@@ -139,7 +144,7 @@ async def test_no_answer_at_all_names_every_try() -> None:
     script = Script({"strong": [LATE], "weak": [UNREACHABLE] * 3})
     outcome = await script.play(*strong_and_weak())
     assert (outcome.model, outcome.answer) == (None, None)
-    assert [(attempt.model, attempt.failure) for attempt in outcome.failed] == [
+    assert [(attempt.model, attempt.failure) for attempt in script.failed] == [
         ("strong", "first_byte_timeout"),
         ("weak", "connect"),
         ("weak", "connect"),
@@ -152,9 +157,9 @@ async def test_an_open_breaker_moves_on_without_a_try() -> None:
     for _ in range(5):
         strong.breaker.record_failure(strong.breaker.admit())
     script = Script({"strong": [], "weak": [OK]})
-    outcome = await script.play(strong, weak)
+    await script.play(strong, weak)
     assert script.asked == ["weak"]
-    assert [attempt.failure for attempt in outcome.failed] == ["circuit_open"]
+    assert [attempt.failure for attempt in script.failed] == ["circuit_open"]
 
 
 async def test_a_breaker_that_opens_ends_the_retries() -> None:
@@ -194,7 +199,7 @@ async def test_a_client_that_leaves_frees_the_probe() -> None:
         await asyncio.sleep(60)
         return OK
 
-    asking = asyncio.create_task(ask_in_turn([strong], hang))
+    asking = asyncio.create_task(ask_in_turn([strong], hang, failed=[]))
     await asyncio.sleep(0.01)
     assert strong.breaker.admit() == 0
     asking.cancel()
@@ -228,6 +233,6 @@ def test_nobody_is_asked_too_often_and_nobody_after_a_usable_answer(
     assert script.asked == sorted(script.asked)  # in the order of the chain, never back
     assert all(script.asked.count(model.name) <= 3 for model in models)
     # With a ticket, the last try was used and only the others failed; without, all failed.
-    assert len(outcome.failed) == len(script.asked) - bool(outcome.ticket)
+    assert len(script.failed) == len(script.asked) - bool(outcome.ticket)
     if outcome.model is None:
         assert len(set(script.asked)) == len(models)

@@ -9,47 +9,16 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum, StrEnum, auto
+from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
 
 from routecast.gateway.breaker import Breaker
 from routecast.gateway.exchange import Attempt
+from routecast.gateway.failures import Failure
 from routecast.gateway.retry_budget import RetryBudget
 from routecast.upstream.retry import RETRIED_STATUSES, RetryPolicy, backoff_delay_s
 
 Answer = TypeVar("Answer")
-
-
-class Failure(StrEnum):
-    """Why a try gave no answer; these strings stand in metrics, logs and docs."""
-
-    CONNECT = "connect"
-    """The connection was refused, reset, or the host's name has no address."""
-
-    CONNECT_TIMEOUT = "connect_timeout"
-    """The connection did not stand within ``connect_timeout_s``."""
-
-    TLS = "tls"
-    """The upstream's certificate or its TLS is not acceptable."""
-
-    FIRST_BYTE_TIMEOUT = "first_byte_timeout"
-    """The request was sent, and no answer began within ``first_byte_timeout_s``."""
-
-    HUNG_UP = "hung_up"
-    """The connection ended before the first byte of an answer, or what came was no HTTP."""
-
-    BROKE_OFF = "broke_off"
-    """The answer began, and ended before its end."""
-
-    SILENT = "silent"
-    """The answer began, and then nothing came for ``between_chunks_timeout_s``, or its end not
-    within ``total_timeout_s``."""
-
-    REFUSED = "refused"
-    """The upstream answered with a status that a retry or another model may mend."""
-
-    CIRCUIT_OPEN = "circuit_open"
-    """Nothing was sent: the model had failed too often, and its pause is not over."""
 
 
 class Verdict(Enum):
@@ -118,29 +87,32 @@ class Outcome(Generic[Model, Answer]):
         answer: What to pass on, a refusal included; None when nobody gave one.
         ticket: For the model's breaker, when the answer has come to its end; 0 for a refusal,
             which the breaker knows already.
-        failed: The tries that gave nothing usable, in order.
     """
 
     model: Model | None
     answer: Answer | None
     ticket: int
-    failed: tuple[Attempt, ...]
 
 
-def judge(tried: Tried[Answer], *, fell_back: bool) -> Verdict:
-    """Decide what a try means.
+def is_usable(status: int, *, fell_back: bool) -> bool:
+    """Return whether an answer with this status is to be passed on without a further try.
 
     A refusal that no wait mends, such as 400 or 401, is the answer when the model that was
     decided for gives it: the client must hear it. From a fallback model it only means that the
     next one may do better.
     """
-    status = tried.status
-    if status is None:
-        is_passing = tried.failure in _RETRIED_FAILURES
-        return Verdict.RETRY if is_passing and tried.may_retry else Verdict.MOVE_ON
     if status in RETRIED_STATUSES:
-        return Verdict.RETRY if tried.may_retry else Verdict.MOVE_ON
-    return Verdict.MOVE_ON if fell_back and status >= 400 else Verdict.USE
+        return False
+    return status < 400 or not fell_back
+
+
+def judge(tried: Tried[Answer], *, fell_back: bool) -> Verdict:
+    """Decide what a try means."""
+    status = tried.status
+    if status is not None and is_usable(status, fell_back=fell_back):
+        return Verdict.USE
+    may_pass = tried.failure in _RETRIED_FAILURES or status in RETRIED_STATUSES
+    return Verdict.RETRY if may_pass and tried.may_retry else Verdict.MOVE_ON
 
 
 _RETRIED_FAILURES = frozenset({Failure.CONNECT, Failure.CONNECT_TIMEOUT, Failure.HUNG_UP})
@@ -160,6 +132,7 @@ async def ask_in_turn(
     models: Sequence[Model],
     ask: Callable[[Model, bool], Awaitable[Tried[Answer]]],
     *,
+    failed: list[Attempt],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     draw_jitter: Callable[[], float] = random.random,
 ) -> Outcome[Model, Answer]:
@@ -168,6 +141,8 @@ async def ask_in_turn(
     Args:
         models: The one that was decided for first, then the fallback chain; at least one.
         ask: Makes one try of a model; its second argument says whether it is a fallback.
+        failed: Gets every try that gave nothing usable, as it happens, so that a caller who is
+            cancelled has them too.
         sleep: Waits for so many seconds.
         draw_jitter: Draws from [0, 1).
 
@@ -175,8 +150,7 @@ async def ask_in_turn(
         The first usable answer. When nobody gave one, the last refusal of the first model that
         gave any (with two models, rather the strong one's 429 than the weak one's 404).
     """
-    failed: list[Attempt] = []
-    refusal: Outcome[Model, Answer] | None = None
+    refusal: Outcome[Model, Answer] = Outcome(None, None, 0)
     for model in models:
         fell_back = model is not models[0]
         model.budget.earn()
@@ -187,11 +161,11 @@ async def ask_in_turn(
             verdict = judge(tried, fell_back=fell_back)
             if verdict is Verdict.USE:
                 model.breaker.record_answer(ticket)
-                return Outcome(model, tried.answer, ticket, tuple(failed))
+                return Outcome(model, tried.answer, ticket)
             _settle(model.breaker, ticket, tried)
             failed.append(_attempt(model.name, tried, time.perf_counter() - began_s))
-            if tried.answer is not None and (refusal is None or refusal.model is model):
-                refusal = Outcome(model, tried.answer, 0, ())
+            if tried.answer is not None and refusal.model in (None, model):
+                refusal = Outcome(model, tried.answer, 0)
             n_failures += 1
             delay_s = _delay_s(model, tried, verdict, n_failures, draw_jitter)
             if delay_s is None:
@@ -199,9 +173,7 @@ async def ask_in_turn(
             await sleep(delay_s)
         if not n_failures:
             failed.append(_attempt(model.name, Tried(failure=Failure.CIRCUIT_OPEN), 0.0))
-    if refusal is None:
-        return Outcome(None, None, 0, tuple(failed))
-    return Outcome(refusal.model, refusal.answer, 0, tuple(failed))
+    return refusal
 
 
 async def _ask_once(
