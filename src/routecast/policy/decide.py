@@ -26,7 +26,8 @@ class Reason(StrEnum):
     """The router raised or broke its contract, so the ``on_router_error`` model answers."""
 
     ROUTER_SLOW = "router_slow"
-    """The router took longer than ``router_timeout_ms``, so the ``on_router_error`` model answers."""
+    """The router took longer than ``router_timeout_ms``, so the ``on_router_error`` model
+    answers."""
 
     NO_TEXT = "no_text"
     """The request has no text to score, so the ``on_router_error`` model answers."""
