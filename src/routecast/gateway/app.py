@@ -22,8 +22,9 @@ from routecast.gateway.chat import ChatEndpoint
 from routecast.gateway.errors import error_object, status_of
 from routecast.gateway.guard import check_caller
 from routecast.gateway.loading import resolve_endpoints
-from routecast.gateway.relay import open_session, prepare_upstream
+from routecast.gateway.plan import open_session, prepare_upstream
 from routecast.gateway.routes import RouteTable, build_route_table
+from routecast.gateway.scorer import build_scorer
 from routecast.policy.settings import ServerSettings, Settings
 
 CHAT_PATH = "/v1/chat/completions"
@@ -59,8 +60,15 @@ def build_app(table: RouteTable, settings: ServerSettings) -> ASGIApp:
     Raises:
         ConfigError: If a model's base URL is not a URL.
     """
-    upstreams = {name: prepare_upstream(endpoint) for name, endpoint in table.endpoints.items()}
-    chat = ChatEndpoint(table=table, upstreams=upstreams, settings=settings)
+    upstreams = {
+        name: prepare_upstream(endpoint, settings) for name, endpoint in table.endpoints.items()
+    }
+    chat = ChatEndpoint(
+        table=table,
+        upstreams=upstreams,
+        settings=settings,
+        scorers={n: build_scorer(r.router) for n, r in table.routes.items()},
+    )
     rest = _build_rest(table)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

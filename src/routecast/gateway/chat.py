@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import urandom
 
 from starlette.types import Receive, Scope, Send
@@ -10,9 +10,13 @@ from starlette.types import Receive, Scope, Send
 from routecast.gateway.body import read_request_body
 from routecast.gateway.headers import decision_headers, upstream_headers
 from routecast.gateway.intake import read_body
-from routecast.gateway.relay import Call, Upstream, forward
+from routecast.gateway.plan import Plan, Upstream
+from routecast.gateway.prompt import last_user_text
+from routecast.gateway.relay import relay
 from routecast.gateway.routes import Route, RouteTable
+from routecast.gateway.scorer import Scorer
 from routecast.gateway.scoring import decide_route
+from routecast.gateway.surfaces import SURFACES
 from routecast.policy.decide import Decision, Reason
 from routecast.policy.settings import ServerSettings
 
@@ -32,6 +36,7 @@ class ChatEndpoint:
     table: RouteTable
     upstreams: Mapping[str, Upstream]
     settings: ServerSettings
+    scorers: Mapping[str, Scorer]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request.
@@ -50,22 +55,33 @@ class ChatEndpoint:
             body = await asyncio.to_thread(read_request_body, content)
         target = self.table.find(body.model)
         if isinstance(target, Route):
-            decision = decide_route(target, body.messages)
+            decision = await decide_route(
+                target,
+                last_user_text(body.messages),
+                scorer=self.scorers[target.name],
+                timeout_s=0.25,
+            )
+            names = [decision.model, *({target.strong, target.weak} - {decision.model})]
         else:
             decision = Decision(target.name, None, None, Reason.DIRECT)
-        upstream = self.upstreams[decision.model]
-        answer_headers = decision_headers(decision, urandom(12).hex())
-        scope["routecast.headers"] = answer_headers
-        call = Call(
-            upstream=upstream,
+            names = [decision.model]
+        decision_id = urandom(12).hex()
+        plan = Plan(
+            candidates=tuple(self.upstreams[name] for name in names),
+            surface=SURFACES["/v1/chat/completions"],
             query=scope["query_string"],
-            headers=upstream_headers(scope["headers"], upstream.endpoint.headers()),
-            body=body.with_model(upstream.model_json),
+            body_for=lambda upstream: body.with_model(upstream.model_json),
+            headers_for=lambda upstream: upstream_headers(
+                scope["headers"], upstream.endpoint.headers()
+            ),
         )
-        await forward(
+        await relay(
             scope["state"]["session"],
-            call,
-            answer_headers=answer_headers,
+            plan,
+            answer_headers=lambda name, _: decision_headers(
+                replace(decision, model=name), decision_id
+            ),
+            keep_alive_s=self.settings.keep_alive_s,
             receive=receive,
             send=send,
         )
