@@ -23,10 +23,13 @@ class Route:
         strong: Name of the model for prompts at or above the threshold.
         weak: Name of the model for the others.
         fallback: Name of the model that answers when there is no win probability.
+        fallback_models: Names of the models that are asked, in this order, when the chosen one
+            fails before it has answered; the chosen one may be among them.
         cut: From where on the strong model answers.
         router_name: As the settings name it.
         router: Scores the prompts.
         calibration_sample: What the threshold was read from, in words; None if it was given.
+        router_timeout_s: How long the router may take beside the event loop.
     """
 
     name: str
@@ -37,6 +40,8 @@ class Route:
     router_name: str
     router: Router
     calibration_sample: str | None
+    fallback_models: tuple[str, ...] = ()
+    router_timeout_s: float = 0.25
 
     @property
     def threshold(self) -> float:
@@ -107,6 +112,8 @@ def build_route(name: str, settings: RouteSettings, loaded: LoadedRouter) -> Rou
         router_name=settings.router,
         router=loaded.router,
         calibration_sample=None if is_given else loaded.calibration_sample,
+        fallback_models=tuple(settings.fallback_models),
+        router_timeout_s=settings.router_timeout_ms / 1000,
     )
 
 
