@@ -11,7 +11,7 @@ from routecast.gateway.body import read_request_body
 from routecast.gateway.headers import decision_headers, upstream_headers
 from routecast.gateway.intake import read_body
 from routecast.gateway.plan import Plan, Upstream
-from routecast.gateway.prompt import last_user_text
+from routecast.gateway.prompt import text_to_score
 from routecast.gateway.relay import relay
 from routecast.gateway.routes import Route, RouteTable
 from routecast.gateway.scorer import Scorer
@@ -19,6 +19,7 @@ from routecast.gateway.scoring import decide_route
 from routecast.gateway.surfaces import SURFACES
 from routecast.policy.decide import Decision, Reason
 from routecast.policy.settings import ServerSettings
+from routecast.upstream.apis import Api
 
 _MAX_BYTES_ON_LOOP = 1 << 18  # larger bodies are read in a thread, so that the loop stays free
 
@@ -57,11 +58,11 @@ class ChatEndpoint:
         if isinstance(target, Route):
             decision = await decide_route(
                 target,
-                last_user_text(body.messages),
+                text_to_score(body.fields, Api.CHAT),
                 scorer=self.scorers[target.name],
-                timeout_s=0.25,
+                timeout_s=target.router_timeout_s,
             )
-            names = [decision.model, *({target.strong, target.weak} - {decision.model})]
+            names = list(dict.fromkeys([decision.model, *target.fallback_models]))
         else:
             decision = Decision(target.name, None, None, Reason.DIRECT)
             names = [decision.model]

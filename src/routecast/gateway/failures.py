@@ -65,7 +65,7 @@ def no_answer_error(failed: Sequence[Attempt], *, retry_after_s: float) -> Upstr
         retry_after_s: When the next model may be asked, if all are left alone.
     """
     tries = [(attempt.model, Failure(attempt.failure or "")) for attempt in failed]
-    message = "; ".join(_phrase(*key, len(list(same))) for key, same in groupby(tries))
+    message = "; ".join(describe_failure(*key, n_tries=len(list(same))) for key, same in groupby(tries))
     sent = [failure for _, failure in tries if failure is not Failure.CIRCUIT_OPEN]
     if not sent:
         return UpstreamUnavailableError(
@@ -77,9 +77,10 @@ def no_answer_error(failed: Sequence[Attempt], *, retry_after_s: float) -> Upstr
 
 def broken_answer_error(model: str, failure: Failure) -> UpstreamError:
     """Return the error for a client who has some of an answer and gets no more."""
-    return UpstreamError(f"{_phrase(model, failure, 1)}; try again")
+    return UpstreamError(f"{describe_failure(model, failure)}; try again")
 
 
-def _phrase(model: str, failure: Failure, n_tries: int) -> str:
+def describe_failure(model: str, failure: Failure, *, n_tries: int = 1) -> str:
+    """Say what a model did, in words for clients and logs."""
     times = f" in {n_tries} tries" if n_tries > 1 else ""
     return f"model {model!r} {_WORDS[failure]}{times}"

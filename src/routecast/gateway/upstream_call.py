@@ -8,7 +8,7 @@ import aiohttp
 from multidict import CIMultiDictProxy, istr
 from yarl import URL
 
-from routecast.gateway.failures import Failure
+from routecast.gateway.failures import Failure, describe_failure
 from routecast.gateway.plan import Plan, Upstream
 from routecast.upstream.chat import SPENT_QUOTA
 from routecast.upstream.retry import parse_retry_after
@@ -40,7 +40,7 @@ async def post(
         )
     except (aiohttp.ClientError, TimeoutError) as error:
         failure = _failure_before_an_answer(error)
-        _LOGGER.warning("model %r: %s: %s", upstream.name, failure, _kind(error))
+        _log(upstream, failure, error)
         return failure
 
 
@@ -50,7 +50,7 @@ async def read_first_chunk(response: aiohttp.ClientResponse, upstream: Upstream)
         chunk = await response.content.readany()
     except (aiohttp.ClientError, TimeoutError) as error:
         failure = _failure_before_an_answer(error)
-        _LOGGER.warning("model %r: %s: %s", upstream.name, failure, _kind(error))
+        _log(upstream, failure, error)
         return failure
     connection = response.connection  # None once the whole answer is there
     if connection is not None and connection.protocol is not None:
@@ -64,7 +64,7 @@ async def read_chunk(response: aiohttp.ClientResponse, upstream: Upstream) -> by
         return await response.content.readany()
     except (aiohttp.ClientError, TimeoutError) as error:
         failure = Failure.SILENT if isinstance(error, TimeoutError) else Failure.BROKE_OFF
-        _LOGGER.warning("model %r: %s: %s", upstream.name, failure, _kind(error))
+        _log(upstream, failure, error)
         return failure
 
 
@@ -104,6 +104,10 @@ def _failure_before_an_answer(error: Exception) -> Failure:
     if isinstance(error, aiohttp.ClientConnectorError):
         return Failure.CONNECT
     return Failure.HUNG_UP
+
+
+def _log(upstream: Upstream, failure: Failure, error: Exception) -> None:
+    _LOGGER.warning("%s: %s", describe_failure(upstream.name, failure), _kind(error))
 
 
 def _kind(error: Exception) -> str:
