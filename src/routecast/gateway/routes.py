@@ -34,7 +34,7 @@ class Route:
         calibration_sample: What the threshold was read from, in words; None if it was given.
         apis: Those in which both models can be asked.
         models: The pair and everybody in the fallback chain by name, with what each can take.
-        fallback_models: Who is asked after the chosen model, in this order; that model may be among them.
+        fallback_models: Who is asked after the chosen model, in this order; it may be among them.
         text: What of a request is scored.
         sticky: Whether the first user turn is scored instead.
         overrides: What clients may ask for by headers.
