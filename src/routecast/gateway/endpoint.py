@@ -7,14 +7,14 @@ from functools import partial
 from os import urandom
 from time import perf_counter
 
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 from starlette.types import Receive, Scope, Send
 
-from routecast.errors import RequestError
+from routecast.errors import RoutecastError
 from routecast.gateway.ask_usage import UsageChunkFilter, ask_for_usage
 from routecast.gateway.body import RequestBody, read_request_body
 from routecast.gateway.deciding import MAX_BYTES_ON_LOOP, Decided, Decider
-from routecast.gateway.errors import send_error
+from routecast.gateway.errors import code_of, send_error, status_of
 from routecast.gateway.events import Tap
 from routecast.gateway.exchange import Observer, RelayResult, Served
 from routecast.gateway.guard import Guard
@@ -29,6 +29,8 @@ from routecast.gateway.surfaces import Surface
 from routecast.gateway.usage import UsageReader, readable_encodings
 from routecast.policy.settings import ServerSettings
 from routecast.upstream.apis import Api
+
+_ACCEPT_ENCODING = istr("Accept-Encoding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +85,9 @@ class SurfaceEndpoint:
         try:
             self.gateway.guard.check(scope["path"], scope["headers"])
             await self._serve(request, scope, receive, send)
-        except RequestError as error:
-            request.status, request.error_code = error.status, error.code
-            if error.status == 413:
+        except RoutecastError as error:
+            request.status, request.error_code = status_of(error), code_of(error)
+            if request.status == 413:
                 send = send_then_drain(send, receive)
             own = [(REQUEST_ID, request.request_id.encode())]
             await send_error(send, error, api=self.surface.api, headers=own)
@@ -110,7 +112,7 @@ class SurfaceEndpoint:
             surface=self.surface,
             query=scope["query_string"],
             body_for=partial(self._body_for, body),
-            headers_for=partial(self._headers_for, headers),
+            headers_for=partial(self._headers_for, headers, body),
             taps_for=partial(self._taps_for, body),
         )
         request.relay_began_s = perf_counter()
@@ -138,10 +140,17 @@ class SurfaceEndpoint:
             return ask_for_usage(content) or content
         return content
 
-    def _headers_for(self, headers: RawHeaders, upstream: Upstream) -> CIMultiDict[str]:
-        passed = upstream_headers(headers, upstream.endpoint.headers(self.surface.api))
-        if upstream.endpoint.price is not None or self.surface.api is Api.RESPONSES:
-            passed["Accept-Encoding"] = readable_encodings(passed.get("Accept-Encoding", ""))
+    def _headers_for(
+        self, headers: RawHeaders, body: RequestBody, upstream: Upstream
+    ) -> CIMultiDict[str]:
+        """Return what goes upstream; where an answer must be read, so that it can be."""
+        endpoint = upstream.endpoint
+        passed = upstream_headers(headers, endpoint.headers(self.surface.api))
+        if _ACCEPT_ENCODING in passed:
+            if self._asks_usage(body, upstream):
+                passed[_ACCEPT_ENCODING] = "identity"
+            elif endpoint.price is not None or self.surface.api is Api.RESPONSES:
+                passed[_ACCEPT_ENCODING] = readable_encodings(passed[_ACCEPT_ENCODING])
         return passed
 
     def _taps_for(

@@ -38,6 +38,8 @@ _CLIENT_ONLY = _HOP_BY_HOP | {
     b"x-goog-api-key",
 }
 _OURS = b"x-routecast-"
+# An upstream's own CORS headers would let web pages read what the gateway does not let them.
+_NEVER_TO_CLIENT = (_OURS, b"access-control-")
 
 
 def upstream_headers(headers: RawHeaders, own: Mapping[str, str]) -> CIMultiDict[str]:
@@ -93,7 +95,7 @@ def client_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
 
 @lru_cache(maxsize=1024)
 def _passes_to_client(name: bytes) -> bool:
-    return name not in _HOP_BY_HOP and not name.startswith(_OURS)
+    return name not in _HOP_BY_HOP and not name.startswith(_NEVER_TO_CLIENT)
 
 
 def decision_headers(

@@ -35,7 +35,9 @@ _OTHER_PATHS: Mapping[str, tuple[str, ...]] = {
     "/metrics": _GET,
 }
 _SURFACE_PATHS: Mapping[Api, str] = {
-    surface.api: surface.path for surface in reversed(SURFACES.values()) if surface.is_routable
+    api: next(path for path, surface in SURFACES.items() if surface.api is api)
+    for api in Api
+    if api is not Api.EMBEDDINGS
 }
 
 
@@ -116,7 +118,7 @@ async def _refuse_path(request: Request, error: Exception) -> Response:
 
 def _describe_models(table: RouteTable, request: Request) -> dict[str, Any]:
     """Describe what clients may ask for, in OpenAI's shape, or Anthropic's for its clients."""
-    apis = {name: found.apis for name, found in [*table.routes.items(), *table.endpoints.items()]}
+    apis = table.apis
     if "anthropic-version" in request.headers:
         models = [
             {

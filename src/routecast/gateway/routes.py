@@ -93,6 +93,12 @@ class RouteTable:
     routes: Mapping[str, Route]
     endpoints: Mapping[str, Endpoint]
 
+    @property
+    def apis(self) -> dict[str, frozenset[Api]]:
+        """Every name, routes first, with the APIs in which it can be asked."""
+        routes = {name: route.apis for name, route in self.routes.items()}
+        return routes | {name: endpoint.apis for name, endpoint in self.endpoints.items()}
+
     def find(self, model: str, surface: Surface) -> Route | Endpoint:
         """Return the route, or the model that was named directly.
 
@@ -116,8 +122,7 @@ class RouteTable:
 
     def speaking(self, api: Api) -> list[str]:
         """Return the names that can be asked in an API, routes first."""
-        routes = [name for name, route in self.routes.items() if api in route.apis]
-        return [*routes, *(name for name, known in self.endpoints.items() if api in known.apis)]
+        return [name for name, spoken in self.apis.items() if api in spoken]
 
     def _wrong_surface(self, model: str, found: Route | Endpoint, surface: Surface) -> RequestError:
         able = self.speaking(surface.api)
