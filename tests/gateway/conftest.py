@@ -1,5 +1,6 @@
 """A gateway between two fake upstreams, all on loopback sockets."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ api_key = "env:BIG_KEY"
 connect_timeout_s = 1
 first_byte_timeout_s = {first_byte_timeout_s}
 between_chunks_timeout_s = {between_chunks_timeout_s}
+retries = {retries}
+{big_settings}
 [models.small]
 model = "upstream-small"
 base_url = "{small}"
@@ -32,8 +35,11 @@ strong = "big"
 weak = "small"
 router = "length-like"
 threshold = 0.5
+fallback = {fallback}
+{route_settings}
 [server]
 max_body_mib = 12
+{server_settings}
 """
 
 
@@ -81,8 +87,17 @@ async def start_gateway(
     big_url: str | None = None,
     first_byte_timeout_s: float = 5.0,
     between_chunks_timeout_s: float = 5.0,
+    retries: int = 0,
+    fallback: Sequence[str] = (),
+    big_settings: str = "",
+    route_settings: str = "",
+    server_settings: str = "breaker_failures = 1000",
 ) -> AsyncIterator[Gateway]:
-    """Run a gateway and its upstreams; ``big_url`` puts something else behind the big model."""
+    """Run a gateway and its upstreams; ``big_url`` puts something else behind the big model.
+
+    By default it neither retries nor falls back, and its breaker never opens, so that tests which
+    share a gateway don't meet one another's faults.
+    """
     big, small, router = FakeUpstream("big"), FakeUpstream("small"), WordRouter()
     loaded = LoadedRouter("length-like", router, None, None, None)
     async with (
@@ -95,6 +110,11 @@ async def start_gateway(
             small=small_url,
             first_byte_timeout_s=first_byte_timeout_s,
             between_chunks_timeout_s=between_chunks_timeout_s,
+            retries=retries,
+            fallback=json.dumps(list(fallback)),
+            big_settings=big_settings,
+            route_settings=route_settings,
+            server_settings=server_settings,
         )
         settings = parse_settings(text, source="test")
         app = create_app(settings, {"length-like": loaded}, environ={"BIG_KEY": STRONG_KEY})
