@@ -50,9 +50,8 @@ def serve(
     ):
         loaded = load_gateway(settings, os.environ, folder=config.parent, insecure=insecure)
         typer.echo(_announcement(address_of(listener, tls=loaded.tls), loaded), err=True)
-        serve_app(
-            build_app(loaded.table, loaded.settings.server, loaded.guard), listener, tls=loaded.tls
-        )
+        app = build_app(loaded.table, loaded.settings.server, loaded.guard, folder=config.parent)
+        serve_app(app, listener, tls=loaded.tls)
 
 
 def _announcement(address: str, loaded: "Loaded") -> str:
