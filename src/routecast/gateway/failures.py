@@ -65,7 +65,9 @@ def no_answer_error(failed: Sequence[Attempt], *, retry_after_s: float) -> Upstr
         retry_after_s: When the next model may be asked, if all are left alone.
     """
     tries = [(attempt.model, Failure(attempt.failure or "")) for attempt in failed]
-    message = "; ".join(describe_failure(*key, n_tries=len(list(same))) for key, same in groupby(tries))
+    message = "; ".join(
+        describe_failure(*key, n_tries=len(list(same))) for key, same in groupby(tries)
+    )
     sent = [failure for _, failure in tries if failure is not Failure.CIRCUIT_OPEN]
     if not sent:
         return UpstreamUnavailableError(
