@@ -98,6 +98,12 @@ def _passes_to_client(name: bytes) -> bool:
     return name not in _HOP_BY_HOP and not name.startswith(_NEVER_TO_CLIENT)
 
 
+def add_headers(headers: RawHeaders, own: RawHeaders) -> RawHeaders:
+    """Return an answer's headers with ours, where the upstream has none of that name."""
+    present = {name for name, _ in headers}
+    return headers + [header for header in own if header[0] not in present]
+
+
 def decision_headers(
     decision: Decision, decision_id: str, *, answered_by: str | None = None
 ) -> RawHeaders:

@@ -25,7 +25,8 @@ from routecast.gateway.errors import error_event, send_error, status_of
 from routecast.gateway.events import has_ended, next_sequence_number
 from routecast.gateway.exchange import Attempt, Ended, RelayResult
 from routecast.gateway.failures import Failure, broken_answer_error, no_answer_error
-from routecast.gateway.headers import RawHeaders, client_headers
+from routecast.gateway.headers import RawHeaders, add_headers, client_headers
+from routecast.gateway.lost_connection import watch_connection
 from routecast.gateway.outlet import Outlet
 from routecast.gateway.plan import Plan, Upstream
 from routecast.gateway.upstream_call import (
@@ -117,7 +118,8 @@ class _Answer:
     """What an upstream answered, as far as its body has been read."""
 
     response: aiohttp.ClientResponse
-    chunk: bytes | Failure = b""
+    chunk: bytes | Failure
+    end_watch: Callable[[], None] | None
     outlet: Outlet | None = None  # a refusal gets none unless it is the best that there is
 
     @property
@@ -170,7 +172,7 @@ class _Exchange:
         response = await post(self._session, self._plan, upstream)
         if isinstance(response, Failure):
             return Tried(failure=response)
-        answer = _Answer(response)
+        answer = _Answer(response, b"", watch_connection(response))
         self._answers.append(answer)
         if is_usable(response.status, fell_back=fell_back):
             answer.outlet = self._open_outlet(upstream, response)
@@ -199,7 +201,7 @@ class _Exchange:
         return Outlet(
             self._send,
             status=response.status,
-            headers=headers + self._answer_headers(upstream.name, fell_back),
+            headers=add_headers(headers, self._answer_headers(upstream.name, fell_back)),
             is_event_stream=is_event_stream,
             taps=taps_for(upstream, headers) if taps_for and response.status == 200 else (),
             keep_alive_s=self._keep_alive_s,
@@ -269,6 +271,8 @@ class _Exchange:
         for answer in self._answers:
             if answer.outlet is not None:
                 answer.outlet.close()
+            if answer.end_watch is not None:
+                answer.end_watch()
             answer.response.close()
 
     def result(self, ended: Ended) -> RelayResult:

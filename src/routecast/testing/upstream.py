@@ -11,9 +11,17 @@ from starlette.types import Receive, Scope, Send
 from routecast.testing.asgi import answer_lifespan, read_body, send_answer
 from routecast.testing.chat import complete_chat, stream_chat
 from routecast.testing.completions import complete_text, stream_text
-from routecast.testing.delivery import ClientLeft, deliver_plain, deliver_stream, wait_for
+from routecast.testing.delivery import (
+    ClientLeft,
+    Line,
+    deliver_plain,
+    deliver_stream,
+    forestall,
+    line_of,
+    wait_for,
+)
 from routecast.testing.embeddings import embed_texts
-from routecast.testing.faults import Fault, Hang, Refuse
+from routecast.testing.faults import Fault
 from routecast.testing.messages import answer_message, count_message_tokens, stream_message
 from routecast.testing.responses import respond, response_id, stream_response
 from routecast.testing.simulation import Json, Simulation
@@ -116,7 +124,7 @@ class FakeUpstream:
         body = await read_body(receive)
         self._record(scope, body)
         try:
-            await self._serve(scope["path"], body, send, receive)
+            await self._serve(scope["path"], body, line_of(scope, receive, send))
         except ClientLeft:
             self.n_cancelled += 1
 
@@ -129,28 +137,25 @@ class FakeUpstream:
         self.requests.append(RecordedRequest(path, tuple(headers), body))
         self.n_requests += 1
 
-    async def _serve(self, path: str, body: bytes, send: Send, receive: Receive) -> None:
+    async def _serve(self, path: str, body: bytes, line: Line) -> None:
         if path == "/v1/models":
             models = [{"id": self.name, "object": "model", "created": 0, "owned_by": "simulated"}]
-            await _send_json(send, {"object": "list", "data": models})
+            await _send_json(line.send, {"object": "list", "data": models})
         elif path in _SHAPES:
-            await self._answer_request(path, body, send, receive)
+            await self._answer_request(path, body, line)
         else:
-            await _refuse(send, path, f"no such path: {path}", status=404)
+            await _refuse(line.send, path, f"no such path: {path}", status=404)
 
-    async def _answer_request(self, path: str, body: bytes, send: Send, receive: Receive) -> None:
+    async def _answer_request(self, path: str, body: bytes, line: Line) -> None:
         number = self.n_requests
         fault = self._faults.popleft() if self._faults else None
-        await wait_for(self.latency_s, receive)
-        if isinstance(fault, Hang):
-            await wait_for(fault.duration_s, receive)
-        if isinstance(fault, Refuse):
-            await send_answer(send, fault.body, status=fault.status, headers=fault.headers)
+        await wait_for(self.latency_s, line.receive)
+        if await forestall(fault, line):
             return
         try:
             request = json.loads(body)
         except (ValueError, RecursionError) as error:
-            await _refuse(send, path, f"not JSON: {type(error).__name__}")
+            await _refuse(line.send, path, f"not JSON: {type(error).__name__}")
             return
         simulation = Simulation(
             name=self.name,
@@ -161,17 +166,17 @@ class FakeUpstream:
         )
         refusal = self._refusal(path, simulation)
         if refusal is not None:
-            await _refuse(send, path, refusal)
+            await _refuse(line.send, path, refusal)
             return
         shape = _SHAPES[path]
         if request.get("stream") and shape.stream is not None:
-            await deliver_stream(shape.stream(simulation), fault, send, receive)
+            await deliver_stream(shape.stream(simulation), fault, line)
             return
         answer = shape.answer(simulation)
         if isinstance(answer, str):
-            await _refuse(send, path, answer)
+            await _refuse(line.send, path, answer)
         else:
-            await deliver_plain(json.dumps(answer).encode(), fault, send, receive)
+            await deliver_plain(json.dumps(answer).encode(), fault, line)
 
     def _refusal(self, path: str, simulation: Simulation) -> str | None:
         """Say what the real upstream would refuse, and remember what it made."""
