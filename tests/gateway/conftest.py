@@ -183,7 +183,7 @@ async def start_full_gateway(
     """Run a gateway whose models speak every API, and which neither retries nor falls back."""
     big, small, router = FakeUpstream("big"), FakeUpstream("small"), WordRouter()
     quantiles = np.linspace(0, 1, 1001)
-    loaded = LoadedRouter("words", router, None, quantiles, "a sample")
+    loaded = LoadedRouter("words", router, quantiles, "a sample", None)
     async with (
         serve_upstream(big) as big_url,
         serve_upstream(small) as small_url,
@@ -199,6 +199,7 @@ async def start_full_gateway(
         settings = parse_settings(text, source="test")
         environ = {"BIG_KEY": STRONG_KEY, "SMALL_KEY": "sk-small-secret"}
         app = create_app(settings, {"words": loaded}, environ=environ)
+        router.prompts.clear()  # it was timed
         async with serve_on_loopback(app) as address:
             yield Gateway(address, big, small, router, http)
 

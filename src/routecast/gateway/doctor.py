@@ -199,7 +199,7 @@ def _examine_route(settings: Settings, name: str, folder: Path) -> Iterator[Find
         return
     yield _ok(f"{subject}.router", f"router {route.router!r} loads")
     try:
-        built = build_route(name, route, loaded)
+        built = build_route(name, settings, loaded)
     except ConfigError as error:
         fix = f"calibrate router {route.router!r}, or give the route a threshold"
         yield _fault(f"{subject}.{route.goal.name}", error, fix=fix)
