@@ -27,8 +27,8 @@ async def ask(
         if name.startswith("x_")
     }
     url = f"{gateway.address}/v1/route" + (f"?api={api}" if api else "")
-    body = {"model": "auto", **asked}
-    async with gateway.http.post(url, json=body, headers=headers) as answer:
+    body = BytesIO(json.dumps({"model": "auto", **asked}).encode())
+    async with gateway.http.post(url, data=body, headers=headers) as answer:
         document: dict[str, Any] = await answer.json()
     assert answer.status == status, document
     assert gateway.big.n_requests == gateway.small.n_requests == 0
