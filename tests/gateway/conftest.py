@@ -143,3 +143,83 @@ def gateway(shared_gateway: Gateway) -> Gateway:
     shared_gateway.router.prompts.clear()
     shared_gateway.router.fails = False
     return shared_gateway
+
+
+EVERY_API = 'apis = ["chat", "responses", "completions", "messages"]\n'
+FULL_SETTINGS = """
+[models.big]
+model = "upstream-big"
+base_url = "{big}"
+api_key = "env:BIG_KEY"
+retries = 0
+{big_settings}
+[models.small]
+model = "upstream-small"
+base_url = "{small}"
+api_key = "env:SMALL_KEY"
+retries = 0
+{small_settings}
+[models.embedder]
+model = "upstream-embedder"
+base_url = "{small}"
+apis = ["embeddings"]
+[routes.auto]
+strong = "big"
+weak = "small"
+router = "words"
+threshold = 0.5
+fallback = []
+{route_settings}
+"""
+
+
+@asynccontextmanager
+async def start_full_gateway(
+    *,
+    big_settings: str = EVERY_API,
+    small_settings: str = EVERY_API,
+    route_settings: str = "",
+) -> AsyncIterator[Gateway]:
+    """Run a gateway whose models speak every API, and which neither retries nor falls back."""
+    big, small, router = FakeUpstream("big"), FakeUpstream("small"), WordRouter()
+    quantiles = np.linspace(0, 1, 1001)
+    loaded = LoadedRouter("words", router, None, quantiles, "a sample")
+    async with (
+        serve_upstream(big) as big_url,
+        serve_upstream(small) as small_url,
+        aiohttp.ClientSession(auto_decompress=False) as http,
+    ):
+        text = FULL_SETTINGS.format(
+            big=big_url,
+            small=small_url,
+            big_settings=big_settings,
+            small_settings=small_settings,
+            route_settings=route_settings,
+        )
+        settings = parse_settings(text, source="test")
+        environ = {"BIG_KEY": STRONG_KEY, "SMALL_KEY": "sk-small-secret"}
+        app = create_app(settings, {"words": loaded}, environ=environ)
+        async with serve_on_loopback(app) as address:
+            yield Gateway(address, big, small, router, http)
+
+
+@pytest.fixture
+def starts_full_gateway() -> StartGateway:
+    """For tests that need other settings than ``full_gateway``'s."""
+    return start_full_gateway
+
+
+@pytest.fixture(scope="module")
+async def shared_full_gateway(anyio_backend: str) -> AsyncIterator[Gateway]:
+    """One for all tests of a module."""
+    async with start_full_gateway() as running:
+        yield running
+
+
+@pytest.fixture
+def full_gateway(shared_full_gateway: Gateway) -> Gateway:
+    """A running gateway with one route, ``auto``, in every API; it remembers nothing."""
+    shared_full_gateway.big.reset()
+    shared_full_gateway.small.reset()
+    shared_full_gateway.router.prompts.clear()
+    return shared_full_gateway

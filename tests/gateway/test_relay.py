@@ -51,7 +51,7 @@ async def test_the_client_s_credentials_stay_here_and_the_upstream_s_key_goes(
 ) -> None:
     headers = {
         "authorization": "Bearer sk-client", "x-api-key": "sk-client", "cookie": "session=1",
-        "x-routecast-force": "weak", "openai-organization": "org", "x-trace": "7",
+        "x-routecast-force": "strong", "openai-organization": "org", "x-trace": "7",
         "connection": "x-hop", "x-hop": "1",
     }  # fmt: skip
     async with gateway.http.post(gateway.chat_url, data=HARD, headers=headers) as answer:

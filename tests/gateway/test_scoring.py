@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from routecast.artifacts import LoadedRouter
 from routecast.gateway.routes import Route
 from routecast.gateway.scorer import MAX_CHARACTERS, Scorer
 from routecast.gateway.scoring import decide_route
@@ -35,7 +36,8 @@ class ScriptedRouter:
 def route_with(script: Script) -> Route:
     return Route(
         name="auto", strong="big", weak="small", fallback="small", cut=Cut(0.5),
-        router_name="scripted", router=ScriptedRouter(script), calibration_sample=None,
+        router_name="scripted", calibration_sample=None,
+        loaded=LoadedRouter("scripted", ScriptedRouter(script), None, None, None),
     )  # fmt: skip
 
 

@@ -41,7 +41,8 @@ class _QuickTurn(msgspec.Struct, gc=False):
     content: msgspec.Raw = msgspec.Raw(b"null")
 
     def parts(self) -> str | list[_Part] | None:
-        return _CONTENT.decode(self.content)
+        parts: str | list[_Part] | None = _CONTENT.decode(self.content)
+        return parts
 
 
 @dataclass(frozen=True)

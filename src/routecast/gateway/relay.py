@@ -25,7 +25,7 @@ from routecast.gateway.errors import error_event, send_error, status_of
 from routecast.gateway.events import has_ended, next_sequence_number
 from routecast.gateway.exchange import Attempt, Ended, RelayResult
 from routecast.gateway.failures import Failure, broken_answer_error, no_answer_error
-from routecast.gateway.headers import RawHeaders, client_headers
+from routecast.gateway.headers import RawHeaders, add_headers, client_headers
 from routecast.gateway.lost_connection import watch_connection
 from routecast.gateway.outlet import Outlet
 from routecast.gateway.plan import Plan, Upstream
@@ -201,7 +201,7 @@ class _Exchange:
         return Outlet(
             self._send,
             status=response.status,
-            headers=headers + self._answer_headers(upstream.name, fell_back),
+            headers=add_headers(headers, self._answer_headers(upstream.name, fell_back)),
             is_event_stream=is_event_stream,
             taps=taps_for(upstream, headers) if taps_for and response.status == 200 else (),
             keep_alive_s=self._keep_alive_s,

@@ -38,6 +38,9 @@ class Reason(StrEnum):
     SAME_CONVERSATION = "same_conversation"
     """The request goes on with a response that this model made; nothing was scored."""
 
+    FALLBACK = "fallback"
+    """The chosen model failed before it answered, so another of the route's models did."""
+
     FORCED = "forced"
     """The client asked for the strong or the weak model by a header; nothing was scored."""
 
