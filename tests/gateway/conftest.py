@@ -122,7 +122,7 @@ async def start_gateway(
             yield Gateway(address, big, small, router, http)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def starts_gateway() -> StartGateway:
     """For tests that need other settings than ``gateway``'s."""
     return start_gateway
