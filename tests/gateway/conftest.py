@@ -168,7 +168,7 @@ strong = "big"
 weak = "small"
 router = "words"
 threshold = 0.5
-fallback = []
+fallback = {chain}
 {route_settings}
 """
 
@@ -179,6 +179,7 @@ async def start_full_gateway(
     big_settings: str = EVERY_API,
     small_settings: str = EVERY_API,
     route_settings: str = "",
+    chain: str = "[]",
 ) -> AsyncIterator[Gateway]:
     """Run a gateway whose models speak every API, and which neither retries nor falls back."""
     big, small, router = FakeUpstream("big"), FakeUpstream("small"), WordRouter()
@@ -194,6 +195,7 @@ async def start_full_gateway(
             small=small_url,
             big_settings=big_settings,
             small_settings=small_settings,
+            chain=chain,
             route_settings=route_settings,
         )
         settings = parse_settings(text, source="test")
