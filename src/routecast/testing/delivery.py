@@ -178,7 +178,8 @@ def _dribbled(body: bytes, n_bytes: int) -> Iterator[bytes]:
 
 
 async def _break_chunks(line: Line) -> None:
-    """Write what is no chunk where one must stand."""
+    """Write what is no chunk where one must stand, once the rest has arrived."""
+    await asyncio.sleep(0.05)
     _transport(line).write(b"this is no chunk\r\n")
     await asyncio.sleep(0.05)
     await _drop(line, reset=False)
