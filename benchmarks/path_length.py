@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -51,7 +51,7 @@ class PathCounter:
         self.n_lines = 0
         self.n_c_calls = 0
 
-    def __enter__(self) -> "PathCounter":
+    def __enter__(self) -> Self:
         """Begin to count."""
         self._before = sys.gettrace(), sys.getprofile()
         sys.settrace(self._enter)
