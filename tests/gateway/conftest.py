@@ -168,7 +168,7 @@ strong = "big"
 weak = "small"
 router = "words"
 threshold = 0.5
-fallback = []
+fallback = {chain}
 {route_settings}
 """
 
@@ -179,11 +179,12 @@ async def start_full_gateway(
     big_settings: str = EVERY_API,
     small_settings: str = EVERY_API,
     route_settings: str = "",
+    chain: str = "[]",
 ) -> AsyncIterator[Gateway]:
     """Run a gateway whose models speak every API, and which neither retries nor falls back."""
     big, small, router = FakeUpstream("big"), FakeUpstream("small"), WordRouter()
     quantiles = np.linspace(0, 1, 1001)
-    loaded = LoadedRouter("words", router, None, quantiles, "a sample")
+    loaded = LoadedRouter("words", router, quantiles, "a sample", None)
     async with (
         serve_upstream(big) as big_url,
         serve_upstream(small) as small_url,
@@ -194,11 +195,13 @@ async def start_full_gateway(
             small=small_url,
             big_settings=big_settings,
             small_settings=small_settings,
+            chain=chain,
             route_settings=route_settings,
         )
         settings = parse_settings(text, source="test")
         environ = {"BIG_KEY": STRONG_KEY, "SMALL_KEY": "sk-small-secret"}
         app = create_app(settings, {"words": loaded}, environ=environ)
+        router.prompts.clear()  # it was timed
         async with serve_on_loopback(app) as address:
             yield Gateway(address, big, small, router, http)
 

@@ -40,7 +40,7 @@ async def test_messages_are_routed_and_the_headers_say_why(
     client: anthropic.AsyncAnthropic, full_gateway: "Gateway"
 ) -> None:
     raw = await client.messages.with_raw_response.create(**HARD)
-    message: Any = raw.parse()
+    message: Any = await raw.parse()
     assert message.content[0].text == BIG
     assert raw.headers["x-routecast-model"] == "big"
     assert raw.headers["x-routecast-reason"] == "reaches_threshold"
@@ -51,11 +51,13 @@ async def test_messages_are_routed_and_the_headers_say_why(
 async def test_the_upstream_gets_its_own_key_and_the_client_s_version_and_betas(
     client: anthropic.AsyncAnthropic, full_gateway: "Gateway"
 ) -> None:
-    await client.beta.messages.create(**HARD, betas=["a-2025-01-01", "b-2025-02-02"])
+    await client.beta.messages.create(
+        **HARD, betas=["a-2025-01-01", "b-2025-02-02"], extra_query={"beta": "true"}
+    )
     request = full_gateway.big.requests[-1]
     sent = dict(request.headers)
     assert sent["x-api-key"] == "sk-upstream-secret"
-    assert sent["anthropic-version"] == "2023-06-01"
+    assert sent["anthropic-version"] == client.default_headers["anthropic-version"]
     assert sent["anthropic-beta"] == "a-2025-01-01,b-2025-02-02"
     assert "authorization" not in sent
     assert "sk-ant-client" not in str(request.headers)
@@ -150,7 +152,7 @@ async def test_a_schema_goes_to_the_only_model_that_can_keep_to_one(
         raw = await client.messages.with_raw_response.create(
             **EASY, extra_body={"output_config": form}
         )
-        message: Any = raw.parse()
+        message: Any = await raw.parse()
     assert json.loads(message.content[0].text) == {"city": "simulated"}
     assert raw.headers["x-routecast-reason"] == "only_capable"
     assert raw.headers["x-routecast-model"] == "big"

@@ -160,6 +160,7 @@ def test_what_unpacks_to_far_too_much_is_given_up() -> None:
         b"", b"{}", b'{"usage": null}', b'{"usage": 3}', b'{"usage": []}', b'{"usage": {}}',
         b'{"usage": {"prompt_tokens": true}}', b'{"usage": {"prompt_tokens": -1}}',
         b'{"usage": {"prompt_tokens": 1.5}}', b'{"usage": {"prompt_tokens": "19"}}',
+        b'{"usage": {"total_cost": 3}}',
         b'{"usage": {"prompt_tokens": 1e400}}', b'{"usage": {"prompt_tokens": ' + b"9" * 5000,
         b'{"usage": ' + b'{"a":' * 5000, b'{"usage', b'{"usage":', b'{"usage":{"prompt_tokens":1',
         b'{"text": "\\"usage\\": {\\"prompt_tokens\\": 3}"}', b"\xff\xfe",

@@ -56,14 +56,24 @@ def serve(
 
 def _announcement(address: str, loaded: "Loaded") -> str:
     """Say where the gateway is, what it offers, and how to ask it something."""
+    from routecast.upstream.apis import Api
+
     table = loaded.table
-    asked = next(iter([*table.routes, *table.endpoints]))
-    body = f'{{"model": "{asked}", "messages": [{{"role": "user", "content": "What is 2 + 2?"}}]}}'
+    lines = [
+        f"Routecast serves {address}/v1",
+        *(f"  {describe_route(route)}" for route in table.routes.values()),
+        f"  models: {', '.join(table.endpoints)}",
+        f"  {describe_access(loaded)}",
+        *(f"Try: {_try_it(address, model, loaded)}" for model in table.speaking(Api.CHAT)[:1]),
+        "Ctrl-C ends it.",
+    ]
+    return "\n".join(lines)
+
+
+def _try_it(address: str, model: str, loaded: "Loaded") -> str:
+    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "What is 2 + 2?"}}]}}'
     key = "" if loaded.guard.keys is None else "-H 'authorization: Bearer YOUR_KEY' "
-    curl = (
+    return (
         f"curl -i {address}/v1/chat/completions -H 'content-type: application/json' "
         f"{key}-d {shlex.quote(body)}"
     )
-    routes = [f"  {describe_route(route)}" for route in table.routes.values()]
-    lines = [f"Routecast serves {address}/v1", *routes, f"  models: {', '.join(table.endpoints)}"]
-    return "\n".join([*lines, f"  {describe_access(loaded)}", f"Try: {curl}", "Ctrl-C ends it."])

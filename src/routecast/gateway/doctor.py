@@ -19,7 +19,7 @@ from routecast.gateway.loading import (
     resolve_endpoints,
 )
 from routecast.gateway.probe import probe_upstream
-from routecast.gateway.routes import build_route
+from routecast.gateway.routes import build_route_table
 from routecast.gateway.server import bind
 from routecast.gateway.tls import find_tls_files
 from routecast.policy.settings import ServerSettings, Settings
@@ -192,14 +192,14 @@ def _examine_route(settings: Settings, name: str, folder: Path) -> Iterator[Find
     subject, route = f"routes.{name}", settings.routes[name]
     alone = settings.model_copy(update={"routes": {name: route}})
     try:
-        (loaded,) = load_routers(alone, folder=folder).values()
+        routers = load_routers(alone, folder=folder)
     except (ConfigError, ArtifactError, MissingExtraError) as error:
         fix = 'use router = "default", or train one: routecast train --help'
         yield _fault(f"{subject}.router", error, fix=fix)
         return
     yield _ok(f"{subject}.router", f"router {route.router!r} loads")
     try:
-        built = build_route(name, route, loaded)
+        built = build_route_table(alone, routers, {}).routes[name]
     except ConfigError as error:
         fix = f"calibrate router {route.router!r}, or give the route a threshold"
         yield _fault(f"{subject}.{route.goal.name}", error, fix=fix)

@@ -15,8 +15,8 @@ from prometheus_client import (
 
 from routecast.gateway.cost import cost_of
 from routecast.gateway.exchange import Attempt, RelayResult, Served
-from routecast.gateway.metric_families import RequestFamilies, UpstreamFamilies
-from routecast.gateway.routes import Route, RouteTable
+from routecast.gateway.metric_families import Families
+from routecast.gateway.routes import RouteTable
 from routecast.policy.decide import Decision
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -41,82 +41,76 @@ class GatewayMetrics:
             breaker_states: By model, what its circuit breaker's state is now: ``closed``,
                 ``half_open`` or ``open``.
         """
-        self._routes: Mapping[str, Route] = table.routes
+        self._choices = {
+            name: {route.strong: "strong", route.weak: "weak"}
+            for name, route in table.routes.items()
+        }
         self._prices = {
             name: endpoint.price
             for name, endpoint in table.endpoints.items()
             if endpoint.price is not None
         }
+        states = (breaker_states or {}).items()
+        self._families = Families({model: partial(_breaker_number, s) for model, s in states})
         self._registry = CollectorRegistry()
+        self._registry.register(self._families)
         ProcessCollector(registry=self._registry)
-        self._asked = RequestFamilies(self._registry)
-        self._upstream = UpstreamFamilies(self._registry)
         for model in table.endpoints:
-            self._upstream.retries.at(model)
+            self._families.retries.add(model, amount=0)
             for kind in ("input", "output", "cached_input"):
-                self._upstream.tokens.at(model, kind)
+                self._families.tokens.add(model, kind, amount=0)
         for model in self._prices:
-            self._upstream.costs_usd.at(model)
-        for model, state in (breaker_states or {}).items():
-            breaker = self._upstream.breakers.labels(model)
-            breaker.set_function(partial(_breaker_number, state))
+            self._families.costs_usd.add(model, amount=0)
 
     def __call__(self, served: Served) -> None:
         """Count one request."""
-        result, decision = served.result, served.decision
-        api = str(served.surface.api)
-        self._asked.requests.at(
-            api,
-            served.route or "",
-            (result.model if result else None) or "",
-            str(served.status),
-            str(result.ended) if result else "refused",
-        ).inc()
-        self._asked.own_s.at(api).observe(served.own_s)
-        if decision is not None and served.route is not None:
-            self._count_decision(served.route, decision)
-        if result is not None:
-            self._count_attempts(result.attempts)
-            if decision is not None and result.model not in {None, decision.model}:
-                self._upstream.fallbacks.at(decision.model, result.model or "").inc()
-            self._count_usage(result)
+        families, result, decision = self._families, served.result, served.decision
+        api, route = str(served.surface.api), served.route or ""
+        families.own_s.add(api, served.own_s)
+        if decision is not None and route:
+            self._count_decision(route, decision)
+        if result is None:
+            families.requests.add(api, route, "", str(served.status), "refused")
+            return
+        model = result.model or ""
+        families.requests.add(api, route, model, str(served.status), str(result.ended))
+        self._count_attempts(result.attempts)
+        if model and decision is not None and model != decision.model:
+            families.fallbacks.add(decision.model, model)
+        self._count_usage(result)
 
-    def _count_decision(self, name: str, decision: Decision) -> None:
-        route = self._routes.get(name)
-        choice = "other"
-        if route is not None and decision.model == route.strong:
-            choice = "strong"
-        elif route is not None and decision.model == route.weak:
-            choice = "weak"
-        self._asked.decisions.at(name, choice, str(decision.reason)).inc()
+    def _count_decision(self, route: str, decision: Decision) -> None:
+        choice = self._choices.get(route, {}).get(decision.model, "other")
+        self._families.decisions.add(route, choice, str(decision.reason))
         if decision.win_probability is not None:
-            self._asked.win_probabilities.at(name).observe(decision.win_probability)
+            self._families.win_probabilities.add(route, decision.win_probability)
 
     def _count_attempts(self, attempts: tuple[Attempt, ...]) -> None:
+        families = self._families
         before = None
         for attempt in attempts:
             model = attempt.model
-            self._upstream.attempts.at(model, str(attempt.failure or "answered")).inc()
+            families.attempts.add(model, str(attempt.failure or "answered"))
             if attempt.failure == _NOT_SENT:
                 continue
             if model == before:
-                self._upstream.retries.at(model).inc()
+                families.retries.add(model)
             before = model
             if attempt.first_byte_s is not None:
-                self._upstream.first_byte_s.at(model).observe(attempt.first_byte_s)
-            self._upstream.total_s.at(model).observe(attempt.total_s)
+                families.first_byte_s.add(model, attempt.first_byte_s)
+            families.total_s.add(model, attempt.total_s)
 
     def _count_usage(self, result: RelayResult) -> None:
-        usage, model = result.usage, result.model
+        usage, model, families = result.usage, result.model, self._families
         if usage is None or model is None:
             return
-        self._upstream.tokens.at(model, "input").inc(usage.input_tokens)
-        self._upstream.tokens.at(model, "output").inc(usage.output_tokens)
+        families.tokens.add(model, "input", amount=usage.input_tokens)
+        families.tokens.add(model, "output", amount=usage.output_tokens)
         if usage.cached_input_tokens:
-            self._upstream.tokens.at(model, "cached_input").inc(usage.cached_input_tokens)
+            families.tokens.add(model, "cached_input", amount=usage.cached_input_tokens)
         cost_usd = cost_of(result, self._prices)
         if cost_usd:
-            self._upstream.costs_usd.at(model).inc(cost_usd)
+            families.costs_usd.add(model, amount=cost_usd)
 
     def render(self) -> bytes:
         """Return everything as Prometheus reads it; its type is ``CONTENT_TYPE``."""

@@ -11,14 +11,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Path
+from starlette.types import Receive, Scope, Send
 
-from routecast.errors import RequestError
+from routecast.errors import RequestError, RoutecastError
 from routecast.gateway.body import RequestBody, read_request_body
 from routecast.gateway.breaker import BreakerState
 from routecast.gateway.endpoint import Gateway
-from routecast.gateway.errors import error_body
+from routecast.gateway.errors import error_body, status_of
 from routecast.gateway.headers import decision_headers
-from routecast.gateway.intake import read_body
+from routecast.gateway.intake import read_body, send_then_drain
 from routecast.gateway.metrics import CONTENT_TYPE, GatewayMetrics
 from routecast.gateway.routes import RouteTable
 from routecast.gateway.surfaces import SURFACES, Surface
@@ -83,9 +84,24 @@ def build_rest(gateway: Gateway, metrics: GatewayMetrics, lifespan: Lifespan) ->
             Path("/readyz", answer_readiness),
             Path("/metrics", show_metrics),
         ],
-        exception_handlers={HTTPException: _refuse_path},
+        exception_handlers={HTTPException: _refuse_path, RoutecastError: _refuse},
         lifespan=lifespan,
     )
+
+
+class _Refusal(Response):
+    """An error in OpenAI's shape, which waits for a client that is still sending."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await super().__call__(scope, receive, send_then_drain(send, receive))
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RoutecastError):
+        raise error
+    body, status = error_body(error, Api.CHAT), status_of(error)
+    kind = _Refusal if status == 413 else Response
+    return kind(body, status, media_type="application/json")
 
 
 async def _refuse_path(request: Request, error: Exception) -> Response:

@@ -12,7 +12,7 @@ from routecast.policy.gates import Capabilities
 from routecast.policy.goals import Goal, cut_for_goal
 from routecast.policy.model_settings import ModelSettings
 from routecast.policy.names import parse_router_name
-from routecast.policy.route_settings import Override, RouteSettings, TextChoice
+from routecast.policy.route_settings import Override, TextChoice
 from routecast.policy.settings import Settings
 from routecast.routers.protocol import Router
 from routecast.upstream.apis import Api
@@ -169,20 +169,19 @@ def build_route_table(
     if missing:
         raise ConfigError(f"routers {sorted(missing)!r} are not loaded; got {sorted(routers)!r}")
     routes = {
-        name: _build_route(name, route, settings, routers[route.router])
+        name: build_route(name, settings, routers[route.router])
         for name, route in settings.routes.items()
     }
     return RouteTable(routes, endpoints)
 
 
-def _build_route(
-    name: str, route: RouteSettings, settings: Settings, loaded: LoadedRouter
-) -> Route:
+def build_route(name: str, settings: Settings, loaded: LoadedRouter) -> Route:
     """Turn a route's goal into a cut.
 
     Raises:
         ConfigError: If the router cannot answer the goal; the message says what to run.
     """
+    route = settings.routes[name]
     try:
         cut = cut_for_goal(loaded, route.goal)
     except ConfigError as error:

@@ -6,22 +6,52 @@ JSON string its quotes are escaped, so text never looks like it. A tool call's a
 an API sends them as an object; every API that does so ends with the true one, and the last counts.
 """
 
-import json
 import re
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
+
+import msgspec
 
 from routecast.gateway.exchange import Usage
 
 _KEY = b'"usage"'
 _MEMBER = re.compile(_KEY + rb"[ \t\r\n]*+(?::[ \t\r\n]*+(\{)?)?")
 _MAX_OBJECT_BYTES = 1 << 13
-_MAX_COUNT = 1 << 53
 _DECODED_AT_ONCE = 1 << 16
 _MAX_DECODED_BYTES = 1 << 23  # of one chunk: what unpacks to more is not worth the event loop
 _READABLE = frozenset({"gzip", "x-gzip", "deflate", "identity"})
-_DECODER = json.JSONDecoder()
+
+
+def _nest(inner: bytes) -> bytes:
+    """Return a pattern of an object whose values are strings, scalars, and what ``inner`` is."""
+    return rb'\{(?:[^{}"]++|"(?:[^"\\]++|\\.)*+"|' + inner + rb")*+\}"
+
+
+_OBJECT = re.compile(_nest(_nest(_nest(rb"(?!)"))), re.DOTALL)  # no API nests its usage deeper
+
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+
+
+class _Details(msgspec.Struct, gc=False):
+    cached_tokens: _Count | None = None
+
+
+class _Counts(msgspec.Struct, gc=False):
+    """The counts under the names of every API."""
+
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    total_tokens: _Count | None = None
+    input_tokens: _Count | None = None
+    output_tokens: _Count | None = None
+    cache_read_input_tokens: _Count | None = None
+    cache_creation_input_tokens: _Count | None = None
+    prompt_tokens_details: _Details | None = None
+    input_tokens_details: _Details | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Counts)
+_FIELDS = _Counts.__struct_fields__
 
 
 class UsageReader:
@@ -34,7 +64,7 @@ class UsageReader:
             encoding: Its ``content-encoding``. Of gzip and deflate a copy is decoded; anything
                 else that is not ``identity`` is not read, and there is no usage then.
         """
-        self._counts: dict[str, int] = {}
+        self._counts: _Counts | None = None
         self._held = b""
         self._is_readable = encoding.decode("latin-1").strip().lower() in _READABLE
         is_plain = encoding.strip().lower() == b"identity"
@@ -44,7 +74,7 @@ class UsageReader:
     @property
     def usage(self) -> Usage | None:
         """What the answer said so far; None if it said nothing."""
-        return _to_usage(self._counts) if self._counts else None
+        return None if self._counts is None else _to_usage(self._counts)
 
     def feed(self, chunk: bytes) -> bytes:
         """Look at the next bytes of the answer, as sent; return them unchanged."""
@@ -97,20 +127,24 @@ class UsageReader:
         if member[1] is None:
             return member.end()
         begin = member.start(1)
-        text = window[begin : begin + _MAX_OBJECT_BYTES].decode("utf-8", "replace")
-        try:
-            found, _ = _DECODER.raw_decode(text)
-        except (ValueError, RecursionError):
+        found = _OBJECT.match(window, begin, begin + _MAX_OBJECT_BYTES)
+        if found is None:
             return None if len(window) - begin < _MAX_OBJECT_BYTES else member.end()
-        self._take_counts(_read_counts(found))
-        return member.end()
+        try:
+            self._take_counts(_DECODER.decode(found[0]))
+        except (msgspec.DecodeError, UnicodeDecodeError):  # then it is about something else
+            return member.end()
+        return found.end()
 
-    def _take_counts(self, counts: dict[str, int]) -> None:
+    def _take_counts(self, counts: _Counts) -> None:
         """Keep what is new; Anthropic's streams count input and output in different events."""
-        if "input" in counts and "output" in counts:
+        before = self._counts
+        if before is not None and not _is_whole(counts):
+            for name in _FIELDS:
+                if getattr(counts, name) is None:
+                    setattr(counts, name, getattr(before, name))
+        if any(getattr(counts, name) is not None for name in _FIELDS):
             self._counts = counts
-        else:
-            self._counts = self._counts | counts
 
 
 def _begun_key(window: bytes) -> bytes:
@@ -119,40 +153,31 @@ def _begun_key(window: bytes) -> bytes:
     return window[begin:] if begin >= 0 and _KEY.startswith(window[begin:]) else b""
 
 
-def _read_counts(usage: Mapping[str, Any]) -> dict[str, int]:
+def _is_whole(counts: _Counts) -> bool:
+    """Return whether this says how much went in and how much came out."""
+    return (counts.prompt_tokens is not None and counts.completion_tokens is not None) or (
+        counts.input_tokens is not None and counts.output_tokens is not None
+    )
+
+
+def _to_usage(counts: _Counts) -> Usage:
     """Return the counts under one name each, whatever an API calls them."""
-    counts = {
-        "input": _count(usage, "prompt_tokens"),
-        "output": _count(usage, "completion_tokens", "output_tokens"),
-        "cached": _count(usage, "cache_read_input_tokens"),
-    }
-    if counts["input"] is None and (fresh := _count(usage, "input_tokens")) is not None:
-        # Anthropic leaves what its cache read or wrote out of input_tokens; OpenAI does not.
-        written = _count(usage, "cache_creation_input_tokens")
-        counts["input"] = fresh + (written or 0) + (counts["cached"] or 0)
-    for name in ("prompt_tokens_details", "input_tokens_details"):
-        details = usage.get(name)
-        if isinstance(details, Mapping):
-            counts["cached"] = _count(details, "cached_tokens")
-    if counts["output"] is None and "total_tokens" in usage and counts["input"] is not None:
-        counts["output"] = 0  # embeddings
-    return {name: count for name, count in counts.items() if count is not None}
-
-
-def _count(usage: Mapping[str, Any], *names: str) -> int | None:
-    """Return the first of these members that is a count."""
-    for name in names:
-        count = usage.get(name)
-        if type(count) is int and 0 <= count < _MAX_COUNT:
-            return count
-    return None
-
-
-def _to_usage(counts: Mapping[str, int]) -> Usage:
+    cached = counts.cache_read_input_tokens
+    details = counts.prompt_tokens_details or counts.input_tokens_details
+    if details is not None:
+        cached = details.cached_tokens
+    if counts.prompt_tokens is not None:
+        return Usage(
+            input_tokens=counts.prompt_tokens,
+            output_tokens=counts.completion_tokens or 0,  # embeddings have none
+            cached_input_tokens=cached,
+        )
+    # Anthropic leaves what its cache read or wrote out of input_tokens; OpenAI does not.
+    apart = (counts.cache_read_input_tokens or 0) + (counts.cache_creation_input_tokens or 0)
     return Usage(
-        input_tokens=counts.get("input", 0),
-        output_tokens=counts.get("output", 0),
-        cached_input_tokens=counts.get("cached"),
+        input_tokens=(counts.input_tokens or 0) + apart,
+        output_tokens=counts.output_tokens or 0,
+        cached_input_tokens=cached,
     )
 
 
