@@ -206,7 +206,7 @@ async def start_full_gateway(
             yield Gateway(address, big, small, router, http)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def starts_full_gateway() -> StartGateway:
     """For tests that need other settings than ``full_gateway``'s."""
     return start_full_gateway
