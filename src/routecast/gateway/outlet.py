@@ -23,6 +23,20 @@ class Outlet:
         last_sent: The last events of a stream, empty for any other answer.
     """
 
+    __slots__ = (
+        "_cutter",
+        "_headers",
+        "_keep_alive",
+        "_send",
+        "_taps",
+        "_writing",
+        "begun_s",
+        "is_complete",
+        "is_event_stream",
+        "last_sent",
+        "status",
+    )
+
     def __init__(
         self,
         send: Send,
