@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from routecast.artifacts import LoadedRouter
 from routecast.errors import ConfigError, RequestError
@@ -67,7 +68,7 @@ class Route:
         """Win probability from which the strong model answers."""
         return self.cut.threshold
 
-    @property
+    @cached_property
     def has_gates(self) -> bool:
         """Whether one of the models does not take everything."""
         return not all(model.takes_everything for model in self.models.values())
