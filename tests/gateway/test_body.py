@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from routecast.errors import RequestError
+from routecast.gateway import body as body_module
 from routecast.gateway.body import _read_exactly, _read_fast, read_request_body
 
 NEW = b'"upstream-model"'
@@ -202,3 +203,16 @@ def test_a_refusal_quotes_nothing_of_the_body() -> None:
     with pytest.raises(RequestError) as caught:
         read_request_body(b'{"model":"a","messages":"my secret prompt"')
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("slice_bytes", [1, 2, 7, 8, 50])
+@given(gaps=st.lists(st.integers(0, 30), min_size=1, max_size=4))
+def test_keys_are_counted_however_a_body_is_sliced(slice_bytes: int, gaps: list[int]) -> None:
+    content = b"".join(b"x" * gap + b'"Model"' for gap in gaps)
+    before = body_module._SLICE_BYTES
+    body_module._SLICE_BYTES = slice_bytes
+    try:
+        assert body_module._has_one_key(content) == (len(gaps) == 1)
+        assert not body_module._has_one_key(b'"model"' + b"x" * gaps[0] + b"\\u006D")
+    finally:
+        body_module._SLICE_BYTES = before

@@ -112,3 +112,12 @@ def test_long_text_is_no_base64() -> None:
 def test_nesting_that_no_recursion_survives_needs_nothing() -> None:
     deep = b'{"model":"auto","messages":' + b'[{"content":' * 5_000 + b'"image"' + b"}]" * 5_000
     assert not read_needs(read_request_body(deep + b"}"), Api.CHAT).images
+
+
+@pytest.mark.parametrize("offset", [0, 1, 500_000, 1_046_300, 1_048_576, 1_050_000])
+def test_encoded_files_are_found_wherever_they_lie_in_a_large_body(offset: int) -> None:
+    content = [{"type": "text", "text": "x " * (offset // 2)}, {"url": "A" * 3_000_000}]
+    body = read_request_body(json.dumps({"model": "auto", "messages": content}).encode())
+    needs = read_needs(body, Api.CHAT)
+    assert needs.n_other_tokens == TOKENS_PER_FILE
+    assert needs.n_text_bytes == len(body.content) - 3_000_002

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from routecast.gateway.body import Fields
 from routecast.gateway.prompt import _choose, _slow_turns, text_to_score
+from routecast.gateway.scorer import cut_text
 from routecast.policy.route_settings import TextChoice
 from routecast.upstream.apis import Api
 
@@ -196,3 +197,29 @@ def test_the_quick_reader_agrees_with_the_slow_one(
     slow = _choose(_slow_turns(fields, api, everything=choice == "all_turns"), choice, sticky)
     quick = text_to_score(fields, api, choice=choice, sticky=sticky)
     assert quick == (slow if slow and slow.strip() else None)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["word ", 'say "é\\n" \\ ', "日本語。 ", "\ud83d\ude00 x"],
+    ids=["plain", "escaped", "utf8", "emoji"],
+)
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_of_a_huge_message_the_ends_that_a_router_reads_are_as_sent(
+    piece: str, ascii_only: bool
+) -> None:
+    piece = piece.encode("utf-16", "surrogatepass").decode("utf-16")
+    n_bytes = len(json.dumps(piece, ensure_ascii=False).encode()) - len('""')
+    whole = "begin " + piece * (14_000_000 // n_bytes) + " end"
+    raw = json.dumps([user(whole)], ensure_ascii=ascii_only).encode()
+    text = text_to_score(Fields("auto", messages=msgspec.Raw(raw)), Api.CHAT)
+    assert text is not None
+    assert len(text) < len(whole)
+    assert cut_text(text) == cut_text(whole)
+
+
+def test_a_huge_message_that_cannot_be_cut_is_read_whole() -> None:
+    raw = b'[{"role":"user","content":"' + b"A" * 13_000_000 + b'"}]'
+    text = text_to_score(Fields("auto", messages=msgspec.Raw(raw)), Api.CHAT)
+    assert text is not None
+    assert len(text) == 13_000_000

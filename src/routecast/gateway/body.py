@@ -13,6 +13,7 @@ from routecast.errors import RequestError
 from routecast.gateway.toplevel import Member, top_level_members
 
 _KEY = b'"model"'
+_SLICE_BYTES = 1 << 20
 _VALUE = re.compile(rb'"model"[ \t\n\r]*+:[ \t\n\r]*+("(?:[^"\\]++|\\.)*+")', re.DOTALL)
 
 
@@ -97,8 +98,7 @@ def _read_fast(content: bytes) -> RequestBody | None:
     If msgspec has found a top-level ``model``, and no escape could spell a letter of it, then the
     key stands there as ``"model"``. If that occurs only once, in any case of letters, this is it.
     """
-    folded = content.lower()
-    if folded.count(_KEY) != 1 or b"\\u006" in folded or b"\\u004" in folded:
+    if not _has_one_key(content):
         return None
     start = content.find(_KEY)
     found = _VALUE.match(content, start) if start > 0 else None
@@ -109,6 +109,20 @@ def _read_fast(content: bytes) -> RequestBody | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return RequestBody(content, fields, (found.span(1),))
+
+
+def _has_one_key(content: bytes) -> bool:
+    """Return whether ``"model"`` is there once, in any case, and no escape could spell it.
+
+    It goes by slices: one search through a large body would keep every other thread waiting.
+    """
+    n_keys = 0
+    for start in range(0, len(content), _SLICE_BYTES):
+        folded = content[start : start + _SLICE_BYTES + len(_KEY) - 1].lower()
+        n_keys += folded.count(_KEY)
+        if n_keys > 1 or b"\\u006" in folded or b"\\u004" in folded:
+            return False
+    return n_keys == 1
 
 
 def _read_exactly(content: bytes) -> RequestBody:

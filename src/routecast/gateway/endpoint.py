@@ -1,7 +1,7 @@
 """One surface's endpoint: the hot path, read from top to bottom."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from os import urandom
@@ -107,11 +107,12 @@ class SurfaceEndpoint:
         request.began_s = perf_counter()
         request.body = body = await _read(content)
         request.decided = decided = await gateway.decider.decide(self.surface, body, headers)
+        candidates = tuple(gateway.upstreams[name] for name in decided.candidates)
         plan = Plan(
-            candidates=tuple(gateway.upstreams[name] for name in decided.candidates),
+            candidates=candidates,
             surface=self.surface,
             query=scope["query_string"],
-            body_for=partial(self._body_for, body),
+            body_for=await self._prepare_body(body, candidates[0]),
             headers_for=partial(self._headers_for, headers, body),
             taps_for=partial(self._taps_for, body),
         )
@@ -133,6 +134,15 @@ class SurfaceEndpoint:
             and body.is_stream
             and self.surface.api in {Api.CHAT, Api.COMPLETIONS}
         )
+
+    async def _prepare_body(
+        self, body: RequestBody, first: Upstream
+    ) -> Callable[[Upstream], bytes]:
+        """Return what gives each upstream its body; a large one is made ready in a thread."""
+        if len(body.content) <= MAX_BYTES_ON_LOOP:
+            return partial(self._body_for, body)
+        prepared = await asyncio.to_thread(self._body_for, body, first)
+        return lambda upstream: prepared if upstream is first else self._body_for(body, upstream)
 
     def _body_for(self, body: RequestBody, upstream: Upstream) -> bytes:
         content = body.with_model(upstream.model_json)

@@ -39,7 +39,9 @@ async def read_body(
         return None
     if len(body) > max_bytes:
         raise _too_large(max_bytes)
-    return bytes(body)
+    if len(body) <= _MAX_BYTES_ON_LOOP:
+        return bytes(body)
+    return await asyncio.to_thread(bytes, body)
 
 
 def _too_large(max_bytes: int) -> RequestError:
@@ -50,6 +52,7 @@ def _too_large(max_bytes: int) -> RequestError:
     )
 
 
+_MAX_BYTES_ON_LOOP: Final = 1 << 20
 _MAX_DRAINED_BYTES: Final = 1 << 28
 _MAX_DRAINING_S: Final = 10.0
 

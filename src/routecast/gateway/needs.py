@@ -1,6 +1,7 @@
 """What a request holds that not every model takes, read from its body."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -12,9 +13,12 @@ from routecast.upstream.apis import Api
 TOKENS_PER_FILE = 1_500
 """What an image, a sound or a document inside the request is counted as."""
 
-_IMAGE_TYPES = frozenset({"image_url", "input_image", "image"})
-_ENCODED = re.compile(rb'"(?:data:[^",]{0,100},)?[A-Za-z0-9+/=_-]{2048,}+"')
-_NESTED = ("content", "output")
+_IMAGE_TYPES = frozenset({b'"image_url"', b'"input_image"', b'"image"'})
+_NULL = msgspec.Raw(b"null")
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_ENCODED = re.compile(rb'"(?:data:[^",]{0,100},)?[A-Za-z0-9+/=_-]{2048}')
+_MAX_MATCH_BYTES = 2_200
+_SLICE_BYTES = 1 << 20  # one search through a large body would keep every other thread waiting
 
 
 def read_needs(body: RequestBody, api: Api) -> Needs:
@@ -24,24 +28,35 @@ def read_needs(body: RequestBody, api: Api) -> Needs:
     of these counts as ``TOKENS_PER_FILE`` instead. A ``null`` or empty list of tools needs nothing.
     """
     fields, content = body.fields, body.content
-    n_files = n_encoded_bytes = 0
-    for found in _ENCODED.finditer(content):
-        n_files += 1
-        n_encoded_bytes += found.end() - found.start()
+    encoded = list(_encoded_lengths(content))
     turns = fields.input if api is Api.RESPONSES else fields.messages
     return Needs(
         tools=_holds_items(fields.tools) or _holds_items(fields.functions),
-        images=b"image" in content and _holds_image(_parse(turns)),
+        images=_holds_image(turns),
         json_schema=_has_schema(fields, api),
-        n_text_bytes=len(content) - n_encoded_bytes,
-        n_other_tokens=n_files * TOKENS_PER_FILE + _answer_tokens(fields),
+        n_text_bytes=len(content) - sum(encoded),
+        n_other_tokens=len(encoded) * TOKENS_PER_FILE + _answer_tokens(fields),
     )
+
+
+def _encoded_lengths(content: bytes) -> Iterator[int]:
+    """Yield the length of each JSON string that begins with 2,048 characters of base64."""
+    position = 0
+    while position < len(content):
+        slice_end = position + _SLICE_BYTES
+        found = _ENCODED.search(content, position, slice_end + _MAX_MATCH_BYTES)
+        if found is None:
+            position = slice_end
+        else:
+            end = content.find(b'"', found.end())
+            position = len(content) if end < 0 else end + 1
+            yield position - found.start()
 
 
 def _parse(value: msgspec.Raw) -> Any:  # noqa: ANN401 (whatever the client sent)
     try:
         return msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return None
 
 
@@ -50,16 +65,31 @@ def _holds_items(value: msgspec.Raw) -> bool:
     return isinstance(parsed, list) and bool(parsed)
 
 
-def _holds_image(turns: Any) -> bool:  # noqa: ANN401
+class _Item(msgspec.Struct, gc=False):
+    """A turn, or a part of one; what a tool returned may hold parts again."""
+
+    type: msgspec.Raw = _NULL
+    content: msgspec.Raw = _NULL
+    output: msgspec.Raw = _NULL
+
+
+_ITEMS = msgspec.json.Decoder(list[_Item])
+
+
+def _holds_image(turns: msgspec.Raw) -> bool:
     """Return whether the content of any turn, results of tools included, has an image."""
     waiting = [turns]
     while waiting:
         items = waiting.pop()
-        for item in items if isinstance(items, list) else ():
-            if isinstance(item, dict):
-                if item.get("type") in _IMAGE_TYPES:
-                    return True
-                waiting += [item.get(name) for name in _NESTED]
+        if bytes(memoryview(items)[:1]) != b"[":
+            continue
+        try:
+            parts = _ITEMS.decode(items)
+        except _UNREADABLE:
+            continue
+        if any(bytes(part.type) in _IMAGE_TYPES for part in parts):
+            return True
+        waiting += [raw for part in parts for raw in (part.content, part.output)]
     return False
 
 

@@ -8,6 +8,7 @@ an API sends them as an object; every API that does so ends with the true one, a
 
 import re
 import zlib
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -181,6 +182,7 @@ def _to_usage(counts: _Counts) -> Usage:
     )
 
 
+@lru_cache(maxsize=64)
 def readable_encodings(accepted: str) -> str:
     """Return the part of an ``Accept-Encoding`` whose answers ``UsageReader`` can read.
 
