@@ -1,6 +1,6 @@
-"""What became of one request: the record that metrics and logs read.
+"""What became of one request: the record that metrics, logs and conversations read.
 
-Made anew for each request, so these are structs, which take a tenth of a frozen dataclass's time.
+Every request makes these, so they are msgspec's: a tenth of the time of frozen dataclasses.
 """
 
 from collections.abc import Callable

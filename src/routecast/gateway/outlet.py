@@ -23,6 +23,20 @@ class Outlet:
         last_sent: The last events of a stream, empty for any other answer.
     """
 
+    __slots__ = (
+        "_cutter",
+        "_headers",
+        "_keep_alive",
+        "_send",
+        "_taps",
+        "_writing",
+        "begun_s",
+        "is_complete",
+        "is_event_stream",
+        "last_sent",
+        "status",
+    )
+
     def __init__(
         self,
         send: Send,
@@ -108,8 +122,8 @@ class Outlet:
             self.begun_s = time.perf_counter()
             start = {"type": "http.response.start", "status": self.status}
             await self._send({**start, "headers": self._headers})
-        self.is_complete = not more
         await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+        self.is_complete = not more
 
     async def _beat(self) -> None:
         """Send a comment, unless the client is slow or the stream stands inside an event."""
