@@ -122,8 +122,8 @@ class Outlet:
             self.begun_s = time.perf_counter()
             start = {"type": "http.response.start", "status": self.status}
             await self._send({**start, "headers": self._headers})
-        self.is_complete = not more
         await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+        self.is_complete = not more
 
     async def _beat(self) -> None:
         """Send a comment, unless the client is slow or the stream stands inside an event."""
