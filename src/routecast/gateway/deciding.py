@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-import msgspec
-
 from routecast.errors import ConfigError, RequestError
 from routecast.gateway.body import RequestBody
 from routecast.gateway.conversations import Conversations, read_origins

@@ -68,10 +68,12 @@ class UsageReader:
         self._counts: _Counts | None = None
         self._usage: Usage | None = None
         self._held = b""
-        self._is_readable = encoding.decode("latin-1").strip().lower() in _READABLE
-        is_plain = encoding.strip().lower() == b"identity"
-        # 32 + 15: a gzip or zlib header tells which of the two it is
-        self._unpacker = None if is_plain else zlib.decompressobj(32 + zlib.MAX_WBITS)
+        self._is_readable = True
+        self._unpacker: zlib._Decompress | None = None
+        if encoding != b"identity":
+            self._is_readable = encoding.decode("latin-1").strip().lower() in _READABLE
+            # 32 + 15: a gzip or zlib header tells which of the two it is
+            self._unpacker = zlib.decompressobj(32 + zlib.MAX_WBITS)
 
     @property
     def usage(self) -> Usage | None:
