@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from os import urandom
 from time import perf_counter
 
 from multidict import CIMultiDict, istr
@@ -23,7 +22,7 @@ from routecast.gateway.intake import read_body, send_then_drain
 from routecast.gateway.plan import Plan, Upstream
 from routecast.gateway.relay import relay
 from routecast.gateway.request_id import HEADER as REQUEST_ID
-from routecast.gateway.request_id import find_request_id
+from routecast.gateway.request_id import find_request_id, make_id
 from routecast.gateway.response_ids import ResponseIdReader
 from routecast.gateway.surfaces import Surface
 from routecast.gateway.usage import UsageReader, readable_encodings
@@ -81,7 +80,9 @@ class SurfaceEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; errors are answered in the API's own shape."""
-        request = _Request(find_request_id(scope["headers"]), urandom(12).hex(), perf_counter())
+        decision_id = make_id()
+        request_id = find_request_id(scope["headers"], otherwise=decision_id)
+        request = _Request(request_id, decision_id, perf_counter())
         try:
             self.gateway.guard.check(scope["path"], scope["headers"])
             await self._serve(request, scope, receive, send)
