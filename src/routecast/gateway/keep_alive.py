@@ -51,6 +51,8 @@ class KeepAlive:
         self._timer = self._loop.call_later(left_s if left_s > 0 else self._interval_s, self._ring)
 
     async def _beat_and_note(self) -> None:
-        await self._beat()
-        self._beating = None
+        try:
+            await self._beat()
+        finally:
+            self._beating = None
         self.note()
