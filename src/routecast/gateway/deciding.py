@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from routecast.errors import ConfigError, RequestError
 from routecast.gateway.body import RequestBody
 from routecast.gateway.conversations import Conversations, read_origins
@@ -24,8 +26,7 @@ MAX_BYTES_ON_LOOP = 1 << 18
 """Larger bodies are read in a thread, so that the loop stays free."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decided:
+class Decided(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who answers a request.
 
     Attributes:

@@ -129,16 +129,17 @@ class RouteTable:
 
     def _wrong_surface(self, model: str, found: Route | Endpoint, surface: Surface) -> RequestError:
         able = self.speaking(surface.api)
+        choice = f"name one of {able!r} here"
+        if not able:
+            choice = f"no model here has {str(surface.api)!r} among its apis"
         if isinstance(found, Route) and not surface.is_routable:
             return RequestError(
-                f"{model!r} is a route, and vectors of two models don't mix; for {surface.path} "
-                f"name one of the models {able!r}",
+                f"{model!r} is a route, and vectors of two models don't mix; {choice}",
                 code="route_cannot_embed",
             )
         paths = [known.path for known in SURFACES.values() if known.api in found.apis]
         return RequestError(
-            f"{model!r} is not served at {surface.path}; ask it at {' or '.join(paths)}, or name "
-            f"one of {able!r} here",
+            f"{model!r} is not served at {surface.path}; ask it at {' or '.join(paths)}; {choice}",
             code="model_not_served_here",
         )
 
