@@ -1,5 +1,6 @@
-"""Loading models by transformers without what it writes on stderr."""
+"""Loading, training and saving by transformers without what it writes on stderr."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Keep transformers from drawing bars, and from reports that a new head is new."""
+    """Keep transformers from drawing bars and from reporting that a new head is new."""
     from transformers.utils import logging as untyped
 
     logging: Any = untyped
@@ -15,7 +16,9 @@ def quiet_loading() -> Iterator[None]:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft calls what transformers renamed
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if shown:

@@ -181,7 +181,7 @@ def fit_lesson(lesson: Lesson, settings: BertSettings) -> Fit:
         "device": str(device),
         "best_step": fitted.best_step,
         "n_steps_taken": fitted.n_steps,
-        "micro_batch": fitted.micro_batch,
+        "micro_batch_used": fitted.micro_batch,
         "label_balance": labels.balance(),
     }
     if settings.int8:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from routecast.embed.quiet_loading import quiet_loading
 from routecast.errors import ConfigError, MissingExtraError
 from routecast.routers.bert import FEATURE
 from routecast.routers.model_folder import read_json_object
@@ -69,12 +70,14 @@ def prepare_tuning(model: Any, *, tune: str, lora_rank: int) -> Any:  # noqa: AN
         lora_dropout=0.0,
         target_modules="all-linear",
     )
-    return peft.get_peft_model(model, config)
+    with quiet_loading():
+        return peft.get_peft_model(model, config)
 
 
 def merge_tuned(model: Any) -> Any:  # noqa: ANN401 (torch's)
     """Return a plain model with the low-rank changes added to its weights, where there are any."""
-    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    with quiet_loading():
+        return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
 def row_losses(model: Any, batch: Mapping[str, "torch.Tensor"]) -> "torch.Tensor":  # noqa: ANN401
@@ -89,5 +92,6 @@ def row_losses(model: Any, batch: Mapping[str, "torch.Tensor"]) -> "torch.Tensor
 
 def save_classifier(model: Any, folder: Path, *, tokenizer: Path) -> None:  # noqa: ANN401
     """Write configuration, weights and tokenizer: all that scoring reads."""
-    model.cpu().eval().save_pretrained(str(folder))
+    with quiet_loading():
+        model.cpu().eval().save_pretrained(str(folder))
     shutil.copyfile(tokenizer, folder / "tokenizer.json")

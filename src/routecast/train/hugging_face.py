@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routecast.embed.quiet_loading import quiet_loading
 from routecast.errors import ConfigError, MissingExtraError
 from routecast.train.registry import Step
 from routecast.train.training_rows import TrainingRows
@@ -152,7 +153,8 @@ def fine_tune(
             settings=settings,
             on_step=on_step,
         )
-        trainer.go_on_from(_last_checkpoint(folder))
+        with quiet_loading():
+            trainer.go_on_from(_last_checkpoint(folder))
         state = trainer.state
         return FineTuned(
             best_step=state.best_global_step or state.global_step,

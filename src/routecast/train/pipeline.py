@@ -16,15 +16,15 @@ from routecast.data.leakage import prompt_hashes64
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
 from routecast.routers.torch_device import check_device_name
-from routecast.train.calibrating import calibrate_scores
-from routecast.train.fitting import TrialFit, fit_all, score_prompts
+from routecast.train.calibrating import calibrate_scores, unseen_prompts
+from routecast.train.fitting import TrialFit, TriedFit, fit_all, score_prompts
 from routecast.train.held_out import HeldOut, measure_held_out
 from routecast.train.prepare import Prepared, prepare
 from routecast.train.progress import Watch, tell
 from routecast.train.record import metric_records, training_record
 from routecast.train.registry import Family, SavesFolder, find_family
 from routecast.train.sources import LabelledSet
-from routecast.types import EmbeddingArray
+from routecast.types import EmbeddingArray, FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ def train_router(
         watch=watch,
     )
     trials, fit = tuple(one.trial for one in tried), tried[0].fit
-    scores = score_prompts(tried[0].bound, fit, prepared, np.arange(len(prepared.prompts)))
+    scores = _unseen_scores(tried[0], prepared)
     calibration, calibrated = calibrate_scores(
         scores,
         prepared,
@@ -171,6 +171,17 @@ def train_router(
         fit.model.model_folder() if isinstance(fit.model, SavesFolder) else None,
     )
     return TrainedRouter(artifact=artifact, prepared=prepared, trials=trials, held_out=held_out)
+
+
+def _unseen_scores(tried: TriedFit, prepared: Prepared) -> FloatArray:
+    """Score what is calibrated and measured on; NaN for the rest. A transformer is slow to score."""
+    is_crosswise = tried.fit.cross_fitted is not None
+    rows = np.union1d(
+        unseen_prompts(prepared, cross_fitted=is_crosswise), prepared.split.test
+    ).astype(np.int64)
+    scores = np.full(len(prepared.prompts), np.nan)
+    scores[rows] = score_prompts(tried.bound, tried.fit, prepared, rows)
+    return scores
 
 
 def _references(prepared: Prepared, seed: int) -> EmbeddingArray:
