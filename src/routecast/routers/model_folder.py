@@ -4,6 +4,9 @@ Only files that can be read without running code: safetensors, JSON, plain text 
 """
 
 import json
+import shutil
+import tempfile
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,12 +28,18 @@ class ModelFolder:
 
     Attributes:
         path: Holds ``config.json``, ``tokenizer.json``, ``model.safetensors`` or the like.
-        keep: Whatever must live as long as the folder is needed, such as the
-            ``TemporaryDirectory`` that it lies in; None where nothing must.
+        keep: Whatever must live as long as the folder is needed; None where nothing must.
     """
 
     path: Path
     keep: object = None
+
+
+def temporary_model_folder() -> ModelFolder:
+    """Make an empty folder that is removed when nothing holds the returned object any longer."""
+    folder = ModelFolder(Path(tempfile.mkdtemp(prefix="routecast-")))
+    weakref.finalize(folder, shutil.rmtree, folder.path, ignore_errors=True)
+    return folder
 
 
 def list_model_files(folder: Path) -> tuple[str, ...]:

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal, get_args
 
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError, DataError
 from routecast.routers.bert import FEATURE, INT8_NAME, BertRouter, load_classifier, rebuild
-from routecast.routers.model_folder import ModelFolder
+from routecast.routers.model_folder import ModelFolder, temporary_model_folder
 from routecast.routers.pretrained import digest_of_folder, find_pretrained
 from routecast.routers.stored_model import StoredModel
 from routecast.routers.token_windows import TokenWindows, open_token_windows
@@ -172,9 +170,8 @@ def fit_lesson(lesson: Lesson, settings: BertSettings) -> Fit:
         checkpoint=lesson.checkpoint,
         on_step=lesson.on_step,
     )
-    workspace = TemporaryDirectory(prefix="routecast-")
-    folder = Path(workspace.name)
-    save_classifier(merge_tuned(model), folder, tokenizer=base.folder / "tokenizer.json")
+    folder = temporary_model_folder()
+    save_classifier(merge_tuned(model), folder.path, tokenizer=base.folder / "tokenizer.json")
     record: dict[str, Any] = {
         "base_revision": base.revision,
         "learning_rate": settings.fine_tuning().learning_rate,
@@ -186,9 +183,11 @@ def fit_lesson(lesson: Lesson, settings: BertSettings) -> Fit:
     }
     if settings.int8:
         prompts = [lesson.prompts[row] for row in labels.rows.tolist()]
-        record["int8_check"] = add_int8(folder, prompts, length=settings.length, seed=lesson.seed)
+        record["int8_check"] = add_int8(
+            folder.path, prompts, length=settings.length, seed=lesson.seed
+        )
     return Fit(
-        model=TrainedBert(ModelFolder(folder, keep=workspace), settings.length, lesson.device),
+        model=TrainedBert(folder, settings.length, lesson.device),
         validation_loss=fitted.validation_loss,
         record=record,
     )

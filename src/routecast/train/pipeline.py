@@ -174,7 +174,7 @@ def train_router(
 
 
 def _unseen_scores(tried: TriedFit, prepared: Prepared) -> FloatArray:
-    """Score what is calibrated and measured on; NaN for the rest. A transformer is slow to score."""
+    """Score what is calibrated and measured on, NaN for the rest: some routers are slow."""
     is_crosswise = tried.fit.cross_fitted is not None
     rows = np.union1d(
         unseen_prompts(prepared, cross_fitted=is_crosswise), prepared.split.test
