@@ -96,6 +96,7 @@ async def test_a_413_arrives_although_the_client_goes_on_sending(
     reader, writer = await asyncio.open_connection(host, port)
     length = 64 << 20
     head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n"
+    head += "connection: close\r\n"  # without it the server itself goes on reading
     writer.write(head.encode() + (b"expect: 100-continue\r\n\r\n" if expects else b"\r\n"))
     piece = bytes(1 << 20)
     if not expects:
@@ -127,7 +128,8 @@ async def test_a_refusal_arrives_before_the_body_is_read_and_is_no_reset(
     host, port = full_gateway.address.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, port)
     head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {16 << 20}\r\n"
-    writer.write(head.encode() + header + b"\r\n\r\n")
+    closing = b"\r\nconnection: close\r\n\r\n"  # without it the server itself goes on reading
+    writer.write(head.encode() + header + closing)
     for _ in range(16):
         writer.write(bytes(1 << 20))
         await writer.drain()
