@@ -58,6 +58,7 @@ class _Request:
     request_id: str
     decision_id: str
     began_s: float
+    is_read: bool = False
     body: RequestBody | None = None
     decided: Decided | None = None
     relay_began_s: float | None = None
@@ -88,7 +89,7 @@ class SurfaceEndpoint:
             await self._serve(request, scope, receive, send)
         except RoutecastError as error:
             request.status, request.error_code = status_of(error), code_of(error)
-            if request.status == 413:
+            if not request.is_read:
                 send = send_then_drain(send, receive)
             own = [(REQUEST_ID, request.request_id.encode())]
             await send_error(send, error, api=self.surface.api, headers=own)
@@ -105,7 +106,7 @@ class SurfaceEndpoint:
         content = await read_body(headers, receive, max_bytes=gateway.settings.max_body_mib << 20)
         if content is None:
             return
-        request.began_s = perf_counter()
+        request.began_s, request.is_read = perf_counter(), True
         request.body = body = await _read(content)
         request.decided = decided = await gateway.decider.decide(self.surface, body, headers)
         candidates = tuple(gateway.upstreams[name] for name in decided.candidates)
