@@ -445,6 +445,27 @@ async def test_a_stream_that_dies_after_a_comment_ends_with_an_error_event(
     assert b"upstream_failed" in error
 
 
+async def test_of_a_stream_that_was_given_up_nothing_is_heard_again(lively: "Gateway") -> None:
+    # Given up after 0.05 s, it would send its comment at 0.1 s, into the answer of the other.
+    lively.big.misbehave(HangAfterHead(duration_s=0.05, drop=True))
+    lively.small.misbehave(Hang(duration_s=0.4))
+    status, content, model = await ask(lively, HARD_STREAM)
+    assert (status, model) == (200, "small")
+    assert content.startswith(b"data: ")
+    assert b"keep-alive" not in content
+
+
+async def test_a_call_that_is_given_up_ends_before_the_next_is_made(retrying: "Gateway") -> None:
+    retrying.big.misbehave(HangAfterHead(duration_s=30))
+    retrying.small.misbehave(HangAfterHead(duration_s=0.25))
+    asking = asyncio.create_task(ask(retrying, HARD_STREAM))
+    await eventually(lambda: retrying.small.n_requests == 1)
+    await asyncio.sleep(0.05)
+    assert retrying.big.n_cancelled == 1
+    assert not asking.done()
+    assert (await asking)[2] == "small"
+
+
 async def test_a_plain_answer_and_a_compressed_stream_get_no_comments(
     lively: "Gateway",
 ) -> None:

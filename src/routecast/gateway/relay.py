@@ -106,6 +106,14 @@ class _Answer:
         """Whether the client has been sent some of it."""
         return self.outlet is not None and self.outlet.begun_s is not None
 
+    def close(self) -> None:
+        """Send nothing more of it, and let go of the connection if it was not read to its end."""
+        if self.outlet is not None:
+            self.outlet.close()
+        if self.end_watch is not None:
+            self.end_watch()
+        self.response.close()
+
 
 class _Exchange:
     """What has become of one request so far."""
@@ -169,6 +177,7 @@ class _Exchange:
         answer.chunk = chunk = await read_first_chunk(response, upstream)
         if isinstance(chunk, Failure) and not answer.has_begun:
             self._asked = None
+            answer.close()
             return Tried(failure=chunk)
         answer.first_byte_s = time.perf_counter() - self._asked_s
         tried = Tried(answer, response.status, None, answer.first_byte_s)
@@ -265,13 +274,9 @@ class _Exchange:
         )
 
     def close(self) -> None:
-        """Let go of every connection that was not read to its end."""
+        """Let go of every answer."""
         for answer in self._answers:
-            if answer.outlet is not None:
-                answer.outlet.close()
-            if answer.end_watch is not None:
-                answer.end_watch()
-            answer.response.close()
+            answer.close()
 
     def result(self, ended: Ended) -> RelayResult:
         """Return the record of it all."""
