@@ -29,6 +29,8 @@ from routecast.gateway.usage import UsageReader, readable_encodings
 from routecast.policy.settings import ServerSettings
 from routecast.upstream.apis import Api
 
+BodyFor = Callable[[Upstream], bytes]
+
 _ACCEPT_ENCODING = istr("Accept-Encoding")
 
 
@@ -107,14 +109,21 @@ class SurfaceEndpoint:
         if content is None:
             return
         request.began_s, request.is_read = perf_counter(), True
-        request.body = body = await _read(content)
+        is_small = len(content) <= MAX_BYTES_ON_LOOP
+        if is_small:
+            request.body = body = read_request_body(content)
+        else:
+            request.body = body = await asyncio.to_thread(read_request_body, content)
         request.decided = decided = await gateway.decider.decide(self.surface, body, headers)
         candidates = tuple(gateway.upstreams[name] for name in decided.candidates)
+        body_for: BodyFor = partial(self._body_for, body)
+        if not is_small:
+            body_for = await _prepare_body(body_for, candidates[0])
         plan = Plan(
             candidates=candidates,
             surface=self.surface,
             query=scope["query_string"],
-            body_for=await self._prepare_body(body, candidates[0]),
+            body_for=body_for,
             headers_for=partial(self._headers_for, headers, body),
             taps_for=partial(self._taps_for, body),
         )
@@ -136,15 +145,6 @@ class SurfaceEndpoint:
             and body.is_stream
             and self.surface.api in {Api.CHAT, Api.COMPLETIONS}
         )
-
-    async def _prepare_body(
-        self, body: RequestBody, first: Upstream
-    ) -> Callable[[Upstream], bytes]:
-        """Return what gives each upstream its body; a large one is made ready in a thread."""
-        if len(body.content) <= MAX_BYTES_ON_LOOP:
-            return partial(self._body_for, body)
-        prepared = await asyncio.to_thread(self._body_for, body, first)
-        return lambda upstream: prepared if upstream is first else self._body_for(body, upstream)
 
     def _body_for(self, body: RequestBody, upstream: Upstream) -> bytes:
         content = body.with_model(upstream.model_json)
@@ -203,10 +203,10 @@ class SurfaceEndpoint:
             observe(served)
 
 
-async def _read(content: bytes) -> RequestBody:
-    if len(content) <= MAX_BYTES_ON_LOOP:
-        return read_request_body(content)
-    return await asyncio.to_thread(read_request_body, content)
+async def _prepare_body(body_for: BodyFor, first: Upstream) -> BodyFor:
+    """Return the same, with the body of the first upstream made ready in a thread."""
+    prepared = await asyncio.to_thread(body_for, first)
+    return lambda upstream: prepared if upstream is first else body_for(upstream)
 
 
 def _answer_headers(request: _Request, decided: Decided, model: str, fell_back: bool) -> RawHeaders:
