@@ -91,7 +91,7 @@ async def examine(
         fix = "correct the file; routecast config reference explains every setting"
         return [_fault("settings", ConfigError(line), fix=fix) for line in str(error).split("\n")]
     n_models, n_routes = len(settings.models), len(settings.routes)
-    findings = [_ok("settings", f"{path} can be read: {n_models} models, {n_routes} routes")]
+    findings = [_ok("settings", f"{path} can be read; models: {n_models}, routes: {n_routes}")]
     folder = path.parent
     findings += _examine_server(settings.server, environ, folder, insecure=insecure)
     per_model = await asyncio.gather(
