@@ -9,6 +9,7 @@ import pytest
 
 from routecast.artifacts import load_router
 from routecast.errors import ConfigError
+from routecast.gateway import conversations
 from routecast.gateway.app import build_app
 from routecast.gateway.guard import Guard
 from routecast.gateway.loading import resolve_endpoints
@@ -57,8 +58,9 @@ def files_in(folder: Path) -> list[Path]:
 
 
 async def test_a_conversation_goes_on_at_another_worker_and_after_a_restart(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(conversations, "_LOOK_AGAIN_AFTER_S", (0.05, 3.0))  # for busy machines
     big, small = FakeUpstream("big"), FakeUpstream("small")
     async with (
         serve_upstream(big) as big_url,

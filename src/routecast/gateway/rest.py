@@ -129,7 +129,7 @@ async def _refuse_path(request: Request, error: Exception) -> Response:
             code="no_such_endpoint",
         )
         headers = {}
-    return Response(
+    return _Refusal(
         error_body(refusal, api), refusal.status, headers, media_type="application/json"
     )
 
