@@ -3,9 +3,11 @@
 import asyncio
 import json
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -230,6 +232,29 @@ async def test_what_is_no_http_is_replaced(starts_gateway: "StartGateway", conte
         starts_gateway(retries=1, fallback=["weak"], big_url=url) as gateway,
     ):
         assert (await ask(gateway))[0::2] == (200, "small")
+
+
+async def test_an_upstream_whose_certificate_nobody_vouches_for_gets_no_request(
+    starts_gateway: "StartGateway",
+) -> None:
+    folder = Path(__file__).parent / "tls"
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    n_requests = 0
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal n_requests
+        n_requests += 1
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        async with starts_gateway(retries=2, big_url=url) as gateway:
+            status, content, _ = await ask(gateway)
+    error = json.loads(content)["error"]
+    assert (status, n_requests) == (502, 0)
+    assert error["message"] == "model 'big' has no acceptable certificate; try again"
 
 
 async def test_broken_chunks_before_the_first_byte_are_replaced(

@@ -112,7 +112,8 @@ class _Answer:
             self.outlet.close()
         if self.end_watch is not None:
             self.end_watch()
-        self.response.close()
+        if not self.response.closed:  # it closes itself at its end
+            self.response.close()
 
 
 class _Exchange:
