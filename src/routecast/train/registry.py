@@ -176,6 +176,7 @@ class Family:
 _HOMES = {
     "bert": "routecast.train.bert_family",
     "blend": "routecast.train.blend_family",
+    "knn": "routecast.train.knn",
     "mf": "routecast.train.mf_family",
     "sw": "routecast.train.sw_family",
 }
