@@ -1,0 +1,79 @@
+"""LoRA for a causal LM whose vocabulary has new labels: adapters, and the labels' own rows."""
+
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from routecast.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def add_adapters(
+    model: "PreTrainedModel",
+    label_ids: Sequence[int],
+    *,
+    rank: int,
+    alpha: float,
+    dropout: float,
+) -> Any:  # noqa: ANN401 (a PeftModel, which is untyped)
+    """Wrap a model so that low-rank adapters of all its linear layers and the label rows train.
+
+    Args:
+        model: Its weights are frozen.
+        label_ids: Rows of the input and of the output embeddings that train; where the two are
+            tied, the one row.
+        rank: Of the adapters.
+        alpha: Their scale times ``rank``.
+        dropout: On the adapters' input.
+
+    Raises:
+        ConfigError: If the model has no layers that adapters fit on.
+        MissingExtraError: If peft is not installed.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ModuleNotFoundError:
+        raise MissingExtraError("tune='lora'", "torch") from None
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules="all-linear",
+        trainable_token_indices=dict.fromkeys(_row_layers(model), list(label_ids)),
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of transformers, about peft's own code
+            wrapped = get_peft_model(model, config)
+    except ValueError as error:
+        raise ConfigError(
+            f"LoRA does not fit this base model: {error}; train it with --set tune=full"
+        ) from None
+    # The label rows are saved by themselves; peft would add the whole embeddings, which grew.
+    wrapped.save_pretrained = partial(wrapped.save_pretrained, save_embedding_layers=False)
+    return wrapped
+
+
+def _row_layers(model: "PreTrainedModel") -> list[str]:
+    """Return the names of the layers with a row per token; peft follows a tied one by itself."""
+    layers = [model.get_input_embeddings()]
+    head = model.get_output_embeddings()
+    if head.weight is not layers[0].weight:
+        layers.append(head)
+    names = {id(module): name for name, module in model.named_modules()}
+    return [names[id(layer)].rpartition(".")[2] for layer in layers]
+
+
+def merge_adapters(model: Any) -> "PreTrainedModel":  # noqa: ANN401 (a PeftModel or not)
+    """Return the plain model whose weights hold the adapters and the label rows.
+
+    It scores as the wrapped one does. An artifact holds this one, so that it is loaded like any
+    other causal LM, by Routecast without peft and by any server.
+    """
+    merge = getattr(model, "merge_and_unload", None)
+    merged: PreTrainedModel = model if merge is None else merge()
+    return merged
