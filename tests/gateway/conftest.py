@@ -21,6 +21,9 @@ SETTINGS = """
 model = "upstream-big"
 base_url = "{big}"
 api_key = "env:BIG_KEY"
+connect_timeout_s = 1
+first_byte_timeout_s = {first_byte_timeout_s}
+between_chunks_timeout_s = {between_chunks_timeout_s}
 [models.small]
 model = "upstream-small"
 base_url = "{small}"
@@ -31,9 +34,6 @@ router = "length-like"
 threshold = 0.5
 [server]
 max_body_mib = 12
-connect_timeout_s = 1
-first_byte_timeout_s = {first_byte_timeout_s}
-between_chunks_timeout_s = {between_chunks_timeout_s}
 """
 
 

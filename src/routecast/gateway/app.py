@@ -61,7 +61,7 @@ def build_app(table: RouteTable, settings: ServerSettings) -> ASGIApp:
     """
     upstreams = {name: prepare_upstream(endpoint) for name, endpoint in table.endpoints.items()}
     chat = ChatEndpoint(table=table, upstreams=upstreams, settings=settings)
-    rest = _build_rest(table, settings)
+    rest = _build_rest(table)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,7 +86,7 @@ def _error_response(error: RoutecastError, scope: Scope) -> Response:
     return response
 
 
-def _build_rest(table: RouteTable, settings: ServerSettings) -> Starlette:
+def _build_rest(table: RouteTable) -> Starlette:
     """Build everything that is not the hot path, and the lifespan."""
     models = _list_models(table)
 
@@ -107,7 +107,7 @@ def _build_rest(table: RouteTable, settings: ServerSettings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, aiohttp.ClientSession]]:
-        async with open_session(settings) as session:
+        async with open_session() as session:
             yield {"session": session}
 
     return Starlette(

@@ -66,7 +66,6 @@ class ChatEndpoint:
             scope["state"]["session"],
             call,
             answer_headers=answer_headers,
-            silence_s=self.settings.between_chunks_timeout_s,
             receive=receive,
             send=send,
         )

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from routecast.artifacts import LoadedRouter, load_router
 from routecast.errors import ConfigError
+from routecast.policy.model_settings import ModelSettings
 from routecast.policy.parse import parse_settings
 from routecast.policy.settings import Settings
 from routecast.routers.registry import BASELINES
-from routecast.upstream.endpoint import Endpoint
+from routecast.upstream.endpoint import Endpoint, Timeouts
 from routecast.upstream.prices import Price
 from routecast.upstream.secrets import resolve_secret
 
@@ -62,17 +63,30 @@ def resolve_endpoints(settings: Settings, environ: Mapping[str, str]) -> dict[st
         ConfigError: If a secret is missing; the message names the setting and the variable or
             file.
     """
-    endpoints = {}
-    for name, model in settings.models.items():
-        price = model.price
-        endpoints[name] = Endpoint(
-            name=name,
-            model=model.model,
-            base_url=model.base_url,
-            api_key=_resolve_key(name, model.api_key, environ),
-            price=None if price is None else Price(input=price.input, output=price.output),
-        )
-    return endpoints
+    return {
+        name: _endpoint_of(name, model, _resolve_key(name, model.api_key, environ))
+        for name, model in settings.models.items()
+    }
+
+
+def _endpoint_of(name: str, model: ModelSettings, api_key: str | None) -> Endpoint:
+    price = model.price
+    return Endpoint(
+        name=name,
+        model=model.model,
+        base_url=model.base_url,
+        api_key=api_key,
+        price=None if price is None else Price(**price.model_dump()),
+        apis=frozenset(model.apis),
+        timeouts=Timeouts(
+            connect_s=model.connect_timeout_s,
+            first_byte_s=model.first_byte_timeout_s,
+            between_chunks_s=model.between_chunks_timeout_s,
+            total_s=model.total_timeout_s,
+        ),
+        n_retries=model.retries,
+        ask_usage=model.ask_usage,
+    )
 
 
 def _resolve_key(name: str, reference: str | None, environ: Mapping[str, str]) -> str | None:

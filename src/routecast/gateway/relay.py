@@ -20,7 +20,6 @@ from routecast.errors import ConfigError, UpstreamError, UpstreamTimeoutError
 from routecast.gateway.errors import error_object
 from routecast.gateway.events import EventCutter
 from routecast.gateway.headers import RawHeaders, client_headers
-from routecast.policy.settings import ServerSettings
 from routecast.upstream.endpoint import Endpoint
 
 _LOGGER = logging.getLogger("routecast.gateway")
@@ -36,11 +35,13 @@ class Upstream:
         endpoint: Where the model is.
         chat_url: The address of its chat completions.
         model_json: Its own name for the model, as a JSON string.
+        timeout: How long one call may wait.
     """
 
     endpoint: Endpoint
     chat_url: URL
     model_json: bytes
+    timeout: aiohttp.ClientTimeout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,27 +76,27 @@ def prepare_upstream(endpoint: Endpoint) -> Upstream:
         chat_url = URL(endpoint.url("/chat/completions"))
     except ValueError as error:
         raise ConfigError(f"models.{endpoint.name}.base_url is not a URL: {error}") from None
+    timeouts = endpoint.timeouts
     return Upstream(
-        endpoint=endpoint, chat_url=chat_url, model_json=json.dumps(endpoint.model).encode()
+        endpoint=endpoint,
+        chat_url=chat_url,
+        model_json=json.dumps(endpoint.model).encode(),
+        timeout=aiohttp.ClientTimeout(
+            total=timeouts.total_s, connect=timeouts.connect_s, sock_read=timeouts.first_byte_s
+        ),
     )
 
 
 @asynccontextmanager
-async def open_session(settings: ServerSettings) -> AsyncIterator[aiohttp.ClientSession]:
+async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
     """Open the pool of upstream connections, and close it at the end.
 
     It keeps nothing of an answer and changes nothing in it: no cookies, no decompression.
     """
-    timeout = aiohttp.ClientTimeout(
-        total=settings.total_timeout_s,
-        connect=settings.connect_timeout_s,
-        sock_read=settings.first_byte_timeout_s,
-    )
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
-        timeout=timeout,
     ) as session:
         yield session
 
@@ -105,7 +106,6 @@ async def forward(
     call: Call,
     *,
     answer_headers: RawHeaders,
-    silence_s: float,
     receive: Receive,
     send: Send,
 ) -> None:
@@ -115,7 +115,6 @@ async def forward(
         session: The pool of connections.
         call: What to send, and to whom.
         answer_headers: What is added to the answer's headers.
-        silence_s: How long the upstream may be silent in the middle of its answer.
         receive: Tells when the client leaves: then the call is cancelled at once.
         send: Takes the answer, as fast as the client takes it.
 
@@ -127,7 +126,7 @@ async def forward(
     try:
         response = await _ask(session, call)
         try:
-            await _answer(response, call.name, answer_headers, silence_s, send)
+            await _answer(response, call.upstream.endpoint, answer_headers, send)
         finally:
             response.close()  # drops the connection unless the answer was read to its end
     except asyncio.CancelledError:
@@ -161,6 +160,7 @@ async def _ask(session: aiohttp.ClientSession, call: Call) -> aiohttp.ClientResp
             headers=call.headers,
             skip_auto_headers=absent or None,  # the client's silence is passed on too
             allow_redirects=False,
+            timeout=call.upstream.timeout,
         )
     except TimeoutError as error:
         step = "connect" if isinstance(error, aiohttp.ConnectionTimeoutError) else "answer"
@@ -183,15 +183,14 @@ def _kind(error: Exception) -> str:
 
 async def _answer(
     response: aiohttp.ClientResponse,
-    name: str,
+    endpoint: Endpoint,
     answer_headers: RawHeaders,
-    silence_s: float,
     send: Send,
 ) -> None:
     """Pass status, headers and body on."""
     connection = response.connection
     if connection is not None and connection.protocol is not None:
-        connection.protocol.read_timeout = silence_s
+        connection.protocol.read_timeout = endpoint.timeouts.between_chunks_s
     headers = client_headers(response.raw_headers)
     cutter = EventCutter() if _is_open_event_stream(headers) else None
     headers += answer_headers
@@ -202,8 +201,8 @@ async def _answer(
         try:
             chunk = await content.readany()
         except (aiohttp.ClientError, TimeoutError) as error:
-            _LOGGER.warning("model %r broke off: %s", name, _kind(error))
-            await _end_broken(name, cutter, send)
+            _LOGGER.warning("model %r broke off: %s", endpoint.name, _kind(error))
+            await _end_broken(endpoint.name, cutter, send)
             return
         more = not content.at_eof()
         if cutter is not None:

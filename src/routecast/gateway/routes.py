@@ -8,7 +8,8 @@ from routecast.errors import ConfigError, RequestError
 from routecast.policy.cuts import Cut
 from routecast.policy.goals import cut_for_goal
 from routecast.policy.names import parse_router_name
-from routecast.policy.settings import RouteSettings, Settings
+from routecast.policy.route_settings import RouteSettings
+from routecast.policy.settings import Settings
 from routecast.routers.protocol import Router
 from routecast.upstream.endpoint import Endpoint
 
