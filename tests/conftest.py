@@ -64,3 +64,35 @@ def word_embedder() -> WordEmbedder:
 def other_embedder() -> WordEmbedder:
     """The same, in another revision."""
     return WordEmbedder(revision="2")
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random BERT of 20,000 weights whose words are those of planted prompts."""
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    words = "prove name number of in words rice music planets rivers gardens trains poems maps"
+    pieces = [*"0123456789", *(f"##{digit}" for digit in "0123456789")]
+    vocabulary = {word: place for place, word in enumerate([*special, *words.split(), *pieces])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.add_special_tokens(special)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    config = transformers.BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=64, pad_token_id=0,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.BertModel(config)
+    folder = tmp_path_factory.mktemp("encoder")
+    model.save_pretrained(str(folder))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder

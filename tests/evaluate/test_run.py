@@ -128,7 +128,7 @@ class ShyRouter:
 
 def test_abstentions_count_as_calls_to_the_strong_model(monkeypatch: pytest.MonkeyPatch) -> None:
     shy = LoadedRouter("default", ShyRouter(), None, None, None)
-    monkeypatch.setattr(scoring, "load_router", lambda _: shy)
+    monkeypatch.setattr(scoring, "load_router", lambda *_, **__: shy)
     study = evaluate_routers(make_benchmark(), {"shy": "default"}, settings=QUICK)
     router = named(study, "shy")
     assert router.n_abstained == 12
@@ -147,7 +147,7 @@ def test_scores_are_kept_by_router_and_prompts(
 ) -> None:
     loads: list[str] = []
 
-    def counted(name: str) -> LoadedRouter:
+    def counted(name: str, **_: object) -> LoadedRouter:
         loads.append(name)
         return load_router(name)
 

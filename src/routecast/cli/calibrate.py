@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routecast.cli.calibrate_report import report_fields, report_lines
-from routecast.cli.embedders import EmbedderKey, EmbedderUrl, RouterEmbedder, opened_router
+from routecast.cli.embedders import (
+    DeviceName,
+    EmbedderKey,
+    EmbedderUrl,
+    RouterEmbedder,
+    opened_router,
+)
 from routecast.cli.prices import StrongPrice, WeakPrice, read_price
 
 if TYPE_CHECKING:
@@ -56,6 +62,7 @@ def calibrate(
     embedder: RouterEmbedder = None,
     embedder_url: EmbedderUrl = None,
     embedder_key: EmbedderKey = None,
+    device: DeviceName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Find the threshold that meets a goal on a sample of traffic, and how sure that is."""
@@ -69,7 +76,9 @@ def calibrate(
     sample = _read(prompts, outcomes, strong, weak, quality_range, prices)
     from routecast.calibrate.run import calibrate_router
 
-    with opened_router(router, embedder=embedder, url=embedder_url, key=embedder_key) as loaded:
+    with opened_router(
+        router, embedder=embedder, url=embedder_url, key=embedder_key, device=device
+    ) as loaded:
         report = calibrate_router(loaded, sample, goal, output=output)
     if as_json:
         typer.echo(json.dumps(report_fields(report), ensure_ascii=False, allow_nan=False))

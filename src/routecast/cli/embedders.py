@@ -54,6 +54,16 @@ EmbedderKey = Annotated[
     ),
 ]
 
+DeviceName = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="Where bert and causal run: cpu, cuda, cuda:N or mps (default: a GPU where there is "
+        "one).",
+    ),
+]
+
 
 @contextmanager
 def opened_embedder(
@@ -93,7 +103,12 @@ def opened_embedder(
 
 @contextmanager
 def opened_router(
-    router: str, *, embedder: str | None = None, url: str | None = None, key: str | None = None
+    router: str,
+    *,
+    embedder: str | None = None,
+    url: str | None = None,
+    key: str | None = None,
+    device: str | None = None,
 ) -> "Iterator[LoadedRouter]":
     """Load a router, with the embedder that it names or with one that gives the same vectors.
 
@@ -102,6 +117,7 @@ def opened_router(
         embedder: As users write it; None loads the one that the router names.
         url: See `opened_embedder`.
         key: Likewise.
+        device: Where a router that is a neural network runs; None picks.
 
     Yields:
         The router.
@@ -117,10 +133,10 @@ def opened_router(
     if embedder is None:
         if url is not None or key is not None:
             raise ConfigError("--embedder-url and --embedder-key mean nothing without --embedder")
-        yield load_router(router)
+        yield load_router(router, device=device)
         return
     with opened_embedder(embedder, url=url, key=key, is_shown=False) as opened:
-        yield load_router(router, embedder=opened)
+        yield load_router(router, embedder=opened, device=device)
 
 
 def _endpoint(name: str, url: str | None, key: str | None) -> "Endpoint | None":

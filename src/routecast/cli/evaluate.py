@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routecast.cli.embedders import DeviceName
 from routecast.cli.prices import StrongPrice, WeakPrice, read_price
 from routecast.cli.progress import shown_stages
 
@@ -63,6 +64,7 @@ def evaluate(
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Keep scores for the next time.")
     ] = True,
+    device: DeviceName = None,
     n_resamples: Annotated[
         int, typer.Option("--resamples", min=100, help="Resamples behind the intervals.")
     ] = 10_000,
@@ -106,6 +108,7 @@ def evaluate(
                 settings=settings,
                 cache=ScoreCache(kept / "scores") if cache else None,
                 embeddings=kept / "embeddings" if cache else None,
+                device=device,
                 watch=_prefixed(watch, one.name),
             )
             for one in benchmarks

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routecast.cli.embedders import EmbedderKey, EmbedderUrl, RouterEmbedder, opened_router
+from routecast.cli.embedders import (
+    DeviceName,
+    EmbedderKey,
+    EmbedderUrl,
+    RouterEmbedder,
+    opened_router,
+)
 
 if TYPE_CHECKING:
     from routecast.policy.decide import Decision
@@ -32,6 +38,7 @@ def route(
     embedder: RouterEmbedder = None,
     embedder_url: EmbedderUrl = None,
     embedder_key: EmbedderKey = None,
+    device: DeviceName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say whether a prompt goes to the strong or to the weak model, and why."""
@@ -51,7 +58,9 @@ def route(
         goal = Goal("strong_share", strong_share)
     else:
         goal = Goal("threshold", threshold)
-    with opened_router(router, embedder=embedder, url=embedder_url, key=embedder_key) as loaded:
+    with opened_router(
+        router, embedder=embedder, url=embedder_url, key=embedder_key, device=device
+    ) as loaded:
         cut = cut_for_goal(loaded, goal)
         win_probability = float(loaded.router.win_probabilities([text])[0])
     decision = decide(win_probability, cut, prompt=text, strong="strong", weak="weak")

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routecast.cli.counts import counted
-from routecast.cli.embedders import EmbedderKey, EmbedderUrl, RouterEmbedder, opened_router
+from routecast.cli.embedders import (
+    DeviceName,
+    EmbedderKey,
+    EmbedderUrl,
+    RouterEmbedder,
+    opened_router,
+)
 
 if TYPE_CHECKING:
     from routecast.artifacts import LoadedRouter
@@ -42,6 +48,7 @@ def score(
     embedder: RouterEmbedder = None,
     embedder_url: EmbedderUrl = None,
     embedder_key: EmbedderKey = None,
+    device: DeviceName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON summary.")] = False,
 ) -> None:
     """Add the strong model's win probability to every row of a file of prompts."""
@@ -52,7 +59,9 @@ def score(
 
     dropped: Counter[str] = Counter()
     n_cut: Counter[str] = Counter()
-    with opened_router(router, embedder=embedder, url=embedder_url, key=embedder_key) as loaded:
+    with opened_router(
+        router, embedder=embedder, url=embedder_url, key=embedder_key, device=device
+    ) as loaded:
         rows = iter_prompts(source, skip_bad=skip_bad, dropped=dropped)
         start_s = time.perf_counter()
         n_rows = write_scores(output, _scored(_with_progress(rows, source), loaded, n_cut))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routecast.cli.embedders import EmbedderName
+from routecast.cli.embedders import DeviceName, EmbedderName
 
 if TYPE_CHECKING:
     from routecast.train.overlap import OnOverlap
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    router: Annotated[str, typer.Argument(help="What to train: blend, mf or sw.")],
+    router: Annotated[str, typer.Argument(help="What to train: bert, blend, mf or sw.")],
     output: Annotated[Path, typer.Option(help="Folder for the router; replaced if it is one.")],
     comparisons: Annotated[
         list[str] | None,
@@ -87,6 +87,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the same command was stopped.")
     ] = False,
+    device: DeviceName = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the split, the fit and the intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -127,6 +128,7 @@ def train(
         on_overlap=_on_overlap(drop=drop_overlap, allow=allow_overlap),
         skip_bad=skip_bad,
         resume=resume,
+        device=device,
     )
     print_run(_run(request), as_json=as_json)
 

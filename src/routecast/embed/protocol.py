@@ -49,11 +49,11 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """What the vector of a text leaves out.
+    """What is left out of a text.
 
     Attributes:
         n_characters: Characters that are not read.
-        n_tokens: Tokens of the characters that are read which the vector does not hold.
+        n_tokens: Tokens of the characters that are read which are left out all the same.
     """
 
     n_characters: int
@@ -66,8 +66,8 @@ class Cut:
 
 @runtime_checkable
 class CutsTexts(Protocol):
-    """An embedder that reads very long texts in part, and says so."""
+    """An embedder, or a router of texts, that reads very long texts in part, and says so."""
 
     def cut(self, text: str) -> Cut:
-        """Say what the vector of a text leaves out."""
+        """Say what is left out of a text."""
         ...

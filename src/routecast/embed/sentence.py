@@ -1,13 +1,13 @@
 """Any sentence-transformers model as an embedder, from a folder or from the Hugging Face hub."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from routecast.embed.protocol import Cut, EmbedderIdentity
+from routecast.embed.quiet_loading import quiet_loading
 from routecast.embed.sentence_folder import find_sentence_folder
 from routecast.embed.wordpiece import without_surrogates
 from routecast.errors import ArtifactError, MissingExtraError
@@ -112,7 +112,7 @@ def load_sentence(where: str, *, device: str | None = None) -> SentenceEmbedder:
     from safetensors import SafetensorError
 
     try:
-        with _without_progress_bars():
+        with quiet_loading():
             model = sentence_transformers.SentenceTransformer(
                 str(found.folder),
                 device=device,
@@ -129,18 +129,3 @@ def load_sentence(where: str, *, device: str | None = None) -> SentenceEmbedder:
         name=f"sentence:{where}", revision=found.revision, dimension=dimension, digest=found.digest
     )
     return SentenceEmbedder(model, identity)
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """Keep transformers from drawing a bar for weights that load in a moment."""
-    from transformers.utils import logging as untyped
-
-    logging: Any = untyped
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

@@ -5,7 +5,8 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Final
 
-from routecast.errors import ArtifactError, ConfigError, MissingExtraError
+from routecast.embed.hub_folder import fetch_hub_folder, may_be_hub_id
+from routecast.errors import ArtifactError, ConfigError
 
 DECIDING_ENDINGS: Final = (".json", ".model", ".safetensors", ".txt")
 """Settings, vocabularies and weights; weights that would have to be unpickled are not read."""
@@ -44,46 +45,20 @@ def find_sentence_folder(where: str) -> SentenceFolder:
     folder = Path(where).expanduser()
     revision = ""
     if not folder.is_dir():
-        if not _may_be_an_id(where):
+        if not may_be_hub_id(where):
             raise ConfigError(
                 f"there is no folder {where!r}; give the folder of a sentence-transformers "
                 "model, or an id on the Hugging Face hub such as OWNER/NAME"
             )
-        folder = _fetch(where)
+        folder = fetch_hub_folder(
+            where,
+            feature=f"the embedder 'sentence:{where}'",
+            patterns=[f"*{ending}" for ending in DECIDING_ENDINGS],
+            ignored=[f"{name}/*" for name in sorted(_OTHER_BACKENDS)],
+            instead="sentence:FOLDER",
+        )
         revision = folder.name
     return SentenceFolder(folder=folder, revision=revision, digest=_digest(folder))
-
-
-def _may_be_an_id(where: str) -> bool:
-    """Tell ``OWNER/NAME`` from a path that is misspelt."""
-    parts = where.split("/")
-    return len(parts) <= 2 and all(parts) and where[0] not in ".~" and "\\" not in where
-
-
-def _fetch(model_id: str) -> Path:
-    """Return the hub's folder of a model; what was fetched before needs no network."""
-    try:
-        from huggingface_hub import snapshot_download
-    except ModuleNotFoundError:
-        raise MissingExtraError(f"the embedder 'sentence:{model_id}'", "torch") from None
-    try:
-        folder = snapshot_download(
-            model_id,
-            allow_patterns=[f"*{ending}" for ending in DECIDING_ENDINGS],
-            ignore_patterns=[f"{name}/*" for name in sorted(_OTHER_BACKENDS)],
-        )
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"cannot fetch the model {model_id!r} from the Hugging Face hub: "
-            f"{_first_line(error)}; check the id and the network (gated models need "
-            "`hf auth login`), or copy the model's folder here and give that instead: "
-            "sentence:FOLDER"
-        ) from error
-    return Path(folder)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _digest(folder: Path) -> str:

@@ -65,6 +65,7 @@ def evaluate_routers(
     settings: EvaluationSettings | None = None,
     cache: ScoreCache | None = None,
     embeddings: Path | None = None,
+    device: str | None = None,
     watch: Watch | None = None,
 ) -> Study:
     """Evaluate routers on a benchmark, beside the baselines.
@@ -76,6 +77,7 @@ def evaluate_routers(
         settings: How to evaluate.
         cache: Where the scores of trained routers are kept; None keeps none.
         embeddings: Folder where the vectors of slow embedders are kept; None keeps none.
+        device: Where routers that are neural networks run; None picks.
         watch: Called as the scoring goes on.
 
     Returns:
@@ -97,6 +99,7 @@ def evaluate_routers(
         pair.prompts,
         cache=cache,
         embeddings=embeddings,
+        device=device,
         allow_overlap=settings.allow_overlap,
         watch=watch,
     )

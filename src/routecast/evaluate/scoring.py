@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def score_prompts(
     *,
     cache: ScoreCache | None = None,
     embeddings: Path | None = None,
+    device: str | None = None,
     allow_overlap: bool = False,
     watch: Watch | None = None,
 ) -> tuple[RouterScores, ...]:
@@ -65,6 +67,7 @@ def score_prompts(
         prompts: What to score.
         cache: Where scores of trained routers are kept; None keeps none.
         embeddings: Folder where the vectors of slow embedders are kept; None keeps none.
+        device: Where routers that are neural networks run; None picks.
         allow_overlap: Score even with a router that was trained on some of the prompts.
         watch: Called as the scoring goes on.
 
@@ -92,7 +95,7 @@ def score_prompts(
                 prompts,
                 digest,
                 cache=cache,
-                embeddings=embeddings,
+                load=partial(_load, embeddings=embeddings, device=device),
                 watch=_named(watch, name),
             ),
             is_probability=router not in BASELINES,
@@ -130,13 +133,13 @@ def _scores(
     digest: str,
     *,
     cache: ScoreCache | None,
-    embeddings: Path | None,
+    load: Callable[[str], Router],
     watch: Callable[[int, int], None],
 ) -> FloatArray:
     """Return scores from the cache, or else compute and keep them."""
     folder = _artifact_folder(router)
     if cache is None or folder is None:
-        return _computed(_load(router, folder, embeddings), prompts, watch)
+        return _computed(load(router), prompts, watch)
     key = entry_key(
         artifact_digest=sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest(),
         prompts_digest=digest,
@@ -144,21 +147,23 @@ def _scores(
     )
     scores = cache.load(key, n_prompts=len(prompts))
     if scores is None:
-        scores = _computed(_load(router, folder, embeddings), prompts, watch)
+        scores = _computed(load(router), prompts, watch)
         cache.store(key, scores)
     else:
         watch(len(prompts), len(prompts))
     return scores
 
 
-def _load(router: str, folder: Path | None, embeddings: Path | None) -> Router:
+def _load(router: str, *, embeddings: Path | None, device: str | None) -> Router:
     """Load a router; one that is slow to embed keeps its vectors."""
+    folder = _artifact_folder(router)
     if folder is None or embeddings is None:
-        return load_router(router).router
+        return load_router(router, device=device).router
     name = load_artifact(folder).manifest.embedder.name
     if name == STATIC:
-        return load_router(router).router
-    return load_router(router, embedder=cached(load_embedder(name), embeddings)).router
+        return load_router(router, device=device).router
+    embedder = cached(load_embedder(name), embeddings)
+    return load_router(router, embedder=embedder, device=device).router
 
 
 def _computed(

@@ -1,14 +1,18 @@
 """Router families by name."""
 
 from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
 
 from routecast.embed.protocol import Embedder
 from routecast.errors import ArtifactError
 from routecast.routers.blend import Blend
 from routecast.routers.length import LengthRouter
 from routecast.routers.mf import MatrixFactorization
+from routecast.routers.model_folder import ModelFolder
 from routecast.routers.protocol import Router
 from routecast.routers.random import RandomRouter
+from routecast.routers.stored_model import StoredModel
 from routecast.routers.sw import SimilarityWeighted
 from routecast.types import AnyArray
 
@@ -18,7 +22,13 @@ BASELINES: Mapping[str, type[RandomRouter] | type[LengthRouter]] = {
 }
 """Routers that need no training, by the names that users write."""
 
-TRAINED_FAMILIES = ("blend", "mf", "sw")
+_TEXT_HOMES = {
+    "bert": "routecast.routers.bert",
+}
+"""Families that read texts and need no vectors to score: each module has ``rebuild(StoredModel)``,
+and is imported when it is first asked for, because it may bring torch."""
+
+TRAINED_FAMILIES = tuple(sorted(("blend", "mf", "sw", *_TEXT_HOMES)))
 """Routers that come from an artifact."""
 
 
@@ -29,12 +39,27 @@ def rebuild_router(
     strong: tuple[str, ...],
     weak: tuple[str, ...],
     embedder: Embedder,
+    model_folder: ModelFolder | None = None,
+    settings: Mapping[str, Any] | None = None,
+    device: str | None = None,
 ) -> Router:
-    """Turn an artifact's tensors into a router that is bound to its models.
+    """Turn what an artifact holds into a router that is bound to its models.
+
+    Args:
+        family: One of `TRAINED_FAMILIES`.
+        tensors: The family's own arrays.
+        strong: Models that stand for strong.
+        weak: Likewise for weak.
+        embedder: Gives the vectors, for families that read these.
+        model_folder: The network of a family that is one.
+        settings: As the manifest has them; only families that read texts look at them.
+        device: Where a network runs, see `routecast.routers.torch_device`; None picks.
 
     Raises:
-        ArtifactError: If the family is unknown or a tensor is missing.
-        ConfigError: If a bound model is not among the artifact's models.
+        ArtifactError: If the family is unknown, or a tensor or the model is missing or damaged.
+        ConfigError: If a bound model is not among the artifact's models, or there is no such
+            device.
+        MissingExtraError: If the family needs an extra that is not installed.
     """
     if family == "blend":
         return Blend.from_tensors(tensors).bind(strong=strong, weak=weak, embedder=embedder)
@@ -46,6 +71,17 @@ def rebuild_router(
         return SimilarityWeighted.from_tensors(tensors).bind(
             strong=strong, weak=weak, embedder=embedder
         )
+    if family in _TEXT_HOMES:
+        stored = StoredModel(
+            tensors=tensors,
+            settings=settings or {},
+            strong=strong,
+            weak=weak,
+            model_folder=model_folder,
+            device=device,
+        )
+        router: Router = import_module(_TEXT_HOMES[family]).rebuild(stored)
+        return router
     raise ArtifactError(
         f"unknown router family {family!r}; this version knows {list(TRAINED_FAMILIES)!r}"
     )

@@ -66,6 +66,7 @@ def fit_all(
     even_groups: bool = False,
     seed: int,
     checkpoint: Path | None = None,
+    device: str | None = None,
     watch: Watch | None = None,
 ) -> list[TriedFit]:
     """Fit each combination of settings, and say what each is worth on validation data.
@@ -78,6 +79,7 @@ def fit_all(
         even_groups: Let each group of labels count alike in the loss that chooses.
         seed: Of the fits.
         checkpoint: A folder for what fits need to go on after an interruption, or None.
+        device: Where a neural network is trained; None picks.
         watch: Called as the work goes on.
 
     Returns:
@@ -96,6 +98,7 @@ def fit_all(
         seed=seed,
         groups=prepared.duplicates.labels,
         tiers=sides.tiers,
+        device=device,
     )
     tried = []
     for number, options in enumerate(candidates, start=1):

@@ -15,15 +15,16 @@ from routecast.artifacts import FORMAT_VERSION, MAX_REFERENCES, Artifact, Manife
 from routecast.data.leakage import prompt_hashes64
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
-from routecast.train.calibrating import calibrate_scores
-from routecast.train.fitting import TrialFit, fit_all, score_prompts
+from routecast.routers.torch_device import check_device_name
+from routecast.train.calibrating import calibrate_scores, unseen_prompts
+from routecast.train.fitting import TrialFit, TriedFit, fit_all, score_prompts
 from routecast.train.held_out import HeldOut, measure_held_out
 from routecast.train.prepare import Prepared, prepare
 from routecast.train.progress import Watch, tell
 from routecast.train.record import metric_records, training_record
-from routecast.train.registry import Family, find_family
+from routecast.train.registry import Family, SavesFolder, find_family
 from routecast.train.sources import LabelledSet
-from routecast.types import EmbeddingArray
+from routecast.types import EmbeddingArray, FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,7 @@ def train_router(
     *,
     embedder: Embedder,
     checkpoint: Path | None = None,
+    device: str | None = None,
     watch: Watch | None = None,
 ) -> TrainedRouter:
     """Train, calibrate and measure a router.
@@ -101,13 +103,16 @@ def train_router(
         embedder: Gives one unit vector per prompt.
         checkpoint: A folder in which fits keep what they need to go on after an interruption, and
             find what an earlier run of the same settings kept; None for none.
+        device: Where a neural network is trained: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; None
+            picks. Other families have no use for it.
         watch: Called as the work goes on.
 
     Raises:
-        ConfigError: If the family, one of its settings or a model is unknown.
+        ConfigError: If the family, one of its settings, a model or the device is unknown.
         DataError: If there is too little to learn from, to calibrate on or to test on.
         MissingExtraError: If the family's libraries are not installed.
     """
+    check_device_name(device)
     family = find_family(settings.router)
     candidates = family.candidates(settings.options)
     prepared = prepare(
@@ -127,10 +132,11 @@ def train_router(
         even_groups=settings.even_groups,
         seed=settings.seed,
         checkpoint=checkpoint,
+        device=device,
         watch=watch,
     )
     trials, fit = tuple(one.trial for one in tried), tried[0].fit
-    scores = score_prompts(tried[0].bound, fit, prepared, np.arange(len(prepared.prompts)))
+    scores = _unseen_scores(tried[0], prepared)
     calibration, calibrated = calibrate_scores(
         scores,
         prepared,
@@ -162,8 +168,20 @@ def train_router(
         fit.model.tensors(),
         _references(prepared, settings.seed),
         np.unique(prompt_hashes64(prepared.prompts)),
+        fit.model.model_folder() if isinstance(fit.model, SavesFolder) else None,
     )
     return TrainedRouter(artifact=artifact, prepared=prepared, trials=trials, held_out=held_out)
+
+
+def _unseen_scores(tried: TriedFit, prepared: Prepared) -> FloatArray:
+    """Score what is calibrated and measured on, NaN for the rest: some routers are slow."""
+    is_crosswise = tried.fit.cross_fitted is not None
+    rows = np.union1d(
+        unseen_prompts(prepared, cross_fitted=is_crosswise), prepared.split.test
+    ).astype(np.int64)
+    scores = np.full(len(prepared.prompts), np.nan)
+    scores[rows] = score_prompts(tried.bound, tried.fit, prepared, rows)
+    return scores
 
 
 def _references(prepared: Prepared, seed: int) -> EmbeddingArray:

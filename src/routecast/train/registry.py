@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from routecast.data.preferences import PreferenceArrays
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
+from routecast.routers.model_folder import ModelFolder
 from routecast.routers.protocol import Router
 from routecast.train.battles import ModelScores
 from routecast.types import AnyArray, EmbeddingArray, FloatArray, IntArray
@@ -28,6 +29,15 @@ class TrainedModel(Protocol):
 
     def tensors(self) -> dict[str, AnyArray]:
         """Return the arrays that an artifact stores; the router registry rebuilds from them."""
+        ...
+
+
+@runtime_checkable
+class SavesFolder(Protocol):
+    """A trained model that is a neural network, kept as a Hugging Face folder."""
+
+    def model_folder(self) -> ModelFolder | None:
+        """Return the folder that an artifact copies; None where the model lies elsewhere."""
         ...
 
 
@@ -65,8 +75,10 @@ class Lesson:
         seed: Of everything random.
         groups: One label per prompt; prompts of one group are nearly the same. Shape (n_prompts,).
         tiers: Tier of every model, 0 the strongest, where the sides were named by tier; else None.
-        checkpoint: A file in which a fit may keep what it needs to go on after an interruption; it
-            goes on from it where it is there. None for none.
+        checkpoint: A file, or a folder, in which a fit may keep what it needs to go on after an
+            interruption; it goes on from it where it is there. None for none.
+        device: Where a neural network is trained, see `routecast.routers.torch_device`; None
+            picks.
         on_step: Called after each step, where given.
     """
 
@@ -80,6 +92,7 @@ class Lesson:
     groups: IntArray
     tiers: Mapping[str, int] | None = None
     checkpoint: Path | None = None
+    device: str | None = None
     on_step: Step | None = None
 
 
@@ -161,6 +174,7 @@ class Family:
 
 
 _HOMES = {
+    "bert": "routecast.train.bert_family",
     "blend": "routecast.train.blend_family",
     "mf": "routecast.train.mf_family",
     "sw": "routecast.train.sw_family",

@@ -12,6 +12,7 @@ from routecast.embed.cache import cached
 from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
 from routecast.errors import ArtifactError, ConfigError, RoutecastError
+from routecast.routers.torch_device import check_device_name
 from routecast.train.overlap import OnOverlap, OverlapReport, settle_overlap
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
 from routecast.train.progress import Watch, tell
@@ -40,6 +41,7 @@ class TrainRequest:
         on_overlap: What becomes of training prompts that are there all the same.
         skip_bad: Leave bad rows out and count them, instead of stopping at the first.
         resume: Go on where an interrupted run of the same request stopped.
+        device: Where a neural network is trained; None picks.
     """
 
     settings: TrainSettings
@@ -55,6 +57,7 @@ class TrainRequest:
     on_overlap: OnOverlap = OnOverlap.REFUSE
     skip_bad: bool = False
     resume: bool = False
+    device: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,7 +106,12 @@ def run_training(request: TrainRequest, *, watch: Watch | None = None) -> Traini
         )
     with _checkpoints(request) as checkpoint:
         trained = train_router(
-            sets, request.settings, embedder=embedder, checkpoint=checkpoint, watch=watch
+            sets,
+            request.settings,
+            embedder=embedder,
+            checkpoint=checkpoint,
+            device=request.device,
+            watch=watch,
         )
         manifest = save_artifact(trained.artifact, request.output)
     return TrainingRun(
@@ -144,6 +152,7 @@ def check_request(request: TrainRequest) -> None:
     Raises:
         ConfigError: Saying which, and what to give.
     """
+    check_device_name(request.device)
     family = find_family(request.settings.router)
     for options in family.candidates(request.settings.options):
         family.settings(**options)

@@ -1,0 +1,100 @@
+"""Routers by name or folder, ready to score."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from routecast.artifacts.layout import N_QUANTILES
+from routecast.artifacts.loading import load_artifact
+from routecast.artifacts.records import Manifest
+from routecast.embed.protocol import CutsTexts, Embedder
+from routecast.embed.registry import load_embedder
+from routecast.errors import ConfigError
+from routecast.routers.calibrated import CalibratedRouter
+from routecast.routers.protocol import Router
+from routecast.routers.registry import BASELINES
+from routecast.routers.torch_device import check_device_name
+from routecast.types import FloatArray
+
+
+@dataclass(frozen=True)
+class LoadedRouter:
+    """A router that is ready to score, with what its goals are read from.
+
+    Attributes:
+        name: As the user named it.
+        router: Scores prompts.
+        win_probability_quantiles: 1,001 quantiles on the calibration sample, ascending; None
+            where a router has no such sample.
+        calibration_sample: That sample in words, or None.
+        manifest: None for the baselines, which need no training.
+        embedder: What turns prompts into vectors, or None where none is needed.
+    """
+
+    name: str
+    router: Router
+    win_probability_quantiles: FloatArray | None
+    calibration_sample: str | None
+    manifest: Manifest | None
+    embedder: Embedder | None = None
+
+    def count_cut(self, prompts: Sequence[str]) -> int:
+        """Return how many prompts are too long to be read whole."""
+        router = self.router.router if isinstance(self.router, CalibratedRouter) else self.router
+        readers: tuple[object, ...] = (router, self.embedder)  # one of texts needs no vectors
+        for reader in readers:
+            if isinstance(reader, CutsTexts):
+                return sum(bool(reader.cut(prompt)) for prompt in prompts)
+        return 0
+
+
+def load_router(
+    name: str = "default", *, embedder: Embedder | None = None, device: str | None = None
+) -> LoadedRouter:
+    """Load a router by name or folder.
+
+    Args:
+        name: ``default`` (ships with the package), ``random``, ``length``, or an artifact's folder.
+        embedder: Use this instead of loading the embedder that the artifact names.
+        device: Where a router that is a neural network runs: ``cpu``, ``cuda``, ``cuda:N`` or
+            ``mps``; None picks. Others have no use for it.
+
+    Raises:
+        ConfigError: If nothing has that name, or there is no such device.
+        ArtifactError: If the artifact is damaged, newer than this version, or pins another
+            embedder.
+        MissingExtraError: If the router or its embedder needs an extra that is not installed.
+    """
+    check_device_name(device)
+    if name == "random":
+        return LoadedRouter(
+            name, BASELINES[name](), np.linspace(0, 1, N_QUANTILES), "uniform by construction", None
+        )
+    if name in BASELINES:
+        return LoadedRouter(name, BASELINES[name](), None, None, None)
+    artifact = load_artifact(router_folder(name))
+    manifest = artifact.manifest
+    embedder = embedder or load_embedder(manifest.embedder.name)
+    router = artifact.router(embedder, device=device)
+    quantiles = np.asarray(manifest.calibration.win_probability_quantiles, dtype=np.float64)
+    return LoadedRouter(name, router, quantiles, manifest.calibration.sample, manifest, embedder)
+
+
+def router_folder(name: str) -> Path:
+    """Return the folder of a trained router: that of ``default``, or the one that is named.
+
+    Raises:
+        ConfigError: If nothing has that name.
+    """
+    if name == "default":
+        return Path(str(files("routecast"))) / "models" / "default"
+    folder = Path(name)
+    if not folder.exists():
+        known = ["default", *BASELINES]
+        raise ConfigError(
+            f"unknown router {name!r}; choose one of {known!r} or the folder of a trained router"
+        )
+    return folder

@@ -1,0 +1,123 @@
+"""Writing an artifact, whole or not at all."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import file_digest
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from safetensors.numpy import save as format_tensors
+
+from routecast.artifacts.artifact import Artifact
+from routecast.artifacts.layout import (
+    HASHES,
+    MANIFEST_NAME,
+    MAX_REFERENCES,
+    MODEL_NAME,
+    N_QUANTILES,
+    REFERENCES,
+    WEIGHTS_NAME,
+    check_listed_name,
+)
+from routecast.artifacts.records import FileRecord, Manifest
+from routecast.errors import ArtifactError
+from routecast.routers.model_folder import list_model_files
+
+
+def save_artifact(artifact: Artifact, folder: Path) -> Manifest:
+    """Write an artifact, whole or not at all.
+
+    The files are written beside ``folder`` and moved into place at the end; an artifact that was
+    there before is replaced, anything else is left alone.
+
+    Returns:
+        The manifest as written, with every file's size and digest.
+
+    Raises:
+        ArtifactError: If ``folder`` exists and is not an artifact, or the artifact breaks the
+            format's bounds.
+    """
+    _check_bounds(artifact)
+    if folder.exists() and not (folder / MANIFEST_NAME).is_file():
+        raise ArtifactError(
+            f"{str(folder)!r} exists and is no trained router; choose a new folder, or remove it"
+        )
+    with _fresh_folder(folder) as fresh:
+        records = {WEIGHTS_NAME: _write_weights(artifact, fresh / WEIGHTS_NAME)}
+        if artifact.model_folder is not None:
+            records |= _copy_model(artifact.model_folder.path, fresh / MODEL_NAME)
+        manifest = msgspec.structs.replace(artifact.manifest, files=records)
+        document = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+        (fresh / MANIFEST_NAME).write_bytes(document + b"\n")
+    return manifest
+
+
+def _write_weights(artifact: Artifact, path: Path) -> FileRecord:
+    reserved = {
+        REFERENCES: artifact.reference_embeddings.astype(np.float16),
+        HASHES: artifact.training_prompt_hashes,
+    }
+    tensors = {**artifact.tensors, **reserved}
+    path.write_bytes(
+        format_tensors({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)})
+    )
+    return _record_of(path)
+
+
+def _copy_model(source: Path, target: Path) -> dict[str, FileRecord]:
+    """Copy a model file by file, never whole in memory: some have many gigabytes."""
+    records = {}
+    for name in list_model_files(source):
+        listed = f"{MODEL_NAME}/{name}"
+        check_listed_name(listed)
+        copy = target / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, copy)
+        records[listed] = _record_of(copy)
+    if not records:
+        raise ArtifactError(f"the model folder {str(source)!r} is empty; train again")
+    return records
+
+
+def _record_of(path: Path) -> FileRecord:
+    with path.open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    return FileRecord(path.stat().st_size, digest)
+
+
+def _check_bounds(artifact: Artifact) -> None:
+    """Hold the writer to what readers rely on."""
+    calibration = artifact.manifest.calibration
+    columns = [calibration.win_probability_quantiles]
+    if calibration.outcomes is not None:
+        columns += [calibration.outcomes.qualities]
+        columns += [costs] if (costs := calibration.outcomes.costs_usd_per_1k) is not None else []
+    for column in columns:
+        if len(column) != N_QUANTILES:
+            raise ArtifactError(f"{len(column)!r} quantiles given; the format has {N_QUANTILES}")
+    if len(artifact.reference_embeddings) > MAX_REFERENCES:
+        raise ArtifactError(
+            f"{len(artifact.reference_embeddings)!r} reference embeddings given; "
+            f"the format has at most {MAX_REFERENCES}"
+        )
+    if artifact.training_prompt_hashes.dtype != np.uint64:
+        raise ArtifactError("training prompt hashes must be unsigned 64-bit integers")
+    taken = sorted({REFERENCES, HASHES} & artifact.tensors.keys())
+    if taken:
+        raise ArtifactError(f"the tensor names {taken!r} are reserved; choose others")
+
+
+@contextmanager
+def _fresh_folder(folder: Path) -> Iterator[Path]:
+    """Make a temporary sibling of ``folder`` to write into, and swap it in at the end."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workspace:
+        fresh = Path(workspace) / "fresh"
+        fresh.mkdir()
+        yield fresh
+        if folder.exists():
+            folder.rename(Path(workspace) / "old")
+        fresh.rename(folder)
