@@ -49,9 +49,9 @@ def main() -> None:
     loss = pretrain(model, ids, n_steps=arguments.n_steps)
     print(f"last losses: {loss:.3f} nats per token", flush=True)
     model.save_pretrained(arguments.output)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=START, eos_token=END, pad_token=END
-    ).save_pretrained(arguments.output)
+    wrapper: Any = PreTrainedTokenizerFast
+    whole = wrapper(tokenizer_object=tokenizer, bos_token=START, eos_token=END, pad_token=END)
+    whole.save_pretrained(arguments.output)
 
 
 def read_prompts(folder: Path) -> Iterator[str]:

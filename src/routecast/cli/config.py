@@ -31,7 +31,9 @@ def check(
 
     settings = read_settings(config)
     endpoints = resolve_endpoints(settings, os.environ)
-    table = build_route_table(settings, load_routers(settings, folder=config.parent), endpoints)
+    table = build_route_table(
+        settings, load_routers(settings, folder=config.parent, environ=os.environ), endpoints
+    )
     if as_json:
         document = {
             "config": str(config),

@@ -33,7 +33,9 @@ def serve(
     settings = read_settings(config)
     with bind_loopback(settings.server.port if port is None else port) as listener:
         endpoints = resolve_endpoints(settings, os.environ)
-        table = build_route_table(settings, load_routers(settings, folder=config.parent), endpoints)
+        table = build_route_table(
+            settings, load_routers(settings, folder=config.parent, environ=os.environ), endpoints
+        )
         host, bound_port = listener.getsockname()
         typer.echo(_announcement(f"http://{host}:{bound_port}", table), err=True)
         serve_app(build_app(table, settings.server), listener)

@@ -31,12 +31,15 @@ def read_settings(path: Path) -> Settings:
     return parse_settings(text, source=str(path))
 
 
-def load_routers(settings: Settings, *, folder: Path) -> dict[str, LoadedRouter]:
+def load_routers(
+    settings: Settings, *, folder: Path, environ: Mapping[str, str] | None = None
+) -> dict[str, LoadedRouter]:
     """Load each router that a route names.
 
     Args:
         settings: Checked settings.
         folder: Where relative router folders begin: the settings file's own folder.
+        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
 
     Returns:
         The routers by the name that the routes use.
@@ -46,7 +49,7 @@ def load_routers(settings: Settings, *, folder: Path) -> dict[str, LoadedRouter]
         ArtifactError: If one is damaged or does not fit.
     """
     names = sorted({route.router for route in settings.routes.values()})
-    return {name: load_router(_place(name, folder)) for name in names}
+    return {name: load_router(_place(name, folder), environ=environ) for name in names}
 
 
 def _place(name: str, folder: Path) -> str:

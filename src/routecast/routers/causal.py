@@ -6,12 +6,12 @@ after the instruction: Ong et al. (2024), section 4.2. Training is in ``routecas
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from routecast.embed.protocol import Cut, Embedder
-from routecast.errors import ArtifactError, MissingExtraError
+from routecast.errors import ArtifactError
 from routecast.routers.binding import refuse_overlap
 from routecast.routers.causal_head import find_label_ids, keep_label_rows
 from routecast.routers.causal_labels import GOOD_GRADE, LabelSet, find_labels
@@ -24,9 +24,6 @@ from routecast.routers.model_folder import ModelFolder
 from routecast.routers.stored_model import StoredModel
 from routecast.routers.token_windows import TokenWindows
 from routecast.types import AnyArray, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 FEATURE = "the router 'causal'"
 
@@ -114,7 +111,7 @@ class BoundCausal:
 
     def __init__(
         self,
-        model: "PreTrainedModel",
+        model: Any,  # noqa: ANN401 (a PreTrainedModel, whose class torch has)
         windows: TokenWindows,
         labels: LabelSet,
         *,
@@ -184,10 +181,6 @@ def rebuild(stored: StoredModel) -> BoundCausal:
         ConfigError: If there is no such device.
         MissingExtraError: If torch or transformers is not installed.
     """
-    try:
-        import transformers  # noqa: F401 (asked for at the door, so that the message names it)
-    except ModuleNotFoundError:
-        raise MissingExtraError(FEATURE, "torch") from None
     classifier = CausalClassifier.stored(stored)
     embedder: Any = None
     return classifier.bind(strong=stored.strong, weak=stored.weak, embedder=embedder)

@@ -1,13 +1,12 @@
 """The rows of a causal LM's output layer that belong to the labels."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from routecast.errors import ArtifactError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from transformers import PreTrainedModel
 
 
 def find_label_ids(tokenizer: "Tokenizer", tokens: Sequence[str]) -> tuple[int, ...]:
@@ -16,17 +15,20 @@ def find_label_ids(tokenizer: "Tokenizer", tokens: Sequence[str]) -> tuple[int, 
     Raises:
         ArtifactError: If the vocabulary does not hold each as a token of its own.
     """
-    ids = {token: tokenizer.token_to_id(token) for token in tokens}
-    missing = [token for token, place in ids.items() if place is None]
+    ids = [tokenizer.token_to_id(token) for token in tokens]
+    missing = [token for token, place in zip(tokens, ids, strict=True) if place is None]
     if missing:
         raise ArtifactError(
             f"the model's vocabulary has no tokens {missing!r}, which are its labels; train it "
             "again, or give the labels that it was trained with"
         )
-    return tuple(ids.values())
+    return tuple(place for place in ids if place is not None)
 
 
-def keep_label_rows(model: "PreTrainedModel", label_ids: Sequence[int]) -> tuple[int, ...]:
+def keep_label_rows(
+    model: Any,  # noqa: ANN401 (a PreTrainedModel, whose class torch has)
+    label_ids: Sequence[int],
+) -> tuple[int, ...]:
     """Leave only the labels' rows in a model's output layer, so that no other logit is computed.
 
     The model's own scaling of logits, where it has one, stays in place. A model whose output layer

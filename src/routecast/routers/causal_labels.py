@@ -43,7 +43,8 @@ class LabelSet:
         References:
             Ong et al. (2024), arXiv:2406.18665, section 4.2, with ties counted half.
         """
-        return softmax_rows(logits) @ np.array(self.worths)
+        wins: FloatArray = softmax_rows(logits) @ np.array(self.worths)
+        return wins
 
     def targets(self, values: FloatArray) -> FloatArray:
         """Return the distribution over the labels that a value on the target's scale asks for.

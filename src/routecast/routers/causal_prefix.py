@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
-    from transformers import DynamicCache, PreTrainedModel
+    from transformers import DynamicCache
 
 
 class SharedPrefix:
@@ -19,7 +19,7 @@ class SharedPrefix:
         is_shared: Whether the cache is reused.
     """
 
-    def __init__(self, model: "PreTrainedModel", ids: Sequence[int]) -> None:
+    def __init__(self, model: Any, ids: Sequence[int]) -> None:  # noqa: ANN401 (a PreTrainedModel)
         """Read the prefix once."""
         self.ids = list(ids)
         self._layers: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -27,7 +27,7 @@ class SharedPrefix:
             self._layers = _plain_layers(_read(model, self.ids))
         self.is_shared = bool(self._layers)
 
-    def read(self, model: "PreTrainedModel", rows: Sequence[Sequence[int]]) -> "torch.Tensor":
+    def read(self, model: Any, rows: Sequence[Sequence[int]]) -> "torch.Tensor":  # noqa: ANN401
         """Return the model's logits at the last token of each row, after the prefix.
 
         Args:
@@ -56,12 +56,12 @@ class SharedPrefix:
 
         cache = DynamicCache()
         for place, (keys, values) in enumerate(self._layers):
-            expanded = (one.expand(n_rows, -1, -1, -1) for one in (keys, values))
-            cache.update(*expanded, place)
+            shape = (n_rows, -1, -1, -1)
+            cache.update(keys.expand(shape), values.expand(shape), place)
         return cache
 
 
-def _read(model: "PreTrainedModel", ids: Sequence[int]) -> object:
+def _read(model: Any, ids: Sequence[int]) -> object:  # noqa: ANN401
     import torch
 
     with torch.inference_mode():
@@ -76,6 +76,7 @@ def _plain_layers(cache: object) -> "list[tuple[torch.Tensor, torch.Tensor]]":
 
     if not isinstance(cache, DynamicCache):
         return []
-    if not all(type(layer) is DynamicLayer for layer in cache.layers):
+    layers: list[Any] = cache.layers
+    if not all(type(layer) is DynamicLayer for layer in layers):
         return []
-    return [(layer.keys, layer.values) for layer in cache.layers]
+    return [(layer.keys, layer.values) for layer in layers]

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from routecast.errors import ConfigError, DataError
-from routecast.train.causal import CausalSettings, LabelledQueries, fit_causal
+from routecast.train.causal import LabelledQueries, fit_causal
+from routecast.train.causal_settings import CausalSettings
 from routecast.train.pair_labels import PromptLabels, labels_between_sides
 from routecast.train.registry import Family, Fit, Lesson
 from routecast.types import FloatArray
@@ -44,6 +45,7 @@ def fit_lesson(lesson: Lesson, settings: CausalSettings) -> Fit:
             "label_balance": training.balance(),
             "best_step": tuned.best_step,
             "n_steps_taken": tuned.n_steps,
+            "micro_batch_used": tuned.micro_batch,
         },
     )
 
@@ -55,7 +57,7 @@ def _queries(lesson: Lesson, labels: PromptLabels, settings: CausalSettings) -> 
         known = ~np.isnan(values)
         values, rows, weights = values[known], rows[known], weights[known]
     texts = [lesson.prompts[row] for row in rows.tolist()]
-    return LabelledQueries(texts=texts, values=values, weights=weights / weights.mean())
+    return LabelledQueries(texts=texts, values=values, weights=weights)
 
 
 def _weak_qualities(lesson: Lesson) -> FloatArray:

@@ -3,20 +3,17 @@
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from routecast.errors import ConfigError, MissingExtraError
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
 
 def add_adapters(
-    model: "PreTrainedModel",
+    model: Any,  # noqa: ANN401 (a PreTrainedModel, whose class torch has)
     label_ids: Sequence[int],
     *,
     rank: int,
-    alpha: float,
+    alpha: int,
     dropout: float,
 ) -> Any:  # noqa: ANN401 (a PeftModel, which is untyped)
     """Wrap a model so that low-rank adapters of all its linear layers and the label rows train.
@@ -43,12 +40,12 @@ def add_adapters(
         lora_alpha=alpha,
         lora_dropout=dropout,
         target_modules="all-linear",
-        trainable_token_indices=dict.fromkeys(_row_layers(model), list(label_ids)),
+        trainable_token_indices={name: list(label_ids) for name in _row_layers(model)},
     )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of transformers, about peft's own code
-            wrapped = get_peft_model(model, config)
+            wrapped: Any = get_peft_model(model, config)
     except ValueError as error:
         raise ConfigError(
             f"LoRA does not fit this base model: {error}; train it with --set tune=full"
@@ -58,7 +55,7 @@ def add_adapters(
     return wrapped
 
 
-def _row_layers(model: "PreTrainedModel") -> list[str]:
+def _row_layers(model: Any) -> list[str]:  # noqa: ANN401
     """Return the names of the layers with a row per token; peft follows a tied one by itself."""
     layers = [model.get_input_embeddings()]
     head = model.get_output_embeddings()
@@ -68,12 +65,11 @@ def _row_layers(model: "PreTrainedModel") -> list[str]:
     return [names[id(layer)].rpartition(".")[2] for layer in layers]
 
 
-def merge_adapters(model: Any) -> "PreTrainedModel":  # noqa: ANN401 (a PeftModel or not)
+def merge_adapters(model: Any) -> Any:  # noqa: ANN401 (a PeftModel or not)
     """Return the plain model whose weights hold the adapters and the label rows.
 
     It scores as the wrapped one does. An artifact holds this one, so that it is loaded like any
     other causal LM, by Routecast without peft and by any server.
     """
     merge = getattr(model, "merge_and_unload", None)
-    merged: PreTrainedModel = model if merge is None else merge()
-    return merged
+    return model if merge is None else merge()

@@ -7,11 +7,10 @@ from routecast.errors import ArtifactError
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
 
 
 def add_label_tokens(
-    model: "PreTrainedModel",
+    model: Any,  # noqa: ANN401 (a PreTrainedModel, whose class torch has)
     tokenizer: Any,  # noqa: ANN401 (a tokenizer of transformers, which is untyped)
     tokens: Sequence[str],
 ) -> tuple[int, ...]:
@@ -57,7 +56,7 @@ def add_label_tokens(
     return ids
 
 
-def _row_tensors(model: "PreTrainedModel") -> "list[torch.Tensor]":
+def _row_tensors(model: Any) -> "list[torch.Tensor]":  # noqa: ANN401
     """Return what has a row per token: input and output embeddings once each, an output bias."""
     head = model.get_output_embeddings()
     found = [model.get_input_embeddings().weight, head.weight, getattr(head, "bias", None)]
