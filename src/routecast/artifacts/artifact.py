@@ -44,6 +44,7 @@ class Artifact:
         Args:
             embedder: The one that the manifest pins.
             device: Where a neural network runs, see `routecast.routers.torch_device`; None picks.
+            environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
         environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
 
         Raises:

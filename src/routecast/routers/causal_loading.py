@@ -14,7 +14,7 @@ def load_causal_lm(
     *,
     device: str | None,
     feature: str,
-    attention: str = "sdpa",
+    attention: str = "auto",
     dtype: str | None = None,
 ) -> Any:  # noqa: ANN401 (a PreTrainedModel, whose class torch has)
     """Load a causal LM in evaluation mode, on its device.
@@ -23,7 +23,8 @@ def load_causal_lm(
         folder: Holds ``config.json`` and weights in safetensors.
         device: As users write it; None picks.
         feature: What needs it, for messages.
-        attention: ``sdpa``, ``flash_attention_2`` or ``eager``, as transformers names them.
+        attention: ``sdpa``, ``flash_attention_2`` or ``eager``, as transformers names them;
+            ``auto`` is ``sdpa`` where the model has it.
         dtype: As torch names it. None takes that of the file on a GPU, and float32 on the CPU,
             where half precision is slow.
 
@@ -38,7 +39,7 @@ def load_causal_lm(
         "AutoModelForCausalLM",
         feature=feature,
         dtype=dtype or ("float32" if target.type == "cpu" else "auto"),
-        attn_implementation=attention,
+        attn_implementation=None if attention == "auto" else attention,
     )
     return model.to(target).eval()
 

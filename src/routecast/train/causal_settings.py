@@ -10,7 +10,7 @@ from routecast.train.hugging_face import FineTuning
 
 TRAINED_LABELS: Final = ("win", "grade")
 _TUNES: Final = ("full", "lora")
-_ATTENTIONS: Final = ("sdpa", "flash_attention_2", "eager")
+_ATTENTIONS: Final = ("auto", "sdpa", "flash_attention_2", "eager")
 _RATES: Final = {"full": 1e-6, "lora": 1e-4}
 
 
@@ -36,7 +36,8 @@ class CausalSettings:
         patience: Looks without a lower loss after which the fit stops; 0 never stops.
         gradient_checkpointing: Compute activations twice instead of keeping them: a third more
             time for a small part of the memory.
-        attention: ``sdpa``, ``flash_attention_2`` (a package of its own) or ``eager``.
+        attention: ``auto`` (``sdpa`` where the model has it), ``sdpa``, ``flash_attention_2`` (the
+            package flash-attn, on a GPU) or ``eager``.
         lora_rank: Of the adapters.
         lora_alpha: Their scale times the rank.
         lora_dropout: On their input.
@@ -58,7 +59,7 @@ class CausalSettings:
     eval_steps: int = 100
     patience: int = 5
     gradient_checkpointing: bool = False
-    attention: str = "sdpa"
+    attention: str = "auto"
     lora_rank: int = 16
     lora_alpha: int = 32
     lora_dropout: float = 0.0

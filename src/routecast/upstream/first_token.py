@@ -10,19 +10,17 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import aiohttp
 
+from routecast.upstream.apis import Api
 from routecast.upstream.chat import ChatTimeouts, post_json
 from routecast.upstream.dialect import Dialect
 from routecast.upstream.endpoint import Endpoint
 from routecast.upstream.retry import AttemptError
 
-Api = Literal["chat", "completions"]
-
-APIS: Final = ("chat", "completions")
-_PATHS: Final = {"chat": "/chat/completions", "completions": "/completions"}
+_PATHS: Final = {Api.CHAT: "/chat/completions", Api.COMPLETIONS: "/completions"}
 
 NEVER: Final = -9999.0
 """Servers write -9999, or the lowest float, for a probability of 0."""
@@ -50,7 +48,7 @@ class FirstTokenRequest:
 
     Attributes:
         text: The whole instruction.
-        api: By which API.
+        api: ``CHAT`` or ``COMPLETIONS``.
         n_top: How many tokens to return.
     """
 
@@ -65,7 +63,7 @@ def first_token_body(
     """Return the JSON object to send: one token, the most probable one."""
     dialect = dialect or Dialect()
     body: dict[str, Any] = {"model": endpoint.model}
-    if request.api == "chat":
+    if request.api is Api.CHAT:
         body["messages"] = [{"role": "user", "content": request.text}]
         body |= {"logprobs": True, "top_logprobs": request.n_top, dialect.output_limit: 1}
     else:

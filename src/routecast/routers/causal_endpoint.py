@@ -1,0 +1,215 @@
+"""A causal LM behind an OpenAI-compatible endpoint: the instruction is sent, the label comes back.
+
+Zero-shot with labels that every vocabulary has (A, B, C), or a served fine-tune with its own. Not
+the answer's text counts but the probabilities of its first token, see `routers.causal_chances`.
+"""
+
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+
+from routecast.embed.protocol import Cut
+from routecast.embed.wordpiece import without_surrogates
+from routecast.errors import ArtifactError, ConfigError
+from routecast.routers.binding import refuse_overlap
+from routecast.routers.causal_asking import Asking, ask_all
+from routecast.routers.causal_chances import label_logprobs, seen_labels, split_label
+from routecast.routers.causal_labels import LabelSet, find_labels
+from routecast.routers.causal_template import Template
+from routecast.routers.stored_model import StoredModel
+from routecast.types import FloatArray
+from routecast.upstream.apis import Api
+from routecast.upstream.chat import ChatTimeouts
+from routecast.upstream.endpoint import Endpoint
+from routecast.upstream.first_token import FirstTokenRequest, TokenChance
+from routecast.upstream.retry import RetryPolicy
+from routecast.upstream.secrets import resolve_secret
+
+N_REMEMBERED: Final = 100_000
+"""Prompts whose answer is kept while the router lives, so that none is paid for twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointQuestion:
+    """How an endpoint is asked.
+
+    Attributes:
+        labels: What it chooses from; one token each in its vocabulary.
+        template: The instruction.
+        api: ``CHAT``, whose server adds its chat template, or ``COMPLETIONS``, which takes the text
+            as it is and suits a fine-tune.
+        n_top: Tokens whose probabilities are asked for.
+        max_chars: Characters that are sent of a query; of a longer one, head and tail.
+    """
+
+    labels: LabelSet
+    template: Template
+    api: Api
+    n_top: int
+    max_chars: int
+
+    def request(self, query: str) -> FirstTokenRequest:
+        """Return what to send for a query."""
+        kept = query
+        if len(query) > self.max_chars:
+            n_tail = self.max_chars // 2
+            kept = f"{query[: self.max_chars - n_tail]} {query[len(query) - n_tail :]}"
+        kept = kept if kept.isascii() else without_surrogates(kept)
+        return FirstTokenRequest(text=self.template.fill(kept), api=self.api, n_top=self.n_top)
+
+
+@dataclass(frozen=True, eq=False)
+class EndpointClassifier:
+    """A configured endpoint; nothing of it is trained.
+
+    Attributes:
+        endpoint: Where it is, with its key.
+        question: How it is asked.
+        asking: How patiently.
+    """
+
+    endpoint: Endpoint
+    question: EndpointQuestion
+    asking: Asking
+
+    @classmethod
+    def configured(cls, settings: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
+        """Take what is needed from settings by name, those of a manifest or of training.
+
+        Args:
+            settings: ``url``, ``model``, ``api_key`` (a reference or empty), ``api``, ``labels``,
+                ``good_grade``, ``template`` (prefix and suffix), ``n_top``, ``max_chars``,
+                ``n_at_once``, ``timeout_s`` and ``n_attempts``.
+            environ: Where ``env:NAME`` is looked up.
+
+        Raises:
+            ArtifactError: If one is missing or unusable.
+            ConfigError: If the key is not where the reference says.
+        """
+        try:
+            prefix, suffix = settings["template"]
+            reference = str(settings["api_key"])
+            question = EndpointQuestion(
+                labels=find_labels(str(settings["labels"]), good_grade=settings["good_grade"]),
+                template=Template(prefix, suffix),
+                api=Api(settings["api"]),
+                n_top=int(settings["n_top"]),
+                max_chars=int(settings["max_chars"]),
+            )
+            timeout_s = float(settings["timeout_s"])
+            asking = Asking(
+                n_at_once=int(settings["n_at_once"]),
+                timeouts=ChatTimeouts(
+                    connect_s=min(10.0, timeout_s), read_s=timeout_s, total_s=timeout_s
+                ),
+                retry=RetryPolicy(n_attempts=int(settings["n_attempts"])),
+            )
+            name, url = str(settings["model"]), str(settings["url"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(
+                f"the settings of a causal endpoint are unusable: {error!r}; train it again"
+            ) from None
+        key = resolve_secret(reference, environ) if reference else None
+        endpoint = Endpoint(name=name, model=name, base_url=url, api_key=key)
+        return cls(endpoint=endpoint, question=question, asking=asking)
+
+
+class BoundEndpoint:
+    """Turns prompts into win probabilities by asking. Safe to share between threads.
+
+    Equal prompts are asked about once while the router lives. It waits for the network: in an event
+    loop, call it from a thread.
+    """
+
+    def __init__(self, classifier: EndpointClassifier) -> None:
+        """Serve an endpoint."""
+        self._classifier = classifier
+        self._lock = threading.Lock()
+        self._known: dict[bytes, FloatArray] = {}
+        self.seen: Counter[str] = Counter()
+
+    def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
+        """Return P(strong wins) per prompt, shape (n_prompts,), in [0, 1].
+
+        NaN where no label is among the tokens that came back.
+
+        Raises:
+            ConfigError: If the model gives no log-probabilities, or no label ever comes back as a
+                single token; the message says what to do.
+            UpstreamError: If the endpoint fails for good.
+        """
+        labels = self._classifier.question.labels
+        return labels.win_probabilities(self.label_logprobs(prompts))
+
+    def label_logprobs(self, prompts: Sequence[str]) -> FloatArray:
+        """Return the labels' log-probabilities, shape (n_prompts, n_labels); NaN where unknown."""
+        marks = [_mark(prompt) for prompt in prompts]
+        with self._lock:
+            wanted = {
+                mark: prompt
+                for mark, prompt in zip(marks, prompts, strict=True)
+                if mark not in self._known
+            }
+        fresh = self._ask(list(wanted.values()))
+        found = dict(zip(wanted, fresh, strict=True))
+        with self._lock:
+            rows = [found[mark] if mark in found else self._known[mark] for mark in marks]
+            self._known |= found
+            for mark in list(self._known)[: max(0, len(self._known) - N_REMEMBERED)]:
+                del self._known[mark]
+        n_labels = len(self._classifier.question.labels.tokens)
+        return np.array(rows, dtype=np.float64).reshape(len(prompts), n_labels)
+
+    def cut(self, text: str) -> Cut:
+        """Say what is left out of the middle of a long prompt; tokens are the server's affair."""
+        return Cut(n_characters=max(0, len(text) - self._classifier.question.max_chars), n_tokens=0)
+
+    def _ask(self, prompts: Sequence[str]) -> list[FloatArray]:
+        if not prompts:
+            return []
+        one = self._classifier
+        requests = [one.question.request(prompt) for prompt in prompts]
+        answers = ask_all(one.endpoint, requests, asking=one.asking)
+        self._check_labels(answers)
+        return [label_logprobs(answer, one.question.labels.tokens) for answer in answers]
+
+    def _check_labels(self, answers: Sequence[tuple[TokenChance, ...]]) -> None:
+        """Refuse a model that has never yet answered with a label as a single token."""
+        labels = self._classifier.question.labels.tokens
+        for answer in answers:
+            self.seen.update(seen_labels(answer, labels))
+        if self.seen:
+            return
+        who = f"model {self._classifier.endpoint.name!r}"
+        broken = next((split for one in answers if (split := split_label(one, labels))), None)
+        if broken is not None:
+            raise ConfigError(
+                f"label {broken!r} is no single token of {who}, which answers with its beginning; "
+                "choose labels that are: letters, or those that the served model was tuned with"
+            )
+        raise ConfigError(
+            f"{who} answers with none of the labels {list(labels)!r} among its "
+            f"{self._classifier.question.n_top} most probable tokens; check that it follows the "
+            "instruction, that thinking is off, and that a served fine-tune is asked by "
+            "api=completions with its own labels and template"
+        )
+
+
+def rebuild(stored: StoredModel) -> BoundEndpoint:
+    """Turn what an artifact holds into a router; the endpoint is not asked yet.
+
+    Raises:
+        ArtifactError: If a setting is missing.
+        ConfigError: If the key is not where the reference says.
+    """
+    refuse_overlap(stored.strong, stored.weak)
+    return BoundEndpoint(EndpointClassifier.configured(stored.settings, stored.environ))
+
+
+def _mark(prompt: str) -> bytes:
+    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).digest()
