@@ -144,7 +144,8 @@ def _labelled_model(
     label_ids = add_label_tokens(model, tokenizer, settings.label_set().tokens)
     tokenizer.save_pretrained(folder)
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        with quiet_loading():
+            model.gradient_checkpointing_enable({"use_reentrant": False})
     if settings.tune == "lora":
         model = add_adapters(
             model,

@@ -1,10 +1,10 @@
 """LoRA for a causal LM whose vocabulary has new labels: adapters, and the labels' own rows."""
 
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from routecast.embed.quiet_loading import quiet_loading
 from routecast.errors import ConfigError, MissingExtraError
 
 
@@ -43,8 +43,7 @@ def add_adapters(
         trainable_token_indices={name: list(label_ids) for name in _row_layers(model)},
     )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of transformers, about peft's own code
+        with quiet_loading():
             wrapped: Any = get_peft_model(model, config)
     except ValueError as error:
         raise ConfigError(
