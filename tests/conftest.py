@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,9 +142,10 @@ def make_causal_lm(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pa
         if key in made:
             return made[key]
         name, shape = shapes[kind]
+        own: Any = shape
         config = getattr(transformers, f"{name}Config")(
             vocab_size=n_tokens + n_spare, max_position_embeddings=1024, tie_word_embeddings=tied,
-            bos_token_id=0, eos_token_id=1, pad_token_id=1, **shape,
+            bos_token_id=0, eos_token_id=1, pad_token_id=1, **own,
         )  # fmt: skip
         folder = tmp_path_factory.mktemp(kind)
         with torch.random.fork_rng(), quiet_loading():

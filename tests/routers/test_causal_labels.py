@@ -52,7 +52,8 @@ def test_a_label_that_cannot_come_counts_nothing_and_none_at_all_is_unknown() ->
 def test_targets_are_the_label_itself_or_shared_by_its_neighbours() -> None:
     # .7 lies between tie (.5) and strong (1): .4 of strong and .6 of tie, .4 + .6 / 2 = .7.
     found = WIN.targets(np.array([1.0, 0.5, 0.0, 0.7]))
-    np.testing.assert_allclose(found, [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.4, 0.6, 0]], atol=1e-12)
+    expected = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.4, 0.6, 0]])
+    np.testing.assert_allclose(found, expected, atol=1e-12)
     # A quality of .6 is grade 1 + 4 * .6 = 3.4: .6 of grade 3 and .4 of grade 4.
     graded = grade_labels().targets(np.array([0.6]))
     np.testing.assert_allclose(graded, [[0, 0, 0.6, 0.4, 0]], atol=1e-12)

@@ -1,6 +1,6 @@
 """Fine-tuning a causal LM: it learns, its adapters merge exactly, a stopped fit goes on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ def fitted(settings: CausalSettings, **options: Any) -> CausalFit:  # noqa: ANN4
     )
 
 
-def scores_of(fit: CausalFit, texts: tuple[str, ...]) -> FloatArray:
+def scores_of(fit: CausalFit, texts: Sequence[str]) -> FloatArray:
     embedder: Any = None
     bound: BoundCausal = fit.classifier.bind(strong=("a",), weak=("b",), embedder=embedder)
     return bound.win_probabilities(texts)

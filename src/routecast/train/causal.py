@@ -95,7 +95,6 @@ def fit_causal(
     with seeded(settings.seed):
         model, label_ids = _labelled_model(base.folder, folder, settings, device)
     windows = open_prompt_windows(folder, template, length=settings.length)
-    stored_dtype = _stored_dtype(base.folder)
 
     def rows_of(queries: LabelledQueries) -> TrainingRows:
         return TrainingRows(
@@ -116,8 +115,7 @@ def fit_causal(
         checkpoint=checkpoint,
         on_step=on_step,
     )
-    with quiet_loading():
-        merge_adapters(model).to(dtype=stored_dtype).save_pretrained(folder)
+    _save(model, tuned, folder, dtype=_stored_dtype(base.folder))
     classifier = CausalClassifier(
         folder=kept,
         labels=labels,
@@ -155,6 +153,22 @@ def _labelled_model(
             dropout=settings.lora_dropout,
         )
     return model, label_ids
+
+
+def _save(
+    model: Any,  # noqa: ANN401 (a PreTrainedModel or a PeftModel)
+    tuned: FineTuned,
+    folder: Path,
+    *,
+    dtype: "torch.dtype",
+) -> None:
+    """Write the plain model, in the type in which the base model was stored."""
+    with quiet_loading():
+        if tuned.weights is None:
+            merge_adapters(model).to(dtype=dtype).save_pretrained(folder)
+        else:
+            weights = {name: one.to(dtype) for name, one in tuned.weights.items()}
+            model.save_pretrained(folder, state_dict=weights)
 
 
 def _stored_dtype(base: Path) -> "torch.dtype":

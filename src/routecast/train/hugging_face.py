@@ -6,6 +6,7 @@ batch that does not fit into memory.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -82,12 +83,15 @@ class FineTuned:
         n_steps: Steps that were taken.
         validation_losses: Log loss of the validation rows, in nats, by step; empty without any.
         micro_batch: Rows that fitted into memory at once.
+        weights: The kept weights by name where the model holds only a part of each, because they
+            are spread over several processes (FSDP); None where it holds them.
     """
 
     best_step: int
     n_steps: int
     validation_losses: Mapping[int, float]
     micro_batch: int
+    weights: Mapping[str, "torch.Tensor"] | None = None
 
     @property
     def validation_loss(self) -> float:
@@ -131,6 +135,7 @@ def fine_tune(
         ConfigError: If the checkpoint belongs to another fit, one row does not fit into memory, or
             the loss is not finite.
         MissingExtraError: If torch, transformers or accelerate is not installed.
+        SystemExit: In every process but the first, where there are several: their work is done.
     """
     scaled = replace(training, weights=training.weights / training.weights.mean())
     with _folder(checkpoint) as folder, seeded(settings.seed):
@@ -155,12 +160,16 @@ def fine_tune(
         )
         with quiet_loading():
             trainer.go_on_from(_last_checkpoint(folder))
+            weights = trainer.gather_weights()
+        if not trainer.is_world_process_zero():
+            raise SystemExit(0)  # what comes next, calibrating and saving, is for one process
         state = trainer.state
         return FineTuned(
             best_step=state.best_global_step or state.global_step,
             n_steps=state.global_step,
             validation_losses=trainer.validation_losses(),
             micro_batch=trainer.micro_batch,
+            weights=weights,
         )
 
 
@@ -242,7 +251,7 @@ def _claim(folder: Path, fingerprint: dict[str, Any]) -> None:
     """Note in the folder what is fitted there, or refuse to go on with something else."""
     path = folder / _FIT_NAME
     if not path.is_file():
-        fresh = path.with_suffix(".new")
+        fresh = path.with_suffix(f".{os.getpid()}")  # several processes may be at it
         fresh.write_text(json.dumps(fingerprint, indent=1), encoding="utf-8")
         fresh.replace(path)
         return
