@@ -152,9 +152,7 @@ def fine_tune(
             validation=validation,
             row_losses=row_losses,
             pad_id=pad_id,
-            arguments=_arguments(
-                settings, folder, device, n_processes=_count_processes(), validates=len(validation)
-            ),
+            arguments=_arguments(settings, folder, device, validates=len(validation)),
             settings=settings,
             on_step=on_step,
         )
@@ -189,21 +187,15 @@ def _arguments(
     folder: Path,
     device: "torch.device",
     *,
-    n_processes: int,
     validates: int,
 ) -> "TrainingArguments":
     """Translate our settings; everything that would print, report or upload is off."""
     import torch
     from transformers import TrainingArguments
 
-    if settings.batch % n_processes:
-        raise ConfigError(
-            f"batch {settings.batch!r} cannot be split evenly over {n_processes} processes"
-        )
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=settings.n_steps,
-        per_device_train_batch_size=settings.batch // n_processes,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         lr_scheduler_type="linear",
@@ -227,14 +219,12 @@ def _arguments(
         dataloader_pin_memory=device.type == "cuda",
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs are for several processes
+    if settings.batch % arguments.world_size:
+        raise ConfigError(
+            f"batch {settings.batch!r} cannot be split evenly over {arguments.world_size} processes"
+        )
+    arguments.per_device_train_batch_size = settings.batch // arguments.world_size
     return arguments
-
-
-def _count_processes() -> int:
-    from accelerate import PartialState
-
-    n_processes: int = PartialState().num_processes
-    return n_processes
 
 
 def _last_checkpoint(folder: Path) -> Path | None:
