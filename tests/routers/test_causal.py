@@ -1,5 +1,6 @@
 """The causal LM router, against a slow oracle: the whole model, one prompt at a time."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from routecast.errors import ArtifactError, ConfigError
+from routecast.errors import ArtifactError, ConfigError, MissingExtraError
 from routecast.routers.causal import BoundCausal, CausalClassifier, rebuild
 from routecast.routers.causal_labels import LETTERS, WIN
 from routecast.routers.causal_loading import load_causal_lm, load_tokenizer
+from routecast.routers.causal_prefix import SharedPrefix
 from routecast.routers.causal_template import Template
 from routecast.routers.model_folder import ModelFolder
 from routecast.routers.stored_model import StoredModel
@@ -107,6 +109,33 @@ def test_of_a_long_prompt_head_and_tail_are_read_and_the_rest_is_counted(
 def test_any_text_has_a_score(text: str, classifier: CausalClassifier) -> None:
     (score,) = bound(classifier).win_probabilities([text])
     assert 0 <= score <= 1
+
+
+def test_a_batch_that_does_not_fit_is_scored_in_halves_and_that_is_said(
+    classifier: CausalClassifier, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    router = bound(classifier)
+    prompts = [f"name number {number}" for number in range(10)]
+    expected = router.win_probabilities(prompts)
+    read = SharedPrefix.read
+
+    def narrow(self: SharedPrefix, model: Any, rows: Sequence[Sequence[int]]) -> Any:  # noqa: ANN401
+        if len(rows) > 3:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return read(self, model, rows)
+
+    monkeypatch.setattr(SharedPrefix, "read", narrow)
+    np.testing.assert_allclose(router.win_probabilities(prompts), expected, atol=1e-6)
+    assert "out of memory scoring 10 rows at once; going on with 5" in caplog.text
+
+
+def test_without_torch_the_pip_command_is_named(
+    classifier: CausalClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'routecast\[torch\]'") as caught:
+        bound(classifier)
+    assert "the router 'causal'" in str(caught.value)
 
 
 def test_a_special_token_in_a_prompt_is_plain_text(classifier: CausalClassifier) -> None:

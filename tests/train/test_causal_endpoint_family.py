@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from routecast.artifacts import load_artifact, load_router
 from routecast.cli.main import app
 from routecast.errors import ConfigError
+from routecast.gateway.loading import load_routers
+from routecast.policy.parse import parse_settings
 from routecast.testing import FakeFirstTokens, serve_upstream
 from routecast.train.causal_endpoint_family import EndpointSettings
 
@@ -80,6 +82,14 @@ def test_an_endpoint_is_calibrated_saved_and_scores(
         load_router(str(output))
     loaded = load_router(str(output), environ={"JUDGE_KEY": KEY})
     assert loaded.count_cut(["x" * 16_001, "x"]) == 1
+    settings = parse_settings(
+        '[models.big]\nmodel = "b"\nbase_url = "http://127.0.0.1:1/v1"\n'
+        '[models.small]\nmodel = "s"\nbase_url = "http://127.0.0.1:1/v1"\n'
+        '[routes.auto]\nstrong = "big"\nweak = "small"\nrouter = "router"\nstrong_share = 0.5\n',
+        source="test",
+    )
+    routers = load_routers(settings, folder=tmp_path, environ={"JUDGE_KEY": KEY})
+    assert routers["router"].manifest == loaded.manifest
 
 
 def test_a_refusing_model_ends_the_command_and_leaves_nothing(
