@@ -187,16 +187,19 @@ def test_what_does_not_pass_ends_everything_without_key_or_prompt(status: int) -
     assert fake.n_requests < 40
 
 
+TEN = [f"prompt {n}" for n in range(10)]
+
+
 def test_a_label_that_is_several_tokens_is_refused() -> None:
     fake = FakeFirstTokens("vllm", lambda _: {"[[": 0.9, "The": 0.1})
     with pytest.raises(ConfigError, match=r"label '\[\[strong\]\]' is no single token"):
-        asked(fake, lambda one: one.win_probabilities(["x"]), question=question(labels=WIN))
+        asked(fake, lambda one: one.win_probabilities(TEN), question=question(labels=WIN))
 
 
 def test_a_model_that_never_answers_with_a_label_is_refused() -> None:
     fake = FakeFirstTokens("vllm", lambda _: {"<think>": 0.9, "The": 0.1})
     with pytest.raises(ConfigError, match=r"none of the labels.*thinking is off"):
-        asked(fake, lambda one: one.win_probabilities(["x"]), question=question())
+        asked(fake, lambda one: one.win_probabilities(TEN), question=question())
 
 
 def test_one_prompt_without_a_label_abstains() -> None:
@@ -216,6 +219,19 @@ def test_few_top_tokens_give_missing_labels_the_most_they_can_have() -> None:
     fake = FakeFirstTokens("vllm", letters)
     scores = asked(fake, lambda one: one.win_probabilities(["prove"]), question=question(n_top=2))
     assert scores == pytest.approx([0.6 / 0.9])
+
+
+def test_answers_that_are_remembered_are_not_asked_for_again() -> None:
+    fake = FakeFirstTokens("vllm", letters)
+
+    def work(one: BoundEndpoint) -> None:
+        scores = one.win_probabilities(["prove", "name"])
+        other = BoundEndpoint(one._classifier)
+        other.remember(*one.answers())
+        np.testing.assert_array_equal(other.win_probabilities(["name", "prove"]), scores[::-1])
+
+    asked(fake, work, question=question())
+    assert fake.n_requests == 2
 
 
 def test_of_a_long_prompt_head_and_tail_are_sent_and_the_rest_is_counted() -> None:

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from routecast.artifacts import load_artifact, load_router
 from routecast.cli.main import app
-from routecast.errors import ConfigError
+from routecast.errors import ConfigError, UpstreamError
 from routecast.gateway.loading import load_routers
 from routecast.policy.parse import parse_settings
-from routecast.testing import FakeFirstTokens, serve_upstream
+from routecast.testing import FakeFirstTokens, Refuse, serve_upstream
 from routecast.train.causal_endpoint_family import EndpointSettings
 
 T = TypeVar("T")
@@ -100,6 +100,42 @@ def test_a_refusing_model_ends_the_command_and_leaves_nothing(
     with pytest.raises(ConfigError, match="it refuses 'logprobs'"):
         raise run.exception
     assert sorted(path.name for path in tmp_path.iterdir()) == ["outcomes.jsonl"]
+
+
+def test_a_run_that_failed_goes_on_and_pays_for_no_saved_answer_twice(
+    outcomes_file: Path, tmp_path: Path
+) -> None:
+    fake, output = FakeFirstTokens("vllm", judge), tmp_path / "router"
+
+    def work(url: str) -> None:
+        fake.misbehave(*[None] * 250, *[Refuse(status=401)] * 10)
+        with pytest.raises(UpstreamError, match=r"answered status 401.*with --resume to go on"):
+            raise train(outcomes_file, output, url).exception
+        assert not output.exists()
+        n_before = fake.n_requests
+        other = train(outcomes_file, output, url, "--resume", "--set", "max_chars=500")
+        with pytest.raises(ConfigError, match="are another model's, or to another question"):
+            raise other.exception
+        assert fake.n_requests < n_before + 10  # some were under way
+        fake.clear()
+        assert train(outcomes_file, output, url, "--resume").exit_code == 0  # still there
+
+    served(fake, work)
+
+
+def test_saved_answers_are_not_asked_for_again(outcomes_file: Path, tmp_path: Path) -> None:
+    fake, output = FakeFirstTokens("vllm", judge), tmp_path / "router"
+
+    def work(url: str) -> None:
+        fake.misbehave(*[None] * 250, *[Refuse(status=401)] * 10)
+        assert isinstance(train(outcomes_file, output, url).exception, UpstreamError)
+        fake.clear()
+        n_before = fake.n_requests
+        assert train(outcomes_file, output, url, "--resume").exit_code == 0
+        n_asked = fake.n_requests - n_before
+        assert 200 <= n_asked < 210  # the first 200 of 400 were saved; some were under way
+
+    served(fake, work)
 
 
 def test_prompts_without_a_label_are_counted(outcomes_file: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from routecast.routers.causal_chances import label_logprobs, seen_labels, split_
 from routecast.routers.causal_labels import LabelSet, find_labels
 from routecast.routers.causal_template import Template
 from routecast.routers.stored_model import StoredModel
-from routecast.types import FloatArray
+from routecast.types import AnyArray, FloatArray
 from routecast.upstream.apis import Api
 from routecast.upstream.chat import ChatTimeouts
 from routecast.upstream.endpoint import Endpoint
@@ -32,6 +32,12 @@ from routecast.upstream.secrets import resolve_secret
 
 N_REMEMBERED: Final = 100_000
 """Prompts whose answer is kept while the router lives, so that none is paid for twice."""
+
+
+MIN_TO_JUDGE: Final = 10
+"""Fewest prompts of one call after which a model without any label is refused."""
+
+_N_MARK_BYTES: Final = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +145,8 @@ class BoundEndpoint:
         NaN where no label is among the tokens that came back.
 
         Raises:
-            ConfigError: If the model gives no log-probabilities, or no label ever comes back as a
-                single token; the message says what to do.
+            ConfigError: If the model gives no log-probabilities, or none of 10 prompts or more is
+                answered by a label as a single token; the message says what to do.
             UpstreamError: If the endpoint fails for good.
         """
         labels = self._classifier.question.labels
@@ -149,21 +155,33 @@ class BoundEndpoint:
     def label_logprobs(self, prompts: Sequence[str]) -> FloatArray:
         """Return the labels' log-probabilities, shape (n_prompts, n_labels); NaN where unknown."""
         marks = [_mark(prompt) for prompt in prompts]
+        by_mark = dict(zip(marks, prompts, strict=True))
         with self._lock:
-            wanted = {
-                mark: prompt
-                for mark, prompt in zip(marks, prompts, strict=True)
-                if mark not in self._known
-            }
-        fresh = self._ask(list(wanted.values()))
-        found = dict(zip(wanted, fresh, strict=True))
-        with self._lock:
-            rows = [found[mark] if mark in found else self._known[mark] for mark in marks]
-            self._known |= found
-            for mark in list(self._known)[: max(0, len(self._known) - N_REMEMBERED)]:
-                del self._known[mark]
+            found = {mark: self._known[mark] for mark in by_mark if mark in self._known}
+        wanted = [mark for mark in by_mark if mark not in found]
+        fresh = dict(zip(wanted, self._ask([by_mark[mark] for mark in wanted]), strict=True))
+        self._keep(fresh)
+        rows = [fresh[mark] if mark in fresh else found[mark] for mark in marks]
         n_labels = len(self._classifier.question.labels.tokens)
         return np.array(rows, dtype=np.float64).reshape(len(prompts), n_labels)
+
+    def answers(self) -> tuple[AnyArray, FloatArray]:
+        """Return what is known: digests of prompts, shape (n, 32), and label log-probabilities."""
+        with self._lock:
+            known = dict(self._known)
+        n_labels = len(self._classifier.question.labels.tokens)
+        marks = np.frombuffer(b"".join(known), dtype=np.uint8).reshape(len(known), _N_MARK_BYTES)
+        return marks, np.array(list(known.values())).reshape(len(known), n_labels)
+
+    def remember(self, marks: AnyArray, logprobs: FloatArray) -> None:
+        """Take what `answers` gave, so that these prompts are not asked about again."""
+        self._keep({mark.tobytes(): row for mark, row in zip(marks, logprobs, strict=True)})
+
+    def _keep(self, found: Mapping[bytes, FloatArray]) -> None:
+        with self._lock:
+            self._known |= found
+            while len(self._known) > N_REMEMBERED:
+                del self._known[next(iter(self._known))]
 
     def cut(self, text: str) -> Cut:
         """Say what is left out of the middle of a long prompt; tokens are the server's affair."""
@@ -179,11 +197,14 @@ class BoundEndpoint:
         return [label_logprobs(answer, one.question.labels.tokens) for answer in answers]
 
     def _check_labels(self, answers: Sequence[tuple[TokenChance, ...]]) -> None:
-        """Refuse a model that has never yet answered with a label as a single token."""
+        """Refuse a model that has never yet answered with a label as a single token.
+
+        One prompt may go wrong with any model, so fewer than `MIN_TO_JUDGE` say nothing.
+        """
         labels = self._classifier.question.labels.tokens
         for answer in answers:
             self.seen.update(seen_labels(answer, labels))
-        if self.seen:
+        if self.seen or len(answers) < MIN_TO_JUDGE:
             return
         who = f"model {self._classifier.endpoint.name!r}"
         broken = next((split for one in answers if (split := split_label(one, labels))), None)

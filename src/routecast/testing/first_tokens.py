@@ -61,12 +61,16 @@ class FakeFirstTokens:
         self.n_at_once = 0
         self._server, self._distribution = server, distribution
         self._gives_logprobs, self._latency_s = gives_logprobs, latency_s
-        self._faults: deque[Fault] = deque()
+        self._faults: deque[Fault | None] = deque()
         self._n_under_way = 0
 
-    def misbehave(self, *faults: Fault) -> None:
-        """Give each of the next requests one of these faults, in order; `Refuse` or `Hang`."""
+    def misbehave(self, *faults: Fault | None) -> None:
+        """Give each of the next requests one of these faults: `Refuse`, `Hang`, None for none."""
         self._faults.extend(faults)
+
+    def clear(self) -> None:
+        """Forget the faults that are still to come."""
+        self._faults.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

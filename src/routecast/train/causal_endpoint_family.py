@@ -10,18 +10,21 @@ from typing import Any, Final
 import numpy as np
 
 from routecast.embed.protocol import Embedder
-from routecast.errors import ConfigError
+from routecast.errors import ConfigError, UpstreamError
 from routecast.routers.binding import refuse_overlap
 from routecast.routers.causal_endpoint import BoundEndpoint, EndpointClassifier
 from routecast.routers.causal_labels import GOOD_GRADE, find_labels
 from routecast.routers.causal_template import default_template, read_template
+from routecast.train.causal_answers import load_answers, save_answers
 from routecast.train.pair_labels import labels_between_sides
 from routecast.train.registry import Family, Fit, Lesson
-from routecast.types import AnyArray
+from routecast.types import AnyArray, FloatArray
 from routecast.upstream.apis import Api
 from routecast.upstream.secrets import ACCEPTED, is_secret_reference
 
 _APIS: Final = (str(Api.CHAT), str(Api.COMPLETIONS))
+_N_PER_SAVE: Final = 200
+
 MAX_TOP: Final = 20
 """OpenAI and vLLM return no more."""
 
@@ -94,6 +97,8 @@ class EndpointSettings:
 def fit_lesson(lesson: Lesson, settings: EndpointSettings) -> Fit:
     """Ask the endpoint about the labelled training prompts; their labels are not looked at.
 
+    Answers are kept in the lesson's checkpoint, 200 by 200.
+
     Raises:
         ConfigError: If the key is missing, the model gives no log-probabilities, or its answers
             are no labels.
@@ -104,7 +109,14 @@ def fit_lesson(lesson: Lesson, settings: EndpointSettings) -> Fit:
     rows = labels_between_sides(lesson, lesson.training).rows
     scores = np.full(len(lesson.prompts), np.nan)
     router = BoundEndpoint(classifier)
-    scores[rows] = router.win_probabilities([lesson.prompts[row] for row in rows.tolist()])
+    path = lesson.checkpoint
+    if path is not None:
+        load_answers(router, path, resolved)
+    for start in range(0, len(rows), _N_PER_SAVE):
+        block = rows[start : start + _N_PER_SAVE]
+        scores[block] = _ask(router, [lesson.prompts[row] for row in block.tolist()])
+        if path is not None:
+            save_answers(router, path, resolved)
     record: Mapping[str, Any] = {
         "template": resolved["template"],
         "n_abstained": int(np.isnan(scores[rows]).sum()),
@@ -113,6 +125,17 @@ def fit_lesson(lesson: Lesson, settings: EndpointSettings) -> Fit:
     return Fit(
         model=_Asked(router), validation_loss=float("nan"), record=record, cross_fitted=scores
     )
+
+
+def _ask(router: BoundEndpoint, prompts: Sequence[str]) -> FloatArray:
+    try:
+        return router.win_probabilities(prompts)
+    except UpstreamError as error:
+        raise UpstreamError(
+            f"{error}; `routecast train` keeps the answers so far: run the same command with "
+            "--resume to go on",
+            status=error.status,
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)
