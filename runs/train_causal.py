@@ -204,7 +204,7 @@ def train(
         "batch": 16,
         "learning_rate": arguments.learning_rate,
         "weight_decay": 0.01,
-        "eval_steps": 40,
+        "eval_steps": 50 if arguments.part == "task" else 40,
         "patience": 4,
     }
     settings = TrainSettings(
@@ -433,8 +433,7 @@ def write(arguments: argparse.Namespace, report: Report) -> None:
         "A Llama of 2.6 million weights, made from scratch on the shared prompts (no benchmark "
         "question among them), because no pretrained causal LM could be had here. Full "
         f"fine-tuning, learning rate {arguments.learning_rate:g}, batch 16, {LENGTH} tokens (head "
-        "and tail of longer prompts), a template of a few tokens. Of MMLU, "
-        f"{N_SCORED:,} prompts drawn at random are scored. 95% intervals.",
+        "and tail of longer prompts), a template of a few tokens. 95% intervals.",
         "",
     ]
     if report.task:
@@ -448,6 +447,8 @@ def write(arguments: argparse.Namespace, report: Report) -> None:
             *report.task,
             "",
         ]
+    if report.rows:
+        lines += [f"Of MMLU, {N_SCORED:,} prompts drawn at random are scored.", ""]
     for benchmark, rows in report.rows.items():
         lines += [
             f"## {benchmark}, GPT-4-1106 against Mixtral-8x7B",

@@ -1,5 +1,6 @@
 """LoRA for a causal LM whose vocabulary has new labels: adapters, and the labels' own rows."""
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -44,6 +45,8 @@ def add_adapters(
     )
     try:
         with quiet_loading():
+            # peft turns it round by itself for layers that keep their weights the other way.
+            warnings.filterwarnings("ignore", message="fan_in_fan_out")
             wrapped: Any = get_peft_model(model, config)
     except ValueError as error:
         raise ConfigError(
