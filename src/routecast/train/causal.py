@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from routecast.embed.quiet_loading import quiet_loading
+from routecast.errors import MissingExtraError
 from routecast.routers.causal import FEATURE, CausalClassifier
 from routecast.routers.causal_loading import load_causal_lm, load_tokenizer
 from routecast.routers.causal_prompts import open_prompt_windows
@@ -92,8 +93,9 @@ def fit_causal(
     labels, template = settings.label_set(), settings.read_template()
     kept = temporary_model_folder()
     folder = kept.path
+    _join_processes(target)
     with seeded(settings.seed):
-        model, label_ids = _labelled_model(base.folder, folder, settings, device)
+        model, label_ids = _labelled_model(base.folder, folder, settings, target)
     windows = open_prompt_windows(folder, template, length=settings.length)
 
     def rows_of(queries: LabelledQueries) -> TrainingRows:
@@ -126,17 +128,30 @@ def fit_causal(
     return CausalFit(classifier=classifier, tuned=tuned, revision=base.revision)
 
 
+def _join_processes(target: "torch.device") -> None:
+    """Let the processes of one run find each other before the model is loaded.
+
+    Under FSDP the first one alone then reads the weights, see ``fsdp_cpu_ram_efficient_loading``.
+    """
+    try:
+        from accelerate import PartialState
+    except ModuleNotFoundError:
+        raise MissingExtraError(FEATURE, "torch") from None
+    PartialState(cpu=target.type == "cpu")
+
+
 def _labelled_model(
-    base: Path, folder: Path, settings: CausalSettings, device: str | None
+    base: Path, folder: Path, settings: CausalSettings, target: "torch.device"
 ) -> tuple[Any, tuple[int, ...]]:
     """Load the base model, give it the labels, and keep its tokenizer in ``folder``."""
-    # Full fine-tuning needs float32 weights to add small steps to; adapters have their own.
+    # Full fine-tuning needs float32 weights to add small steps to; adapters have their own. The
+    # Trainer moves the model: each of several processes has a GPU of its own.
     model = load_causal_lm(
         base,
-        device=device,
+        device="cpu",
         feature=FEATURE,
         attention=settings.attention,
-        dtype="float32" if settings.tune == "full" else None,
+        dtype="float32" if settings.tune == "full" or target.type == "cpu" else "auto",
     )
     tokenizer = load_tokenizer(base)
     label_ids = add_label_tokens(model, tokenizer, settings.label_set().tokens)
