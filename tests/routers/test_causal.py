@@ -152,7 +152,7 @@ def test_what_is_stored_gives_the_same_router(make_causal_lm: MakeCausalLM) -> N
     )
     found = rebuild(stored).win_probabilities(PROMPTS)
     np.testing.assert_array_equal(found, bound(classifier).win_probabilities(PROMPTS))
-    for name in ("template", "length", "labels"):
+    for name in ("instruction", "length", "labels"):
         lacking = {key: value for key, value in settings.items() if key != name}
         with pytest.raises(ArtifactError, match=f"unusable: KeyError.*{name}"):
             rebuild(replace(stored, settings=lacking))

@@ -267,7 +267,7 @@ def test_it_works_where_an_event_loop_runs() -> None:
 
 SETTINGS = {
     "url": "http://127.0.0.1:1/v1", "model": "m-1", "api_key": "env:JUDGE_KEY", "api": "chat",
-    "labels": "letters", "good_grade": 4, "template": ["a", "b"], "n_top": 20, "max_chars": 100,
+    "labels": "letters", "good_grade": 4, "instruction": ["a", "b"], "n_top": 20, "max_chars": 100,
     "n_at_once": 2, "timeout_s": 1.0, "n_attempts": 1,
 }  # fmt: skip
 

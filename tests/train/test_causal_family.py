@@ -50,7 +50,7 @@ def test_a_router_is_trained_saved_loaded_and_copied_by_calibration(
     trained = trained_on([set_of_outcomes(outcomes)], word_embedder, make_causal_lm(), template)
     folder = tmp_path / "router"
     manifest = save_artifact(trained.artifact, folder)
-    assert manifest.settings["template"] == ["Q: ", "\nA:"]
+    assert manifest.settings["instruction"] == ["Q: ", "\nA:"]
     assert set(manifest.settings["label_balance"]) == {"strong", "tie", "weak"}
     assert "model/model.safetensors" in manifest.files
     loaded = load_router(str(folder), embedder=word_embedder, device="cpu")

@@ -75,7 +75,7 @@ class CausalClassifier:
 
     def record(self) -> dict[str, Any]:
         """Return what a manifest needs beside the settings; see `stored`."""
-        return {"template": [self.template.prefix, self.template.suffix]}
+        return {"instruction": [self.template.prefix, self.template.suffix]}
 
     @classmethod
     def stored(cls, stored: StoredModel) -> Self:
@@ -86,7 +86,7 @@ class CausalClassifier:
         """
         settings: Mapping[str, Any] = stored.settings
         try:
-            prefix, suffix = settings["template"]
+            prefix, suffix = settings["instruction"]
             length, name = int(settings["length"]), str(settings["labels"])
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(

@@ -89,7 +89,7 @@ class EndpointClassifier:
 
         Args:
             settings: ``url``, ``model``, ``api_key`` (a reference or empty), ``api``, ``labels``,
-                ``good_grade``, ``template`` (prefix and suffix), ``n_top``, ``max_chars``,
+                ``good_grade``, ``instruction`` (prefix and suffix), ``n_top``, ``max_chars``,
                 ``n_at_once``, ``timeout_s`` and ``n_attempts``.
             environ: Where ``env:NAME`` is looked up.
 
@@ -98,7 +98,7 @@ class EndpointClassifier:
             ConfigError: If the key is not where the reference says.
         """
         try:
-            prefix, suffix = settings["template"]
+            prefix, suffix = settings["instruction"]
             reference = str(settings["api_key"])
             question = EndpointQuestion(
                 labels=find_labels(str(settings["labels"]), good_grade=settings["good_grade"]),

@@ -202,5 +202,5 @@ def _what_decides(settings: CausalSettings, template: Template, base_digest: str
         **{name: getattr(settings, name) for name in names},
         "family": "causal",
         "base": base_digest,
-        "template": [template.prefix, template.suffix],
+        "instruction": [template.prefix, template.suffix],
     }

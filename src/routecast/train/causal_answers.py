@@ -14,7 +14,7 @@ from routecast.data.files import whole_file
 from routecast.errors import ArtifactError, ConfigError
 from routecast.routers.causal_endpoint import BoundEndpoint
 
-_DECIDING: Final = ("model", "api", "labels", "template", "n_top", "max_chars")
+_DECIDING: Final = ("model", "api", "labels", "instruction", "n_top", "max_chars")
 """Settings that an answer depends on; where the server is and how it is asked do not count."""
 
 

@@ -89,9 +89,9 @@ class EndpointSettings:
         find_labels(self.labels, good_grade=self.good_grade)
 
     def resolved(self) -> dict[str, Any]:
-        """Return the settings with the instruction's two parts in place of its file."""
+        """Return the settings, with the two parts of the instruction."""
         template = read_template(self.template) if self.template else default_template(self.labels)
-        return {**asdict(self), "template": [template.prefix, template.suffix]}
+        return {**asdict(self), "instruction": [template.prefix, template.suffix]}
 
 
 def fit_lesson(lesson: Lesson, settings: EndpointSettings) -> Fit:
@@ -118,7 +118,7 @@ def fit_lesson(lesson: Lesson, settings: EndpointSettings) -> Fit:
         if path is not None:
             save_answers(router, path, resolved)
     record: Mapping[str, Any] = {
-        "template": resolved["template"],
+        "instruction": resolved["instruction"],
         "n_abstained": int(np.isnan(scores[rows]).sum()),
         "labels_seen": {label: router.seen[label] for label in classifier.question.labels.tokens},
     }
