@@ -7,6 +7,7 @@ from typing import Any
 from routecast.embed.protocol import Embedder
 from routecast.errors import ArtifactError
 from routecast.routers.blend import Blend
+from routecast.routers.knn import Knn
 from routecast.routers.length import LengthRouter
 from routecast.routers.mf import MatrixFactorization
 from routecast.routers.model_folder import ModelFolder
@@ -30,7 +31,7 @@ _TEXT_HOMES = {
 """Families that read texts and need no vectors to score: each module has ``rebuild(StoredModel)``,
 and is imported when it is first asked for, because it may bring torch."""
 
-TRAINED_FAMILIES = tuple(sorted(("blend", "mf", "sw", *_TEXT_HOMES)))
+TRAINED_FAMILIES = tuple(sorted(("blend", "knn", "mf", "sw", *_TEXT_HOMES)))
 """Routers that come from an artifact."""
 
 
@@ -67,6 +68,8 @@ def rebuild_router(
     """
     if family == "blend":
         return Blend.from_tensors(tensors).bind(strong=strong, weak=weak, embedder=embedder)
+    if family == "knn":
+        return Knn.from_tensors(tensors).bind(strong=strong, weak=weak, embedder=embedder)
     if family == "mf":
         return MatrixFactorization.from_tensors(tensors).bind(
             strong=strong, weak=weak, embedder=embedder

@@ -183,6 +183,7 @@ _HOMES = {
     "blend": "routecast.train.blend_family",
     "causal": "routecast.train.causal_family",
     "causal-endpoint": "routecast.train.causal_endpoint_family",
+    "knn": "routecast.train.knn",
     "mf": "routecast.train.mf_family",
     "sw": "routecast.train.sw_family",
 }
