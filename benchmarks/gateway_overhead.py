@@ -90,7 +90,7 @@ def main() -> None:
 
 def run_role(role: str, upstreams: str, router: str) -> None:
     """Be one of the processes: print the port, serve until SIGTERM."""
-    from routecast.gateway.server import bind_loopback, serve
+    from routecast.gateway.server import bind, serve
 
     app: ASGIApp
     if role == "upstream":
@@ -101,7 +101,7 @@ def run_role(role: str, upstreams: str, router: str) -> None:
         app = bare_relay(upstreams)
     else:
         app = gateway(upstreams, router)
-    listener = bind_loopback(0)
+    listener = bind(0)
     print(listener.getsockname()[1], flush=True)
     serve(app, listener)
 

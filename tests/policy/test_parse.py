@@ -3,8 +3,10 @@
 import pytest
 
 from routecast.errors import ConfigError
+from routecast.policy.model_settings import PriceSettings
 from routecast.policy.parse import parse_settings
-from routecast.policy.settings import DEFAULT_PORT, PriceSettings, Settings
+from routecast.policy.settings import DEFAULT_PORT, Settings
+from routecast.upstream.apis import Api
 
 GOOD = """
 [models.strong]
@@ -75,7 +77,7 @@ def test_every_table_knows_its_own_keys(line: str, path: str, guess: str) -> Non
 
 def test_an_unknown_key_like_no_other_lists_what_is_accepted() -> None:
     message = refusal_of(GOOD + "[server]\nzzz = 1")
-    assert "unknown key server.zzz; accepted here: ['port'" in message
+    assert "unknown key server.zzz; accepted here: ['host', 'port'" in message
 
 
 def test_a_value_out_of_range_is_shown_with_its_path_and_its_range() -> None:
@@ -227,6 +229,72 @@ def test_a_text_where_a_number_belongs_is_not_repeated() -> None:
     assert SECRET not in refusal_of(GOOD + f'[server]\nport = "{SECRET}"\n')
 
 
+@pytest.mark.parametrize(
+    ("line", "refusal"),
+    [
+        ("apis = []", "models.third.apis = [] is refused: it should have at least 1 item"),
+        ('apis = ["chat", "chat"]', "is refused: it should name each API once"),
+        ('apis = ["gemini"]', "is refused: it should be 'chat', 'responses', 'completions'"),
+        ('apis = "chat"', "models.third.apis = 'chat' is refused: it should be a list"),
+        ("retries = -1", "models.third.retries = -1 is refused"),
+        ("context_tokens = 0", "models.third.context_tokens = 0 is refused"),
+    ],
+)
+def test_what_a_model_cannot_be_is_refused_in_words(line: str, refusal: str) -> None:
+    third = f'[models.third]\nmodel = "x"\nbase_url = "http://host/v1"\n{line}\n'
+    assert refusal in refusal_of(GOOD + third)
+
+
+def test_a_model_speaks_chat_and_takes_everything_unless_it_says_otherwise() -> None:
+    model = parse(GOOD).models["weak"]
+    assert model.apis == (Api.CHAT,)
+    assert model.tools
+    assert model.images
+    assert model.json_schema
+    assert model.context_tokens is None
+    assert not model.ask_usage
+
+
+def test_a_route_whose_models_share_no_api_is_refused() -> None:
+    text = GOOD.replace('model = "llama3.2"', 'model = "llama3.2"\napis = ["messages"]')
+    message = refusal_of(text)
+    assert "routes.auto has models that share no API" in message
+    assert "strong has apis = ['chat'], weak has apis = ['messages']" in message
+
+
+def test_embeddings_are_nothing_that_two_models_share() -> None:
+    both = GOOD.replace("[routes", 'apis = ["messages", "embeddings"]\n[routes')
+    text = both.replace("price =", 'apis = ["chat", "embeddings"]\nprice =')
+    assert "share no API" in refusal_of(text)
+
+
+def test_a_fallback_is_a_role_or_a_model() -> None:
+    text = GOOD + 'fallback = ["weak", "strong"]\n'
+    assert parse(text).routes["auto"].fallback_models == ["weak", "strong"]
+    message = refusal_of(GOOD + 'fallback = ["weka"]\n')
+    assert "routes.auto.fallback = 'weka' is no configured model; choose one of" in message
+
+
+def test_the_other_model_of_the_pair_is_the_fallback_unless_it_is_said() -> None:
+    assert parse(GOOD).routes["auto"].fallback_models == ["strong", "weak"]
+    assert parse(GOOD + "fallback = []\n").routes["auto"].fallback_models == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "refusal"),
+    [
+        ('tls_key = "key.pem"', "tls_certificate and tls_key belong together"),
+        ('cors_origins = ["https://a.example"]', "cors_origins needs client_keys"),
+        ('cors_origins = ["*"]\nclient_keys = ["env:KEY"]', "accepted: an origin such as"),
+        (f'client_keys = ["{SECRET}"]', "a secret must not be written out"),
+    ],
+)
+def test_what_a_server_cannot_be_is_refused_in_words(lines: str, refusal: str) -> None:
+    message = refusal_of(f"{GOOD}[server]\n{lines}\n")
+    assert refusal in message
+    assert SECRET not in message
+
+
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         parse(GOOD).server.port = 1
@@ -234,6 +302,7 @@ def test_settings_cannot_be_changed() -> None:
 
 def test_every_setting_is_described_in_a_sentence() -> None:
     definitions = Settings.model_json_schema()["$defs"]
+    definitions.pop("Api")
     assert set(definitions) == {"ModelSettings", "PriceSettings", "RouteSettings", "ServerSettings"}
     for table in definitions.values():
         for name, field in table["properties"].items():

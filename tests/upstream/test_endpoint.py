@@ -2,6 +2,7 @@
 
 import pytest
 
+from routecast.upstream.apis import Api
 from routecast.upstream.endpoint import Endpoint
 
 
@@ -20,3 +21,12 @@ def test_a_key_goes_into_the_header_and_nowhere_else() -> None:
 
 def test_without_a_key_there_is_no_header() -> None:
     assert Endpoint(name="a", model="b", base_url="http://h/v1").headers() == {}
+
+
+@pytest.mark.parametrize("api", list(Api))
+def test_the_key_goes_where_each_api_looks_for_it(api: Api) -> None:
+    endpoint = Endpoint(name="a", model="b", base_url="http://h/v1", api_key="sk-secret")
+    expected = (
+        {"x-api-key": "sk-secret"} if api is Api.MESSAGES else {"Authorization": "Bearer sk-secret"}
+    )
+    assert endpoint.headers(api) == expected

@@ -26,3 +26,18 @@ def test_costs_of_two_answers_add_up(first: int, second: int) -> None:
     parts = [cost_usd(price, n_input_tokens=n, n_output_tokens=n) for n in (first, second)]
     whole = cost_usd(price, n_input_tokens=first + second, n_output_tokens=first + second)
     assert sum(parts) == pytest.approx(whole)
+
+
+def test_cached_tokens_of_the_prompt_have_their_own_price() -> None:
+    # 1,000 of 3,000 input tokens were cached: (2,000 * 2 + 1,000 * 0.5 + 100 * 8) / 1e6.
+    price = Price(input=2, output=8, cached_input=0.5)
+    cost = cost_usd(price, n_input_tokens=3000, n_output_tokens=100, n_cached_input_tokens=1000)
+    assert cost == pytest.approx(0.0053)
+
+
+def test_cached_tokens_cost_what_others_cost_where_nobody_says_otherwise() -> None:
+    price = Price(input=2, output=8)
+    plain = cost_usd(price, n_input_tokens=3000, n_output_tokens=0)
+    assert plain == cost_usd(
+        price, n_input_tokens=3000, n_output_tokens=0, n_cached_input_tokens=1000
+    )

@@ -87,7 +87,7 @@ def _resolve(
     budget_usd: float | None,
     concurrency: int,
 ) -> "tuple[JudgeSettings, RunLimits]":
-    """Look up the models to call, their keys, and the settings file's patience."""
+    """Look up the models to call, their keys, and the patience that the settings have with them."""
     import os
 
     from routecast.gateway.loading import read_settings, resolve_endpoints
@@ -107,9 +107,9 @@ def _resolve(
         reference_column=reference_column,
     )
     timeouts = ChatTimeouts(
-        connect_s=configured.server.connect_timeout_s,
-        read_s=configured.server.first_byte_timeout_s,
-        total_s=configured.server.total_timeout_s,
+        connect_s=max(model.connect_timeout_s for model in called.models.values()),
+        read_s=max(model.first_byte_timeout_s for model in called.models.values()),
+        total_s=max(model.total_timeout_s for model in called.models.values()),
     )
     return settings, RunLimits(budget_usd=budget_usd, n_at_once=concurrency, timeouts=timeouts)
 

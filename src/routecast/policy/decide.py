@@ -25,8 +25,24 @@ class Reason(StrEnum):
     ROUTER_FAILED = "router_failed"
     """The router raised or broke its contract, so the ``on_router_error`` model answers."""
 
+    ROUTER_SLOW = "router_slow"
+    """The router took longer than ``router_timeout_ms``, so the ``on_router_error`` model
+    answers."""
+
     NO_TEXT = "no_text"
     """The request has no text to score, so the ``on_router_error`` model answers."""
+
+    ONLY_CAPABLE = "only_capable"
+    """Only one of the route's models can take what the request holds; nothing was scored."""
+
+    SAME_CONVERSATION = "same_conversation"
+    """The request goes on with a response that this model made; nothing was scored."""
+
+    FALLBACK = "fallback"
+    """The chosen model failed before it answered, so another of the route's models did."""
+
+    FORCED = "forced"
+    """The client asked for the strong or the weak model by a header; nothing was scored."""
 
     DIRECT = "direct"
     """The client named a configured model; nothing was scored."""

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from routecast.errors import ConfigError
-from routecast.policy.settings import (
-    ModelSettings,
-    PriceSettings,
-    RouteSettings,
-    ServerSettings,
-    Settings,
-)
+from routecast.policy.cross_checks import cross_check
+from routecast.policy.model_settings import ModelSettings, PriceSettings
+from routecast.policy.route_settings import RouteSettings
+from routecast.policy.settings import ServerSettings, Settings
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -44,29 +41,10 @@ def parse_settings(text: str, *, source: str) -> Settings:
     except ValidationError as error:
         findings = [_describe(details) for details in error.errors(include_url=False)]
     else:
-        findings = _cross_check(settings)
+        findings = [f"{_dotted(key)} {fault}" for key, fault in cross_check(settings)]
         if not findings:
             return settings
     raise ConfigError("\n".join(f"{source}: {finding}" for finding in findings))
-
-
-def _cross_check(settings: Settings) -> list[str]:
-    """Say what no single table can know."""
-    findings = []
-    for name, route in settings.routes.items():
-        if name in settings.models:
-            findings.append(
-                f"{_dotted(('routes', name))} has the name of a model; "
-                "clients could not tell them apart: rename one"
-            )
-        for role in ("strong", "weak"):
-            model = getattr(route, role)
-            if model not in settings.models:
-                findings.append(
-                    f"{_dotted(('routes', name, role))} = {model!r} is no configured model; "
-                    f"choose one of {sorted(settings.models)!r}"
-                )
-    return findings
 
 
 def _describe(details: "ErrorDetails") -> str:
@@ -86,6 +64,7 @@ def _describe(details: "ErrorDetails") -> str:
 def _expectation(message: str) -> str:
     """Say it in TOML's words instead of Python's."""
     message = message.removeprefix("Value error, ").replace("Input should", "it should")
+    message = message.replace("a valid tuple", "a list").replace("Tuple should", "it should")
     return re.sub(r"a valid dictionary( or instance of \w+)?", "a table", message)
 
 

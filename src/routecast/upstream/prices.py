@@ -10,12 +10,26 @@ class Price:
     Attributes:
         input: Per million tokens of the prompt.
         output: Per million tokens of the answer.
+        cached_input: Per million tokens of the prompt that the upstream had cached; as ``input``
+            where None.
     """
 
     input: float
     output: float
+    cached_input: float | None = None
 
 
-def cost_usd(price: Price, *, n_input_tokens: int, n_output_tokens: int) -> float:
-    """Return what one answer costs, in US dollars."""
-    return (price.input * n_input_tokens + price.output * n_output_tokens) / 1e6
+def cost_usd(
+    price: Price, *, n_input_tokens: int, n_output_tokens: int, n_cached_input_tokens: int = 0
+) -> float:
+    """Return what one answer costs, in US dollars.
+
+    Args:
+        price: Of the model that answered.
+        n_input_tokens: Of the prompt, those that were cached included.
+        n_output_tokens: Of the answer.
+        n_cached_input_tokens: How many of the prompt's were cached.
+    """
+    cached = price.input if price.cached_input is None else price.cached_input
+    paid = price.input * (n_input_tokens - n_cached_input_tokens) + cached * n_cached_input_tokens
+    return (paid + price.output * n_output_tokens) / 1e6
