@@ -68,7 +68,7 @@ def test_the_manifest_says_what_was_learned_from_and_how(train: Train) -> None:
     assert settings["best_step"] in (20, 40, 60)
     balance = settings["label_balance"]
     # Big is right on 9 of 10 prompts; small on .2 of the hard half and .85 of the others: strong
-    # wins .5 x .9 x .8 + .5 x .9 x .15 = .43 of the prompts, weak .5 x .1 x .2 + .5 x .1 x .85 = .05.
+    # wins .5 x .9 x (.8 + .15) = .43 of the prompts, weak .5 x .1 x (.2 + .85) = .05.
     assert balance["strong"] == pytest.approx(0.43, abs=0.1)
     assert balance["weak"] == pytest.approx(0.05, abs=0.05)
     assert sum(balance.values()) == pytest.approx(1.0)
