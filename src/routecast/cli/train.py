@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def train(
     router: Annotated[
-        str, typer.Argument(help="What to train: bert, blend, causal, causal-endpoint, mf or sw.")
+        str,
+        typer.Argument(help="What to train: bert, blend, causal, causal-endpoint, knn, mf or sw."),
     ],
     output: Annotated[Path, typer.Option(help="Folder for the router; replaced if it is one.")],
     comparisons: Annotated[
