@@ -64,7 +64,8 @@ class Blend:
         gaps, familiarity = np.empty(len(views)), np.empty(len(views))
         for start in range(0, len(views), _BLOCK):
             rows = slice(start, start + _BLOCK)
-            kernel = product_kernel(views.take(rows), self.centres)
+            block = views if len(views) <= _BLOCK else views.take(rows)
+            kernel = product_kernel(block, self.centres)
             known = kernel @ self.coefficients
             gaps[rows] = self.intercept + self.length_slope * views.log_lengths[rows] + known
             familiarity[rows] = mean_of_largest(kernel)

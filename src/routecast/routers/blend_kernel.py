@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
@@ -150,6 +151,11 @@ class PromptViews:
         """Logarithms of the numbers of characters, in standard deviations, shape (n_prompts,)."""
         return np.asarray(self.surfaces[:, _LOG_LENGTH] * len(SURFACE_NAMES) ** 0.5)
 
+    @cached_property
+    def squares(self) -> FloatArray:
+        """Squared lengths of the scaled surface features, shape (n_prompts,)."""
+        return np.einsum("ij,ij->i", self.surfaces, self.surfaces)
+
     def take(self, rows: IntArray | slice) -> "PromptViews":
         """Return some of the prompts, by position or by slice."""
         return PromptViews(
@@ -176,8 +182,7 @@ def product_kernel(left: PromptViews, right: PromptViews) -> FloatArray:
         Symmetric in its arguments, in (0, 1], and 1 for a prompt with itself if it has a word.
     """
     cosines = np.minimum(left.embeddings @ right.embeddings.T, 1.0).astype(np.float64)
-    a, b = left.surfaces, right.surfaces
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2.0 * (a @ b.T)
+    squares = left.squares[:, None] + right.squares - 2.0 * (left.surfaces @ right.surfaces.T)
     content = 2.0 * _mixture(np.exp(cosines - 1.0))
     content += 2.0 * term_cosines(left.words, right.words)
     content += np.minimum(left.topics @ right.topics.T, 1.0)

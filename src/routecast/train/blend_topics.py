@@ -10,7 +10,7 @@ from routecast.types import EmbeddingArray
 N_TOPICS: Final = (8, 16, 32, 64)
 """Topics of a grouping, coarse to fine; fewer where there are fewer than 4 prompts for each."""
 
-N_REPEATS: Final = 4
+N_REPEATS: Final = 2
 """Groupings of each number of topics, from other starts."""
 
 _MAX_GROUPED = 4_000
