@@ -154,7 +154,7 @@ class PromptViews:
     @cached_property
     def squares(self) -> FloatArray:
         """Squared lengths of the scaled surface features, shape (n_prompts,)."""
-        return np.einsum("ij,ij->i", self.surfaces, self.surfaces)
+        return np.asarray(np.einsum("ij,ij->i", self.surfaces, self.surfaces))
 
     def take(self, rows: IntArray | slice) -> "PromptViews":
         """Return some of the prompts, by position or by slice."""
