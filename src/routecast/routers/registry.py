@@ -25,6 +25,8 @@ BASELINES: Mapping[str, type[RandomRouter] | type[LengthRouter]] = {
 
 _TEXT_HOMES = {
     "bert": "routecast.routers.bert",
+    "causal": "routecast.routers.causal",
+    "causal-endpoint": "routecast.routers.causal_endpoint",
 }
 """Families that read texts and need no vectors to score: each module has ``rebuild(StoredModel)``,
 and is imported when it is first asked for, because it may bring torch."""
@@ -43,6 +45,7 @@ def rebuild_router(
     model_folder: ModelFolder | None = None,
     settings: Mapping[str, Any] | None = None,
     device: str | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Router:
     """Turn what an artifact holds into a router that is bound to its models.
 
@@ -55,6 +58,7 @@ def rebuild_router(
         model_folder: The network of a family that is one.
         settings: As the manifest has them; only families that read texts look at them.
         device: Where a network runs, see `routecast.routers.torch_device`; None picks.
+        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
 
     Raises:
         ArtifactError: If the family is unknown, or a tensor or the model is missing or damaged.
@@ -82,6 +86,7 @@ def rebuild_router(
             weak=weak,
             model_folder=model_folder,
             device=device,
+            environ=environ or {},
         )
         router: Router = import_module(_TEXT_HOMES[family]).rebuild(stored)
         return router
