@@ -3,8 +3,8 @@
     python benchmarks/bert_speed.py --data DIR --base FOLDER [--output results/bert_speed.md]
 
 The base's own weights with a fresh head: the values do not matter for the speed. Prompts are drawn
-from the MMLU benchmark. One thread, and processor time instead of the clock's, so that other work on
-the machine counts little; the rivals take turns prompt by prompt, so that it counts for both.
+from the MMLU benchmark. One thread, and processor time instead of the clock's, so that other work
+on the machine counts little; the rivals take turns prompt by prompt, so that it counts for both.
 """
 
 import argparse
@@ -59,8 +59,8 @@ def _page(folder: Path, prompts: Sequence[str]) -> str:
         "    python benchmarks/bert_speed.py --data DIR --base FOLDER",
         "",
         "all-MiniLM-L6-v2 (6 layers, 384 dimensions, 23 million weights) with a head of one "
-        "output; prompts drawn from MMLU, tokenising included. One thread; processor time, which on "
-        "a free core is the clock's. torch and the int8 copy took turns prompt by prompt, because "
+        "output; prompts drawn from MMLU, tokenising included. One thread; processor time, which "
+        "on a free core is the clock's. torch and the int8 copy took turns prompt by prompt, because "
         "the machine was busy: trust the ratios more than the milliseconds. 95% intervals by "
         "bootstrap over prompts.",
         "",

@@ -311,3 +311,14 @@ def test_a_missing_extra_names_the_pip_command(
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'routecast\[torch\]'"):
         fit()
+
+
+def test_a_stopped_fit_may_go_on_in_smaller_parts(fit: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    def stop(step: int, *_: object) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(checkpoint=tmp_path / "kept", on_step=stop)
+    fitted, _ = fit(replace(QUICK, micro_batch=2), checkpoint=tmp_path / "kept")
+    assert (fitted.n_steps, fitted.micro_batch) == (12, 2)

@@ -141,7 +141,8 @@ def _checkpoints(request: TrainRequest) -> Iterator[Path]:
     try:
         yield folder
     except RoutecastError:
-        shutil.rmtree(folder)
+        if not any(folder.iterdir()):  # refused before there was anything to keep
+            folder.rmdir()
         raise
     shutil.rmtree(folder)
 
