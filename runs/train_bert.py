@@ -182,7 +182,10 @@ def learn(lessons: Lessons, family: str, arguments: argparse.Namespace) -> None:
     start_s = time.perf_counter()
     trained = _train(lessons, "mf" if family == "neighbours" else family, arguments.base)
     training_s = time.perf_counter() - start_s
-    scores = {name: _scores(trained, family, pair) for name, pair in lessons.targets.items()}
+    scores: dict[str, Any] = {
+        name.replace("-", "_"): _scores(trained, family, pair)
+        for name, pair in lessons.targets.items()
+    }
     elapsed_s = time.perf_counter() - start_s
     note = {
         "settings": _without_places(trained.artifact.manifest.settings),
@@ -197,7 +200,7 @@ def learn(lessons: Lessons, family: str, arguments: argparse.Namespace) -> None:
     }
     path.with_suffix(".json").write_text(json.dumps(note, indent=1))
     with path.open("wb") as file:
-        np.savez_compressed(file, **{name.replace("-", "_"): s for name, s in scores.items()})
+        np.savez_compressed(file, **scores)
     print(f"{path.name}: {elapsed_s:.0f} s", note["trials"], flush=True)
 
 

@@ -168,7 +168,8 @@ def test_a_head_of_two_layers_is_trained_whole(tmp_path: Path, tune: str) -> Non
         "attention_mask": torch.ones(2, 3, dtype=torch.long),
         "targets": torch.tensor([0.5, 1.0]),
     }
-    row_losses(model, batch).sum().backward()
+    losses: Any = row_losses(model, batch)
+    losses.sum().backward()
     trained = {name for name, weight in model.named_parameters() if weight.grad is not None}
     heads = [name for name in trained if "classifier" in name]
     assert len(heads) == 4  # weight and bias of each layer

@@ -220,7 +220,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_step_stays_the_same(
     _, whole = fit_without_dropout(tiny_encoder, settings)
 
     def narrow(model: Any, batch: Mapping[str, Any]) -> Any:  # noqa: ANN401
-        losses = row_losses(model, batch)
+        losses: Any = row_losses(model, batch)
         if len(batch["input_ids"]) > 2:
             losses.sum().backward()  # gradients of the attempt that failed must not stay
             raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
