@@ -93,7 +93,9 @@ def _bert_of_the_papers_size() -> Any:  # noqa: ANN401
     from transformers import BertConfig, BertForSequenceClassification
 
     torch.manual_seed(SEED)
-    return BertForSequenceClassification(BertConfig(num_labels=1))
+    config = BertConfig()
+    config.num_labels = 1
+    return BertForSequenceClassification(config)
 
 
 def _routers(folder: Path, length: int) -> tuple[BertRouter, BertRouter]:
