@@ -11,7 +11,7 @@ the committed page. The page holds figures, never a prompt.
 import argparse
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 
@@ -27,9 +27,10 @@ from routecast.embed.registry import load_embedder
 from routecast.evaluate.discrimination import expected_calibration_error
 from routecast.evaluate.metrics import routing_metrics
 from routecast.routers.blend import win_probabilities_of_gaps
+from routecast.routers.blend_kernel import Descriptions, describe
 from routecast.train.blend import BlendFit, Labels, fit_blend
 from routecast.train.neighbours import NearestNeighbours
-from routecast.types import EmbeddingArray, FloatArray, IntArray
+from routecast.types import FloatArray, IntArray
 
 MAX_EVALUATED = 4_000
 """Prompts of the rest that a split evaluates on; all where there are fewer."""
@@ -90,7 +91,7 @@ class Sample:
 
     prompts: list[str]
     keys: IntArray
-    embeddings: EmbeddingArray
+    described: Descriptions
     weak: FloatArray
     strong: FloatArray
 
@@ -159,7 +160,8 @@ def read_sample(pair: Pair, embedder: Embedder, folder: Path) -> Sample:
     rows = np.flatnonzero(known)
     prompts = [outcomes.prompts[row] for row in rows.tolist()]
     keys = np.unique(prompt_hashes64(prompts), return_inverse=True)[1].astype(np.int64)
-    return Sample(prompts, keys, embedder.embed(prompts), weak[rows], strong[rows])
+    described = describe(prompts, embedder.embed(prompts))
+    return Sample(prompts, keys, described, weak[rows], strong[rows])
 
 
 def _load(name: str, arguments: argparse.Namespace) -> Embedder:
@@ -185,19 +187,15 @@ def _add_split(result: Result, sample: Sample, seed: int) -> None:
     labelled, rest = split(sample.keys, result.n_labels, seed)
     result.n_evaluated = len(rest)
     gaps = sample.strong - sample.weak
-    vectors, nothing = sample.embeddings, np.zeros_like(sample.embeddings)
-    nothing[:, 0] = 1.0
-    prompts, blanks = sample.prompts, [""] * len(sample.prompts)
-    whole = _fit(prompts, vectors, gaps, labelled)
-    scores = {
-        "blend": _gaps(whole, prompts, vectors, rest),
-        "content alone": _gaps(_fit(blanks, vectors, gaps, labelled), blanks, vectors, rest),
-        "form alone": _gaps(_fit(prompts, nothing, gaps, labelled), prompts, nothing, rest),
-        "nearest neighbours": NearestNeighbours(vectors[labelled], gaps[labelled]).scores(
-            vectors[rest]
-        ),
-        "length": np.array([len(prompts[row]) for row in rest], dtype=np.float64),
-    }
+    prompts = sample.described
+    vectors = prompts.embeddings
+    whole = _fit(prompts, gaps, labelled)
+    scores = {"blend": _gaps(whole, prompts, rest)}
+    for name, half in halves(prompts).items():
+        scores[name] = _gaps(_fit(half, gaps, labelled), half, rest)
+    neighbours = NearestNeighbours(vectors[labelled], gaps[labelled])
+    scores["nearest neighbours"] = neighbours.scores(vectors[rest])
+    scores["length"] = np.array([len(sample.prompts[row]) for row in rest], dtype=np.float64)
     for name, values in scores.items():
         figures = routing_metrics(
             values, weak_quality=sample.weak[rest], strong_quality=sample.strong[rest]
@@ -209,23 +207,32 @@ def _add_split(result: Result, sample: Sample, seed: int) -> None:
     ).calibration
     probabilities = calibration.apply(win_probabilities_of_gaps(scores["blend"]))
     result.calibration_errors.append(expected_calibration_error(probabilities, wins[rest]))
-    views = whole.model.views([prompts[row] for row in rest], vectors[rest])
+    views = whole.model.scales.apply(prompts.take(rest))
     unfamiliar = whole.model.predict(views)[1] < whole.model.least_familiarity
     result.abstained.append(float(unfamiliar.mean()))
 
 
-def _fit(
-    prompts: Sequence[str], embeddings: EmbeddingArray, gaps: FloatArray, rows: IntArray
-) -> BlendFit:
+def halves(prompts: Descriptions) -> dict[str, Descriptions]:
+    """Return the prompts as those see them who know their content, or their form, alone."""
+    same = np.zeros_like(prompts.embeddings)
+    same[:, 0] = 1.0
+    return {
+        "content alone": replace(
+            prompts,
+            features=np.zeros_like(prompts.features),
+            shapes=prompts.shapes.without_terms(),
+        ),
+        "form alone": replace(prompts, embeddings=same, words=prompts.words.without_terms()),
+    }
+
+
+def _fit(prompts: Descriptions, gaps: FloatArray, rows: IntArray) -> BlendFit:
     labels = Labels(gaps=gaps[rows], weights=np.ones(len(rows)), groups=np.arange(len(rows)))
-    return fit_blend([prompts[row] for row in rows], embeddings[rows], labels)
+    return fit_blend(prompts.take(rows), labels)
 
 
-def _gaps(
-    fit: BlendFit, prompts: Sequence[str], embeddings: EmbeddingArray, rows: IntArray
-) -> FloatArray:
-    views = fit.model.views([prompts[row] for row in rows], embeddings[rows])
-    return fit.model.predict(views)[0]
+def _gaps(fit: BlendFit, prompts: Descriptions, rows: IntArray) -> FloatArray:
+    return fit.model.predict(fit.model.scales.apply(prompts.take(rows)))[0]
 
 
 def _page(results: Sequence[Result], arguments: argparse.Namespace) -> Iterator[str]:

@@ -158,6 +158,29 @@ def test_keys_are_asked_for_over_tls(settings: Path, monkeypatch: pytest.MonkeyP
     assert "client-key" not in "\n".join(lines)
 
 
+def test_a_log_of_requests_is_json_from_its_first_line_to_its_last(settings: Path) -> None:
+    with_server(settings, 'log = "info"')
+    program = "import typer; from routecast.cli.serve import serve; typer.run(serve)"
+    command = [sys.executable, "-c", program, "--config", str(settings), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        try:
+            first = json.loads(server.stderr.readline())
+            assert (first["message"], first["routes"]) == ("serving", ["auto"])
+            body = b'{"model": "nobody", "messages": []}'
+            url = f"{first['address']}/v1/chat/completions"
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(url, data=body, timeout=30)
+            caught.value.close()
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(timeout=30) == 0
+            (line,) = server.stderr.read().splitlines()
+        finally:
+            server.kill()
+    assert json.loads(line)["request_id"] == caught.value.headers["x-request-id"]
+    assert json.loads(line)["error_code"] == "model_not_found"
+
+
 def test_a_missing_client_key_or_tls_file_is_named(settings: Path) -> None:
     arguments = ["config", "check", "--config", str(settings)]
     with_server(settings, 'client_keys = ["env:NOT_SET"]')

@@ -1,6 +1,7 @@
 """A gateway between two fake upstreams, all on loopback sockets."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -45,13 +46,15 @@ max_body_mib = 12
 
 @dataclass
 class WordRouter:
-    """Scores 0.9 when the prompt says "hard", else 0.1; may be told to fail."""
+    """Scores 0.9 when the prompt says "hard", else 0.1; may be told to fail, or to take long."""
 
     fails: bool = False
+    duration_s: float = 0.0
     prompts: list[str] = field(default_factory=list)
 
     def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
         self.prompts += prompts
+        time.sleep(self.duration_s)
         if self.fails:
             raise ValueError(f"cannot score {prompts!r}")
         return np.array([0.9 if "hard" in prompt else 0.1 for prompt in prompts])
@@ -92,13 +95,15 @@ async def start_gateway(
     big_settings: str = "",
     route_settings: str = "",
     server_settings: str = "breaker_failures = 1000",
+    scoring_s: float = 0.0,
 ) -> AsyncIterator[Gateway]:
     """Run a gateway and its upstreams; ``big_url`` puts something else behind the big model.
 
     By default it neither retries nor falls back, and its breaker never opens, so that tests which
     share a gateway don't meet one another's faults.
     """
-    big, small, router = FakeUpstream("big"), FakeUpstream("small"), WordRouter()
+    router = WordRouter(duration_s=scoring_s)
+    big, small = FakeUpstream("big"), FakeUpstream("small")
     loaded = LoadedRouter("length-like", router, None, None, None)
     async with (
         serve_upstream(big) as big_default_url,
@@ -206,7 +211,7 @@ async def start_full_gateway(
             yield Gateway(address, big, small, router, http)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def starts_full_gateway() -> StartGateway:
     """For tests that need other settings than ``full_gateway``'s."""
     return start_full_gateway

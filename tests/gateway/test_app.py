@@ -207,7 +207,9 @@ async def test_health_is_told(gateway: "Gateway") -> None:
         assert (answer.status, await answer.json()) == (200, {"status": "ok"})
 
 
-@pytest.mark.parametrize("path", ["/", "/v1/chat", "/v1/chat/completions/", "/v1/audio/speech"])
+@pytest.mark.parametrize(
+    "path", ["/", "/v1/chat", "/v1/chat/completions/", "/v1/audio/speech", "/healthz/"]
+)
 async def test_other_endpoints_are_a_404_that_lists_what_exists(
     gateway: "Gateway", path: str
 ) -> None:

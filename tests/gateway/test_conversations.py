@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from routecast.errors import ConfigError
+from routecast.gateway import conversations
 from routecast.gateway.body import Fields
 from routecast.gateway.conversations import (
     Conversations,
@@ -40,7 +41,10 @@ async def test_what_a_model_made_is_remembered(five: Conversations) -> None:
     five.close()
 
 
-async def test_a_file_is_shared_by_workers_and_outlives_them(tmp_path: Path) -> None:
+async def test_a_file_is_shared_by_workers_and_outlives_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversations, "_LOOK_AGAIN_AFTER_S", (3.0,))
     path = tmp_path / "conversations.sqlite"
     one, other = FileConversations(path), FileConversations(path)
     one.remember("resp_1", "big")
@@ -53,7 +57,10 @@ async def test_a_file_is_shared_by_workers_and_outlives_them(tmp_path: Path) -> 
     again.close()
 
 
-async def test_what_another_worker_is_about_to_write_is_waited_for(tmp_path: Path) -> None:
+async def test_what_another_worker_is_about_to_write_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversations, "_LOOK_AGAIN_AFTER_S", (0.1, 3.0))
     path = tmp_path / "conversations.sqlite"
     one, other = FileConversations(path), FileConversations(path)
     found: list[str | None] = []

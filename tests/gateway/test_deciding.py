@@ -158,14 +158,33 @@ async def test_what_no_model_can_serve_is_a_400_that_names_what_each_lacks(
     assert "'big' does not take images; 'small' does not take tools" in refused["message"]
 
 
-async def test_a_fallback_that_cannot_take_the_request_is_no_candidate(
+async def test_a_stand_in_speaks_the_api_and_can_take_the_request(
     starts_full_gateway: "StartGateway",
 ) -> None:
     async with starts_full_gateway(
         big_settings=CHAT, small_settings=CHAT + "images = false",
-        route_settings="",
+        chain='["embedder", "weak", "strong"]',
     ) as gateway:  # fmt: skip
+        assert (await ask(gateway, messages=HARD))["candidates"] == ["big", "small"]
+        assert (await ask(gateway, messages=EASY))["candidates"] == ["small", "big"]
         assert (await ask(gateway, messages=IMAGE))["candidates"] == ["big"]
+        forced = await ask(gateway, messages=HARD, x_routecast_force="weak")
+        assert forced["candidates"] == ["small"]
+        assert (await ask(gateway, model="small", messages=HARD))["candidates"] == ["small"]
+
+
+async def test_a_request_that_no_one_of_the_pair_can_take_goes_to_a_stand_in_that_can(
+    starts_full_gateway: "StartGateway",
+) -> None:
+    both = CHAT + "images = false"
+    third = '[models.third]\nmodel = "x"\nbase_url = "http://127.0.0.1:1/v1"\n'
+    async with starts_full_gateway(
+        big_settings=both,
+        small_settings=both + "\n" + third,
+        chain='["third"]',
+    ) as gateway:
+        decided = await ask(gateway, messages=IMAGE)
+    assert (decided["model"], decided["reason"]) == ("third", "only_capable")
 
 
 SIX_TURNS = [

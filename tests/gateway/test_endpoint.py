@@ -96,6 +96,7 @@ async def test_a_413_arrives_although_the_client_goes_on_sending(
     reader, writer = await asyncio.open_connection(host, port)
     length = 64 << 20
     head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n"
+    head += "connection: close\r\n"  # without it the server itself goes on reading
     writer.write(head.encode() + (b"expect: 100-continue\r\n\r\n" if expects else b"\r\n"))
     piece = bytes(1 << 20)
     if not expects:
@@ -109,6 +110,42 @@ async def test_a_413_arrives_although_the_client_goes_on_sending(
     assert b"larger than" in answer
     writer.close()
     await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "status"),
+    [
+        ("/v1/chat/completions", b"origin: https://evil.example", 403),
+        ("/v1/route", b"origin: https://evil.example", 403),
+        ("/v1/messages", b"content-encoding: gzip", 415),
+        ("/nowhere", b"a: b", 404),
+        ("/v1/models", b"a: b", 405),
+    ],
+)
+async def test_a_refusal_arrives_before_the_body_is_read_and_is_no_reset(
+    full_gateway: "Gateway", path: str, header: bytes, status: int
+) -> None:
+    host, port = full_gateway.address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, port)
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {16 << 20}\r\n"
+    closing = b"\r\nconnection: close\r\n\r\n"  # without it the server itself goes on reading
+    writer.write(head.encode() + header + closing)
+    for _ in range(16):
+        writer.write(bytes(1 << 20))
+        await writer.drain()
+    with anyio.fail_after(10):
+        line = await reader.readline()
+    assert line.startswith(b"HTTP/1.1 %d" % status)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_body_that_was_read_is_waited_for_no_longer(full_gateway: "Gateway") -> None:
+    with anyio.fail_after(2):
+        for body in (b"no JSON", b"{}", HARD.replace(b"auto", b"nobody")):
+            for path in ("/v1/chat/completions", "/v1/route"):
+                status, _ = await post(full_gateway, path, body)
+                assert status in {400, 404}
 
 
 async def test_the_official_client_sees_a_413(full_gateway: "Gateway") -> None:

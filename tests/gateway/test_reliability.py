@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -231,6 +234,29 @@ async def test_what_is_no_http_is_replaced(starts_gateway: "StartGateway", conte
         assert (await ask(gateway))[0::2] == (200, "small")
 
 
+async def test_an_upstream_whose_certificate_nobody_vouches_for_gets_no_request(
+    starts_gateway: "StartGateway",
+) -> None:
+    folder = Path(__file__).parent / "tls"
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    n_requests = 0
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal n_requests
+        n_requests += 1
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        async with starts_gateway(retries=2, big_url=url) as gateway:
+            status, content, _ = await ask(gateway)
+    error = json.loads(content)["error"]
+    assert (status, n_requests) == (502, 0)
+    assert error["message"] == "model 'big' has no acceptable certificate; try again"
+
+
 async def test_broken_chunks_before_the_first_byte_are_replaced(
     starts_gateway: "StartGateway",
 ) -> None:
@@ -444,6 +470,27 @@ async def test_a_stream_that_dies_after_a_comment_ends_with_an_error_event(
     assert b"upstream_failed" in error
 
 
+async def test_of_a_stream_that_was_given_up_nothing_is_heard_again(lively: "Gateway") -> None:
+    # Given up after 0.05 s, it would send its comment at 0.1 s, into the answer of the other.
+    lively.big.misbehave(HangAfterHead(duration_s=0.05, drop=True))
+    lively.small.misbehave(Hang(duration_s=0.4))
+    status, content, model = await ask(lively, HARD_STREAM)
+    assert (status, model) == (200, "small")
+    assert content.startswith(b"data: ")
+    assert b"keep-alive" not in content
+
+
+async def test_a_call_that_is_given_up_ends_before_the_next_is_made(retrying: "Gateway") -> None:
+    retrying.big.misbehave(HangAfterHead(duration_s=30))
+    retrying.small.misbehave(HangAfterHead(duration_s=0.25))
+    asking = asyncio.create_task(ask(retrying, HARD_STREAM))
+    await eventually(lambda: retrying.small.n_requests == 1)
+    await asyncio.sleep(0.05)
+    assert retrying.big.n_cancelled == 1
+    assert not asking.done()
+    assert (await asking)[2] == "small"
+
+
 async def test_a_plain_answer_and_a_compressed_stream_get_no_comments(
     lively: "Gateway",
 ) -> None:
@@ -479,6 +526,73 @@ async def test_a_client_that_leaves_between_two_tries_ends_them(
         await retrying.http.post(retrying.chat_url, data=HARD, timeout=timeout)
     await asyncio.sleep(0.8)
     assert (retrying.big.n_requests, retrying.small.n_requests) == (1, 0)
+
+
+@BOTH_FORMS
+async def test_an_answer_that_takes_longer_than_it_may_in_all_is_ended(
+    starts_gateway: "StartGateway", body: bytes
+) -> None:
+    async with starts_gateway(big_settings="total_timeout_s = 0.4") as gateway:
+        gateway.big.misbehave(Dribble(delay_s=0.05, n_bytes=100))
+        began_s = time.perf_counter()
+        if body == HARD_STREAM:
+            assert b"model 'big' fell silent" in (await ask(gateway, body))[1]
+        else:
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await ask(gateway, body)
+        assert 0.3 < time.perf_counter() - began_s < 2
+        await eventually(lambda: gateway.big.n_cancelled == 1)
+
+
+async def test_an_upstream_that_accepts_no_connection_is_left_in_time(
+    starts_gateway: "StartGateway",
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        place = listener.getsockname()
+        waiting = []
+        for _ in range(3):  # they fill the queue, and nobody empties it
+            waiting.append(socket.socket())
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(place)
+        url = f"http://127.0.0.1:{place[1]}/v1"
+        async with starts_gateway(fallback=["weak"], big_url=url) as gateway:
+            began_s = time.perf_counter()
+            assert (await ask(gateway))[0::2] == (200, "small")
+            assert 0.9 < time.perf_counter() - began_s < 3  # connect_timeout_s is 1
+        for connection in waiting:
+            connection.close()
+
+
+async def test_a_stand_in_s_answer_says_that_it_is_one(retrying: "Gateway") -> None:
+    retrying.big.misbehave(Refuse(status=503, headers={"x-should-retry": "false"}))
+    async with retrying.http.post(retrying.chat_url, data=HARD) as answer:
+        named = {name: answer.headers[f"x-routecast-{name}"] for name in ("model", "reason")}
+    assert named == {"model": "small", "reason": "fallback"}
+
+
+async def test_a_late_router_costs_no_request_more_than_its_time(
+    starts_gateway: "StartGateway",
+) -> None:
+    settings = 'router_timeout_ms = 50.0\non_router_error = "weak"'
+    async with starts_gateway(route_settings=settings, scoring_s=0.4) as gateway:
+        began_s = time.perf_counter()
+        async with gateway.http.post(gateway.chat_url, data=HARD) as answer:
+            assert answer.status == 200
+            assert answer.headers["x-routecast-reason"] == "router_slow"
+            assert answer.headers["x-routecast-model"] == "small"
+        assert time.perf_counter() - began_s < 0.35
+
+
+async def test_a_heavy_router_scores_together_what_waits(
+    starts_gateway: "StartGateway",
+) -> None:
+    settings = "router_timeout_ms = 5000.0"
+    async with starts_gateway(route_settings=settings, scoring_s=0.05) as gateway:
+        began_s = time.perf_counter()
+        answers = await asyncio.gather(*(ask(gateway) for _ in range(30)))
+        assert time.perf_counter() - began_s < 1.2  # one after the other: 30 * 0.05 s = 1.5 s
+        assert {answer[0::2] for answer in answers} == {(200, "big")}
+        assert gateway.router.prompts.count("hard") == 30
 
 
 async def test_a_slow_upstream_holds_up_nobody_else(lively: "Gateway") -> None:

@@ -7,38 +7,59 @@ from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
 from routecast.errors import ArtifactError, ConfigError
 from routecast.routers.blend import Blend, mean_of_largest
-from routecast.routers.blend_kernel import PromptViews, SurfaceScale
+from routecast.routers.blend_kernel import Scales, SurfaceScale, describe
+from routecast.routers.blend_terms import TermScale
+from routecast.routers.blend_topics import Topics
 from routecast.routers.surface import surface_features
+from routecast.types import FloatArray
 
 PROMPTS = [f"what is the {noun} of {place}?" for noun in ("name", "size") for place in "ABCDE"]
 
 
-@pytest.fixture
-def blend(word_embedder: Embedder) -> Blend:
-    features = surface_features(PROMPTS)
-    scale = SurfaceScale.of(features)
+def made(
+    prompts: list[str], embedder: Embedder, coefficients: FloatArray, *, least: float
+) -> Blend:
+    described = describe(prompts, embedder.embed(prompts))
+    scales = Scales(
+        surface=SurfaceScale.of(described.features),
+        topics=Topics(
+            mean=described.embeddings.mean(axis=0),
+            centroids=described.embeddings[:5],
+            sizes=np.array([2, 3]),
+        ),
+        words=TermScale.of(described.words),
+        shapes=TermScale.of(described.shapes),
+    )
     return Blend(
-        centres=PromptViews(word_embedder.embed(PROMPTS), scale.apply(features)),
-        scale=scale,
-        coefficients=np.linspace(-0.3, 0.3, len(PROMPTS)),
+        centres=scales.apply(described),
+        scales=scales,
+        coefficients=coefficients,
         intercept=0.1,
         length_slope=0.05,
-        least_familiarity=0.05,
+        least_familiarity=least,
     )
+
+
+@pytest.fixture
+def blend(word_embedder: Embedder) -> Blend:
+    weights = np.linspace(-0.3, 0.3, len(PROMPTS))
+    return made(PROMPTS, word_embedder, weights, least=0.05)
 
 
 def test_a_gap_is_the_intercept_the_slope_and_the_weighted_centres_worked_by_hand() -> None:
     # One centre that is the prompt itself, kernel 1, weight 0.25; its length is two standard
     # deviations above the mean: 0.1 + 2 * 0.05 + 0.25 = 0.45, so P = 0.725.
-    prompt = "x" * 20
-    features = surface_features([prompt])
-    deviations = np.ones(15)
-    means = features[0].copy()
+    described = describe(["x" * 20], np.array([[0.6, 0.8]], np.float32))
+    means = surface_features(["x" * 20])[0]
     means[0] -= 2.0
-    scale = SurfaceScale(means, deviations)
-    centres = PromptViews(np.array([[0.6, 0.8]], np.float32), scale.apply(features))
-    blend = Blend(centres, scale, np.array([0.25]), 0.1, 0.05, 0.0)
-    gaps, familiarity = blend.predict(blend.views([prompt], centres.embeddings))
+    scales = Scales(
+        surface=SurfaceScale(means, np.ones(15)),
+        topics=Topics(np.zeros(2, np.float32), np.eye(2, dtype=np.float32), np.array([2])),
+        words=TermScale.of(described.words),
+        shapes=TermScale.of(described.shapes),
+    )
+    blend = Blend(scales.apply(described), scales, np.array([0.25]), 0.1, 0.05, 0.0)
+    gaps, familiarity = blend.predict(blend.views(["x" * 20], described.embeddings))
     assert gaps == pytest.approx([0.45])
     assert familiarity == pytest.approx([1.0])
 
@@ -82,10 +103,7 @@ def test_it_abstains_on_what_is_unlike_anything_labelled(
 def test_it_abstains_on_what_the_embedder_cannot_read(blend: Blend) -> None:
     static = load_embedder("static")
     labelled = ["\U0001f600\U0001f600?", "\u0e01\u0e02 \u0e04"] * 5  # as unread as what is asked
-    features = surface_features(labelled)
-    scale = SurfaceScale.of(features)
-    centres = PromptViews(static.embed(labelled), scale.apply(features))
-    lenient = Blend(centres, scale, np.zeros(10), 0.0, 0.0, 0.0)
+    lenient = made(labelled, static, np.zeros(10), least=0.0)
     bound = lenient.bind(strong=["big"], weak=["small"], embedder=static)
     found = bound.win_probabilities(["\U0001f600\U0001f680", "   ", "what is a rocket?"])
     assert np.isnan(found).tolist() == [True, True, False]
@@ -105,6 +123,8 @@ def test_a_missing_tensor_and_one_of_another_shape_are_named(blend: Blend) -> No
         Blend.from_tensors({k: v for k, v in tensors.items() if k != "coefficients"})
     with pytest.raises(ArtifactError, match=r"surfaces': \(9, 15\).*10 centres"):
         Blend.from_tensors({**tensors, "surfaces": tensors["surfaces"][:9]})
+    with pytest.raises(ArtifactError, match="word slots"):
+        Blend.from_tensors({**tensors, "word_slots": tensors["word_slots"] + 10_000})
 
 
 def test_a_model_on_both_sides_is_refused(blend: Blend, word_embedder: Embedder) -> None:

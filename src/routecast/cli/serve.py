@@ -49,9 +49,26 @@ def serve(
         bind(settings.server.port, host=settings.server.host) as listener,
     ):
         loaded = load_gateway(settings, os.environ, folder=config.parent, insecure=insecure)
-        typer.echo(_announcement(address_of(listener, tls=loaded.tls), loaded), err=True)
+        address = address_of(listener, tls=loaded.tls)
+        if settings.server.log == "info" and not sys.stderr.isatty():
+            _log_announcement(address, loaded)
+        else:
+            typer.echo(_announcement(address, loaded), err=True)
         app = build_app(loaded.table, loaded.settings.server, loaded.guard, folder=config.parent)
         serve_app(app, listener, tls=loaded.tls)
+
+
+def _log_announcement(address: str, loaded: "Loaded") -> None:
+    """Say where the gateway is to whatever collects its log, in which every line is JSON."""
+    import logging
+
+    fields = {
+        "address": address,
+        "routes": list(loaded.table.routes),
+        "models": list(loaded.table.endpoints),
+        "access": describe_access(loaded),
+    }
+    logging.getLogger("routecast.gateway").info("serving", extra={"fields": fields})
 
 
 def _announcement(address: str, loaded: "Loaded") -> str:

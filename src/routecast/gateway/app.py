@@ -19,6 +19,7 @@ from routecast.gateway.deciding import Decider
 from routecast.gateway.endpoint import Gateway, SurfaceEndpoint
 from routecast.gateway.errors import send_error
 from routecast.gateway.guard import Guard, allow_origins, build_guard
+from routecast.gateway.intake import send_then_drain
 from routecast.gateway.loading import resolve_client_keys, resolve_endpoints
 from routecast.gateway.log import RequestLog
 from routecast.gateway.metrics import GatewayMetrics
@@ -141,6 +142,6 @@ def _route_paths(gateway: Gateway, metrics: GatewayMetrics) -> ASGIApp:
             await rest(scope, receive, send)
         except RequestError as error:
             api = Api.CHAT if endpoint is None else endpoint.surface.api
-            await send_error(send, error, api=api)
+            await send_error(send_then_drain(send, receive), error, api=api)
 
     return app

@@ -34,7 +34,7 @@ class Verdict(Enum):
     """Another model may succeed; this one will not."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tried(Generic[Answer]):
     """What came of one try.
 
@@ -78,7 +78,7 @@ class Candidate(Protocol):
 Model = TypeVar("Model", bound=Candidate)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome(Generic[Model, Answer]):
     """What came of all tries.
 
@@ -157,7 +157,12 @@ async def ask_in_turn(
         n_failures = 0
         while ticket := model.breaker.admit():
             began_s = time.perf_counter()
-            tried = await _ask_once(model, ask, fell_back, ticket)
+            tried = None
+            try:
+                tried = await ask(model, fell_back)
+            finally:
+                if tried is None:  # the client has left, which tells nothing about the model
+                    model.breaker.release(ticket)
             verdict = judge(tried, fell_back=fell_back)
             if verdict is Verdict.USE:
                 model.breaker.record_answer(ticket)
@@ -174,23 +179,6 @@ async def ask_in_turn(
         if not n_failures:
             failed.append(_attempt(model.name, Tried(failure=Failure.CIRCUIT_OPEN), 0.0))
     return refusal
-
-
-async def _ask_once(
-    model: Model,
-    ask: Callable[[Model, bool], Awaitable[Tried[Answer]]],
-    fell_back: bool,
-    ticket: int,
-) -> Tried[Answer]:
-    """Make one try; if it is cancelled, the breaker learns nothing from it."""
-    is_over = False
-    try:
-        tried = await ask(model, fell_back)
-        is_over = True
-    finally:
-        if not is_over:
-            model.breaker.release(ticket)
-    return tried
 
 
 def _settle(breaker: Breaker, ticket: int, tried: Tried[Answer]) -> None:

@@ -20,7 +20,7 @@ from routecast.gateway.body import Fields
 
 MAX_REMEMBERED: Final = 100_000
 _PRUNE_EVERY: Final = 1_000
-_LOOK_AGAIN_S: Final = 0.1  # another worker may be about to write it
+_LOOK_AGAIN_AFTER_S = (0.05, 0.1, 0.2)  # another worker may be about to write it
 _BUSY_TIMEOUT_S: Final = 5.0
 
 
@@ -112,11 +112,12 @@ class FileConversations:
     async def find(self, identity: str) -> str | None:
         """Return the model that made it; None if that is not known, or no longer."""
         key = _hash(identity)
-        found = await self._find(key)
-        if found is None:
-            await asyncio.sleep(_LOOK_AGAIN_S)
+        for wait_s in (0.0, *_LOOK_AGAIN_AFTER_S):
+            await asyncio.sleep(wait_s)
             found = await self._find(key)
-        return found
+            if found is not None:
+                return found
+        return None
 
     async def _find(self, key: bytes) -> str | None:
         loop = asyncio.get_running_loop()

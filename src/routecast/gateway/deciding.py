@@ -1,9 +1,10 @@
 """From a request to the models that may answer it, in order, and why; nothing is called here."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+
+import msgspec
 
 from routecast.errors import ConfigError, RequestError
 from routecast.gateway.body import RequestBody
@@ -17,19 +18,15 @@ from routecast.gateway.scorer import Scorer
 from routecast.gateway.scoring import decide_route
 from routecast.gateway.surfaces import Surface
 from routecast.policy.decide import Decision, Reason
-from routecast.policy.gates import choose_capable
+from routecast.policy.gates import Needs, choose_capable
 from routecast.policy.goals import Goal
 from routecast.upstream.apis import Api
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 MAX_BYTES_ON_LOOP = 1 << 18
 """Larger bodies are read in a thread, so that the loop stays free."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decided:
+class Decided(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who answers a request.
 
     Attributes:
@@ -76,9 +73,8 @@ class Decider:
             decision = Decision(target.name, None, None, Reason.DIRECT)
             return Decided(route=None, decision=decision, candidates=(target.name,))
         decision, fallbacks = await self._decide_route(target, surface, body, wish)
-        rest = [name for name in fallbacks if name != decision.model]
-        candidates = tuple(dict.fromkeys([decision.model, *rest]))
-        return Decided(route=target.name, decision=decision, candidates=candidates)
+        candidates = dict.fromkeys((decision.model, *fallbacks))
+        return Decided(route=target.name, decision=decision, candidates=tuple(candidates))
 
     async def _decide_route(
         self, route: Route, surface: Surface, body: RequestBody, wish: Wish | None
@@ -87,12 +83,17 @@ class Decider:
         if wish is not None:
             route = _grant(wish, route)
         forced = None if wish is None else _forced_model(wish, route)
-        origin = await self._find_origin(route, surface, body)
+        origin = None
+        if surface.api is Api.RESPONSES:
+            origin = await self._find_origin(route, body)
         if origin is not None:
             if wish is not None and forced not in {None, origin}:
                 raise refuse_wish(wish, f"{origin!r} made what this request goes on from")
             return Decision(origin, None, None, Reason.SAME_CONVERSATION), ()
-        capable = await self._find_capable(route, surface, body)
+        capable: Sequence[str] = route.models_by_api[surface.api]
+        if route.has_gates:
+            needs = await _read_needs(body, surface)
+            capable = choose_capable(needs, {name: route.models[name] for name in capable})
         if wish is not None and forced is not None:
             if forced not in capable:
                 raise refuse_wish(wish, f"{forced!r} cannot take this request; {capable!r} can")
@@ -101,26 +102,16 @@ class Decider:
         pair = [name for name in (route.strong, route.weak) if name in capable]
         if len(pair) < 2:
             return Decision((pair or capable)[0], None, None, Reason.ONLY_CAPABLE), fallbacks
-        text = await _read(body, _text_of, route, surface, body)
+        if len(body.content) <= MAX_BYTES_ON_LOOP:
+            text = _text_of(route, surface, body)
+        else:
+            text = await asyncio.to_thread(_text_of, route, surface, body)
         scorer = self.scorers[route.router_name]
         timeout_s = route.router_timeout_s
         return await decide_route(route, text, scorer=scorer, timeout_s=timeout_s), fallbacks
 
-    async def _find_capable(
-        self, route: Route, surface: Surface, body: RequestBody
-    ) -> Sequence[str]:
-        """Return the route's models that can take the request in its API."""
-        endpoints, api = self.table.endpoints, surface.api
-        speaking = [name for name in route.models if api in endpoints[name].apis]
-        if not route.has_gates:
-            return speaking
-        needs = await _read(body, read_needs, body, api)
-        return choose_capable(needs, {name: route.models[name] for name in speaking})
-
-    async def _find_origin(self, route: Route, surface: Surface, body: RequestBody) -> str | None:
+    async def _find_origin(self, route: Route, body: RequestBody) -> str | None:
         """Return the model that made what the request goes on from; None if it begins anew."""
-        if surface.api is not Api.RESPONSES:
-            return None
         origins = read_origins(body.fields)
         for name, identity in origins.items():
             model = await self.conversations.find(identity)
@@ -144,11 +135,10 @@ def _text_of(route: Route, surface: Surface, body: RequestBody) -> str | None:
     return text_to_score(body.fields, surface.api, choice=route.text, sticky=route.sticky)
 
 
-async def _read(body: RequestBody, reader: Callable[P, T], *given: P.args, **more: P.kwargs) -> T:
-    """Call a function that goes through a body, beside the loop if that takes long."""
+async def _read_needs(body: RequestBody, surface: Surface) -> Needs:
     if len(body.content) <= MAX_BYTES_ON_LOOP:
-        return reader(*given, **more)
-    return await asyncio.to_thread(reader, *given, **more)
+        return read_needs(body, surface.api)
+    return await asyncio.to_thread(read_needs, body, surface.api)
 
 
 def _grant(wish: Wish, route: Route) -> Route:

@@ -91,7 +91,7 @@ async def examine(
         fix = "correct the file; routecast config reference explains every setting"
         return [_fault("settings", ConfigError(line), fix=fix) for line in str(error).split("\n")]
     n_models, n_routes = len(settings.models), len(settings.routes)
-    findings = [_ok("settings", f"{path} can be read: {n_models} models, {n_routes} routes")]
+    findings = [_ok("settings", f"{path} can be read; models: {n_models}, routes: {n_routes}")]
     folder = path.parent
     findings += _examine_server(settings.server, environ, folder, insecure=insecure)
     per_model = await asyncio.gather(
@@ -102,7 +102,7 @@ async def examine(
     )
     findings += [finding for found in per_model for finding in found]
     for name in settings.routes:
-        findings += _examine_route(settings, name, folder)
+        findings += _examine_route(settings, name, environ, folder)
     return findings
 
 
@@ -188,11 +188,13 @@ def _examine_address(subject: str, endpoint: Endpoint) -> Iterator[Finding]:
         )
 
 
-def _examine_route(settings: Settings, name: str, folder: Path) -> Iterator[Finding]:
+def _examine_route(
+    settings: Settings, name: str, environ: Mapping[str, str], folder: Path
+) -> Iterator[Finding]:
     subject, route = f"routes.{name}", settings.routes[name]
     alone = settings.model_copy(update={"routes": {name: route}})
     try:
-        routers = load_routers(alone, folder=folder)
+        routers = load_routers(alone, folder=folder, environ=environ)
     except (ConfigError, ArtifactError, MissingExtraError) as error:
         fix = 'use router = "default", or train one: routecast train --help'
         yield _fault(f"{subject}.router", error, fix=fix)

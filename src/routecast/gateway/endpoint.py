@@ -1,10 +1,9 @@
 """One surface's endpoint: the hot path, read from top to bottom."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from os import urandom
 from time import perf_counter
 
 from multidict import CIMultiDict, istr
@@ -23,12 +22,14 @@ from routecast.gateway.intake import read_body, send_then_drain
 from routecast.gateway.plan import Plan, Upstream
 from routecast.gateway.relay import relay
 from routecast.gateway.request_id import HEADER as REQUEST_ID
-from routecast.gateway.request_id import find_request_id
+from routecast.gateway.request_id import find_request_id, make_id
 from routecast.gateway.response_ids import ResponseIdReader
 from routecast.gateway.surfaces import Surface
 from routecast.gateway.usage import UsageReader, readable_encodings
 from routecast.policy.settings import ServerSettings
 from routecast.upstream.apis import Api
+
+BodyFor = Callable[[Upstream], bytes]
 
 _ACCEPT_ENCODING = istr("Accept-Encoding")
 
@@ -59,6 +60,7 @@ class _Request:
     request_id: str
     decision_id: str
     began_s: float
+    is_read: bool = False
     body: RequestBody | None = None
     decided: Decided | None = None
     relay_began_s: float | None = None
@@ -81,13 +83,15 @@ class SurfaceEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; errors are answered in the API's own shape."""
-        request = _Request(find_request_id(scope["headers"]), urandom(12).hex(), perf_counter())
+        decision_id = make_id()
+        request_id = find_request_id(scope["headers"], otherwise=decision_id)
+        request = _Request(request_id, decision_id, perf_counter())
         try:
             self.gateway.guard.check(scope["path"], scope["headers"])
             await self._serve(request, scope, receive, send)
         except RoutecastError as error:
             request.status, request.error_code = status_of(error), code_of(error)
-            if request.status == 413:
+            if not request.is_read:
                 send = send_then_drain(send, receive)
             own = [(REQUEST_ID, request.request_id.encode())]
             await send_error(send, error, api=self.surface.api, headers=own)
@@ -104,14 +108,22 @@ class SurfaceEndpoint:
         content = await read_body(headers, receive, max_bytes=gateway.settings.max_body_mib << 20)
         if content is None:
             return
-        request.began_s = perf_counter()
-        request.body = body = await _read(content)
+        request.began_s, request.is_read = perf_counter(), True
+        is_small = len(content) <= MAX_BYTES_ON_LOOP
+        if is_small:
+            request.body = body = read_request_body(content)
+        else:
+            request.body = body = await asyncio.to_thread(read_request_body, content)
         request.decided = decided = await gateway.decider.decide(self.surface, body, headers)
+        candidates = tuple(gateway.upstreams[name] for name in decided.candidates)
+        body_for: BodyFor = partial(self._body_for, body)
+        if not is_small:
+            body_for = await _prepare_body(body_for, candidates[0])
         plan = Plan(
-            candidates=tuple(gateway.upstreams[name] for name in decided.candidates),
+            candidates=candidates,
             surface=self.surface,
             query=scope["query_string"],
-            body_for=partial(self._body_for, body),
+            body_for=body_for,
             headers_for=partial(self._headers_for, headers, body),
             taps_for=partial(self._taps_for, body),
         )
@@ -191,10 +203,10 @@ class SurfaceEndpoint:
             observe(served)
 
 
-async def _read(content: bytes) -> RequestBody:
-    if len(content) <= MAX_BYTES_ON_LOOP:
-        return read_request_body(content)
-    return await asyncio.to_thread(read_request_body, content)
+async def _prepare_body(body_for: BodyFor, first: Upstream) -> BodyFor:
+    """Return the same, with the body of the first upstream made ready in a thread."""
+    prepared = await asyncio.to_thread(body_for, first)
+    return lambda upstream: prepared if upstream is first else body_for(upstream)
 
 
 def _answer_headers(request: _Request, decided: Decided, model: str, fell_back: bool) -> RawHeaders:

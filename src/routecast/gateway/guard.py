@@ -7,7 +7,7 @@ user's money. With keys a page is as foreign as any other client: it does not kn
 """
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -44,7 +44,7 @@ class Guard:
     any_host: bool = False
     scheme: str = "http"
 
-    def check(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def check(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """Let a request pass that has the right to.
 
         Args:
@@ -61,13 +61,13 @@ class Guard:
         elif path not in OPEN_PATHS:
             _check_key(self.keys, headers)
 
-    def _check_neighbour(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        host = origin = None
-        for name, value in headers:
-            if name == b"host":
-                host = value if host is None else b""  # two hosts are no host
-            elif name == b"origin":
-                origin = value if origin is None else b""
+    def _check_neighbour(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        named = dict(headers)
+        host, origin = named.get(b"host"), named.get(b"origin")
+        if len(named) < len(headers):  # two hosts are no host, and two origins none of ours
+            names = [name for name, _ in headers]
+            host = host if names.count(b"host") == 1 else None
+            origin = b"" if names.count(b"origin") > 1 else origin
         if host is None or not (self.any_host or _is_loopback(host)):
             raise RequestError(
                 "this gateway asks for no key and so serves its own machine only; address it as "
@@ -85,7 +85,7 @@ class Guard:
             )
 
 
-def _check_key(keys: ClientKeys, headers: Iterable[tuple[bytes, bytes]]) -> None:
+def _check_key(keys: ClientKeys, headers: Sequence[tuple[bytes, bytes]]) -> None:
     shown = shown_keys(headers)
     if not shown:
         raise RequestError(

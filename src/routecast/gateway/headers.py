@@ -53,12 +53,16 @@ def upstream_headers(headers: RawHeaders, own: Mapping[str, str]) -> CIMultiDict
         RequestError: If a value is not UTF-8, since it could not be passed unchanged.
     """
     passed: CIMultiDict[str] = CIMultiDict()
-    for name, value in headers:
-        text = _upstream_name(name)
-        if text is not None:
-            passed.add(text, _decode(text, value))
-        elif name == b"connection" and value != b"keep-alive":
-            return upstream_headers(_without_named(headers), own)
+    text: istr | None = None
+    try:
+        for name, value in headers:
+            text = _upstream_name(name)
+            if text is not None:
+                passed.add(text, value.decode())
+            elif name == b"connection" and value != b"keep-alive":
+                return upstream_headers(_without_named(headers), own)
+    except UnicodeDecodeError:
+        raise RequestError(f"header {text!r} is not UTF-8; send it as UTF-8") from None
     passed.update(own)
     return passed
 
@@ -69,13 +73,6 @@ def _upstream_name(name: bytes) -> istr | None:
     if name in _CLIENT_ONLY or name.startswith(_OURS):
         return None
     return istr(name.decode("ascii"))
-
-
-def _decode(name: str, value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        raise RequestError(f"header {name!r} is not UTF-8; send it as UTF-8") from None
 
 
 def _without_named(headers: RawHeaders) -> RawHeaders:

@@ -18,15 +18,16 @@ async def read_body(
         RequestError: Status 413 if the body is larger than ``max_bytes``; 415 if it is compressed,
             since the model could not be read.
     """
-    for name, value in headers:
-        if name == b"content-length" and value.isdigit() and int(value) > max_bytes:
-            raise _too_large(max_bytes)
-        if name == b"content-encoding" and value.lower() != b"identity":
-            raise RequestError(
-                f"content-encoding {value.decode('latin-1')!r} is not accepted; send plain JSON",
-                status=415,
-                code="unsupported_content_encoding",
-            )
+    named = dict(headers)
+    length, coding = named.get(b"content-length"), named.get(b"content-encoding")
+    if length is not None and length.isdigit() and int(length) > max_bytes:
+        raise _too_large(max_bytes)
+    if coding is not None and coding.lower() != b"identity":
+        raise RequestError(
+            f"content-encoding {coding.decode('latin-1')!r} is not accepted; send plain JSON",
+            status=415,
+            code="unsupported_content_encoding",
+        )
     message = await receive()
     body: bytes | bytearray = message.get("body", b"")
     while message.get("more_body", False):
@@ -39,7 +40,9 @@ async def read_body(
         return None
     if len(body) > max_bytes:
         raise _too_large(max_bytes)
-    return bytes(body)
+    if len(body) <= _MAX_BYTES_ON_LOOP:
+        return bytes(body)
+    return await asyncio.to_thread(bytes, body)
 
 
 def _too_large(max_bytes: int) -> RequestError:
@@ -50,6 +53,7 @@ def _too_large(max_bytes: int) -> RequestError:
     )
 
 
+_MAX_BYTES_ON_LOOP: Final = 1 << 20
 _MAX_DRAINED_BYTES: Final = 1 << 28
 _MAX_DRAINING_S: Final = 10.0
 

@@ -24,9 +24,19 @@ class KeepAlive:
         self._timer = self._loop.call_later(interval_s, self._ring)
         self._beating: asyncio.Task[None] | None = None
 
+    @property
+    def is_beating(self) -> bool:
+        """Whether a sign of life is on its way."""
+        return self._beating is not None
+
     def note(self) -> None:
         """Say that something has just been sent."""
         self._heard_s = self._loop.time()
+
+    async def settle(self) -> None:
+        """Wait until no beat is under way."""
+        if self._beating is not None:
+            await asyncio.wait([self._beating])
 
     def stop(self) -> None:
         """Beat no more; a beat that is under way is cancelled."""
@@ -36,11 +46,13 @@ class KeepAlive:
 
     def _ring(self) -> None:
         left_s = self._heard_s + self._interval_s - self._loop.time()
-        is_beating = self._beating is not None and not self._beating.done()
-        if left_s <= 0 and not is_beating:
+        if left_s <= 0 and self._beating is None:
             self._beating = asyncio.ensure_future(self._beat_and_note())
         self._timer = self._loop.call_later(left_s if left_s > 0 else self._interval_s, self._ring)
 
     async def _beat_and_note(self) -> None:
-        await self._beat()
+        try:
+            await self._beat()
+        finally:
+            self._beating = None
         self.note()

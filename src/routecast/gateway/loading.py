@@ -55,7 +55,8 @@ def load_gateway(
     guard = build_guard(settings.server, keys, insecure=insecure)
     tls = find_tls_files(settings.server, folder=folder)
     endpoints = resolve_endpoints(settings, environ, folder=folder)
-    table = build_route_table(settings, load_routers(settings, folder=folder), endpoints)
+    routers = load_routers(settings, folder=folder, environ=environ)
+    table = build_route_table(settings, routers, endpoints)
     return Loaded(settings=settings, table=table, guard=guard, tls=tls)
 
 
@@ -85,12 +86,15 @@ def override_server(
     return settings.model_copy(update={"server": server})
 
 
-def load_routers(settings: Settings, *, folder: Path) -> dict[str, LoadedRouter]:
+def load_routers(
+    settings: Settings, *, folder: Path, environ: Mapping[str, str] | None = None
+) -> dict[str, LoadedRouter]:
     """Load each router that a route names.
 
     Args:
         settings: Checked settings.
         folder: Where relative router folders begin: the settings file's own folder.
+        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
 
     Returns:
         The routers by the name that the routes use.
@@ -100,7 +104,7 @@ def load_routers(settings: Settings, *, folder: Path) -> dict[str, LoadedRouter]
         ArtifactError: If one is damaged or does not fit.
     """
     names = sorted({route.router for route in settings.routes.values()})
-    return {name: load_router(_place(name, folder)) for name in names}
+    return {name: load_router(_place(name, folder), environ=environ) for name in names}
 
 
 def _place(name: str, folder: Path) -> str:

@@ -15,11 +15,13 @@ def watch_connection(response: aiohttp.ClientResponse) -> Callable[[], None] | N
     """Raise ``ClientPayloadError`` in the body's reader if the connection ends before the body.
 
     Returns:
-        What ends the watch; None if the whole answer is there, so that there is nothing to watch.
+        What ends the watch; None where there is nothing to watch, since the whole answer is there
+        or does not come in chunks.
     """
     connection = response.connection
-    protocol = None if connection is None else connection.protocol
-    closed: asyncio.Future[None] | None = getattr(protocol, "closed", None)  # not before 3.12
+    if connection is None or "Content-Length" in response.headers:
+        return None
+    closed: asyncio.Future[None] | None = getattr(connection.protocol, "closed", None)
     if closed is None:
         return None
     content = response.content

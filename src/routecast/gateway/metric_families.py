@@ -25,10 +25,10 @@ class Counts:
     def __init__(self, name: str, meaning: str, labels: Sequence[str]) -> None:
         """Begin without any; ``_total`` is added to the name."""
         self._head = (name, meaning, labels)
-        self._values: dict[tuple[str, ...], float] = {}
+        self._values: dict[tuple[object, ...], float] = {}
 
-    def add(self, *labels: str, amount: float = 1.0) -> None:
-        """Add to the counter with these labels; it begins at zero."""
+    def add(self, *labels: object, amount: float = 1.0) -> None:
+        """Add to the counter with these labels, as ``str`` writes them; it begins at zero."""
         values = self._values
         values[labels] = values.get(labels, 0.0) + amount
 
@@ -37,7 +37,7 @@ class Counts:
         name, meaning, labels = self._head
         family = CounterMetricFamily(name, meaning, labels=labels)
         for series, count in self._values.items():
-            family.add_metric(series, count)
+            family.add_metric([str(label) for label in series], count)
         return family
 
 
@@ -78,7 +78,7 @@ class Spreads:
             for bound, count in zip(bounds, counts, strict=True):
                 below += count
                 cumulative.append((bound, below))
-            family.add_metric([label], buckets=cumulative, sum_value=self._sums[label])
+            family.add_metric([str(label)], buckets=cumulative, sum_value=self._sums[label])
         return family
 
 

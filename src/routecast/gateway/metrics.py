@@ -65,15 +65,15 @@ class GatewayMetrics:
     def __call__(self, served: Served) -> None:
         """Count one request."""
         families, result, decision = self._families, served.result, served.decision
-        api, route = str(served.surface.api), served.route or ""
+        api, route = served.surface.api, served.route or ""
         families.own_s.add(api, served.own_s)
         if decision is not None and route:
             self._count_decision(route, decision)
         if result is None:
-            families.requests.add(api, route, "", str(served.status), "refused")
+            families.requests.add(api, route, "", served.status, "refused")
             return
         model = result.model or ""
-        families.requests.add(api, route, model, str(served.status), str(result.ended))
+        families.requests.add(api, route, model, served.status, result.ended)
         self._count_attempts(result.attempts)
         if model and decision is not None and model != decision.model:
             families.fallbacks.add(decision.model, model)
@@ -81,7 +81,7 @@ class GatewayMetrics:
 
     def _count_decision(self, route: str, decision: Decision) -> None:
         choice = self._choices.get(route, {}).get(decision.model, "other")
-        self._families.decisions.add(route, choice, str(decision.reason))
+        self._families.decisions.add(route, choice, decision.reason)
         if decision.win_probability is not None:
             self._families.win_probabilities.add(route, decision.win_probability)
 
@@ -90,7 +90,7 @@ class GatewayMetrics:
         before = None
         for attempt in attempts:
             model = attempt.model
-            families.attempts.add(model, str(attempt.failure or "answered"))
+            families.attempts.add(model, attempt.failure or "answered")
             if attempt.failure == _NOT_SENT:
                 continue
             if model == before:

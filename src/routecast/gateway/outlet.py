@@ -1,6 +1,5 @@
 """One answer on its way to the client: its head once, its body as it comes, and a proper end."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 
@@ -22,6 +21,20 @@ class Outlet:
         is_complete: Whether the client has been sent the proper end.
         last_sent: The last events of a stream, empty for any other answer.
     """
+
+    __slots__ = (
+        "_cutter",
+        "_headers",
+        "_is_writing",
+        "_keep_alive",
+        "_send",
+        "_taps",
+        "begun_s",
+        "is_complete",
+        "is_event_stream",
+        "last_sent",
+        "status",
+    )
 
     def __init__(
         self,
@@ -52,7 +65,7 @@ class Outlet:
         self._headers = headers
         self._taps = taps
         self._cutter = EventCutter() if is_event_stream else None
-        self._writing = asyncio.Lock() if is_event_stream else None
+        self._is_writing = False
         self._keep_alive = (
             KeepAlive(self._beat, interval_s=keep_alive_s) if is_event_stream else None
         )
@@ -95,27 +108,29 @@ class Outlet:
             self._keep_alive.stop()
 
     async def _write(self, chunk: bytes, *, more: bool) -> None:
-        if self._writing is None or self._keep_alive is None:
+        keep_alive = self._keep_alive
+        if keep_alive is None:
             await self._send_body(chunk, more=more)
             return
-        async with self._writing:
-            self.last_sent = chunk or self.last_sent
-            await self._send_body(chunk, more=more)
-        self._keep_alive.note()
+        if keep_alive.is_beating:
+            await keep_alive.settle()
+        if chunk:
+            self.last_sent = chunk
+        self._is_writing = True
+        await self._send_body(chunk, more=more)
+        self._is_writing = False
+        keep_alive.note()
 
     async def _send_body(self, chunk: bytes, *, more: bool) -> None:
         if self.begun_s is None:
             self.begun_s = time.perf_counter()
             start = {"type": "http.response.start", "status": self.status}
             await self._send({**start, "headers": self._headers})
-        self.is_complete = not more
         await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+        self.is_complete = not more
 
     async def _beat(self) -> None:
         """Send a comment, unless the client is slow or the stream stands inside an event."""
-        if self._writing is None or self._writing.locked() or self.is_complete:
-            return
-        if self._cutter is None or self._cutter.inside_event:
-            return
-        async with self._writing:
+        is_inside = self._cutter is None or self._cutter.inside_event
+        if not (is_inside or self._is_writing or self.is_complete):
             await self._send_body(KEEP_ALIVE, more=True)

@@ -16,10 +16,8 @@ from starlette.types import Receive, Send
 from routecast.gateway.attempts import (
     Outcome,
     Tried,
-    Verdict,
     ask_in_turn,
     is_usable,
-    judge,
 )
 from routecast.gateway.errors import error_event, send_error, status_of
 from routecast.gateway.events import has_ended, next_sequence_number
@@ -94,32 +92,13 @@ async def _cancel_when_client_leaves(
 
 
 @dataclass(slots=True)
-class _Try:
-    """A try that is not over: nothing usable has come yet, or it is being passed on."""
-
-    model: str
-    began_s: float
-    status: int | None = None
-    first_byte_s: float | None = None
-
-    def ended(self, failure: Failure | None) -> Attempt:
-        """Return the record of it."""
-        return Attempt(
-            model=self.model,
-            status=self.status,
-            failure=failure,
-            first_byte_s=self.first_byte_s,
-            total_s=time.perf_counter() - self.began_s,
-        )
-
-
-@dataclass(slots=True)
 class _Answer:
     """What an upstream answered, as far as its body has been read."""
 
     response: aiohttp.ClientResponse
-    chunk: bytes | Failure
     end_watch: Callable[[], None] | None
+    chunk: bytes | Failure = b""
+    first_byte_s: float | None = None
     outlet: Outlet | None = None  # a refusal gets none unless it is the best that there is
 
     @property
@@ -127,9 +106,33 @@ class _Answer:
         """Whether the client has been sent some of it."""
         return self.outlet is not None and self.outlet.begun_s is not None
 
+    def close(self) -> None:
+        """Send nothing more of it, and let go of the connection if it was not read to its end."""
+        if self.outlet is not None:
+            self.outlet.close()
+        if self.end_watch is not None:
+            self.end_watch()
+        if not self.response.closed:  # it closes itself at its end
+            self.response.close()
+
 
 class _Exchange:
     """What has become of one request so far."""
+
+    __slots__ = (
+        "_answer_headers",
+        "_answers",
+        "_asked",
+        "_asked_s",
+        "_attempts",
+        "_began_s",
+        "_error_status",
+        "_keep_alive_s",
+        "_outcome",
+        "_plan",
+        "_send",
+        "_session",
+    )
 
     def __init__(
         self,
@@ -144,17 +147,18 @@ class _Exchange:
         self._answer_headers = answer_headers
         self._keep_alive_s = keep_alive_s
         self._send = send
-        self._began_s = time.perf_counter()
+        self._began_s = self._asked_s = time.perf_counter()
         self._attempts: list[Attempt] = []
         self._answers: list[_Answer] = []
-        self._try: _Try | None = None
-        self._outcome: Outcome[Upstream, _Answer] = Outcome(None, None, 0)
+        self._asked: Upstream | None = None  # from the call until its answer is over or given up
+        self._outcome: Outcome[Upstream, _Answer] | None = None
         self._error_status: int | None = None
 
     async def run(self) -> Ended:
         """Ask whom the plan names, and pass on what there is."""
-        self._outcome = await ask_in_turn(self._plan.candidates, self._ask, failed=self._attempts)
-        upstream, answer = self._outcome.model, self._outcome.answer
+        outcome = await ask_in_turn(self._plan.candidates, self._ask, failed=self._attempts)
+        self._outcome = outcome
+        upstream, answer = outcome.model, outcome.answer
         if upstream is None or answer is None:
             return await self._refuse()
         failure = await self._pass_on(upstream, answer)
@@ -162,34 +166,27 @@ class _Exchange:
 
     async def _ask(self, upstream: Upstream, fell_back: bool) -> Tried[_Answer]:
         """Make one try; it has succeeded when the first of a usable answer's body is there."""
-        self._try = current = _Try(upstream.name, time.perf_counter())
-        tried = await self._post(upstream, fell_back, current)
-        if judge(tried, fell_back=fell_back) is not Verdict.USE:
-            self._try = None
-        return tried
-
-    async def _post(self, upstream: Upstream, fell_back: bool, current: _Try) -> Tried[_Answer]:
+        self._asked, self._asked_s = upstream, time.perf_counter()
         response = await post(self._session, self._plan, upstream)
         if isinstance(response, Failure):
+            self._asked = None
             return Tried(failure=response)
-        answer = _Answer(response, b"", watch_connection(response))
+        answer = _Answer(response, watch_connection(response))
         self._answers.append(answer)
         if is_usable(response.status, fell_back=fell_back):
             answer.outlet = self._open_outlet(upstream, response)
         answer.chunk = chunk = await read_first_chunk(response, upstream)
         if isinstance(chunk, Failure) and not answer.has_begun:
+            self._asked = None
+            answer.close()
             return Tried(failure=chunk)
-        current.status = response.status
-        current.first_byte_s = time.perf_counter() - current.began_s
-        if answer.outlet is not None or isinstance(chunk, Failure):
-            return Tried(answer, response.status, None, current.first_byte_s)
-        return Tried(
-            answer=answer,
-            status=response.status,
-            first_byte_s=current.first_byte_s,
-            retry_after_s=read_retry_after_s(response.headers),
-            may_retry=may_retry(response.headers, chunk),
-        )
+        answer.first_byte_s = time.perf_counter() - self._asked_s
+        tried = Tried(answer, response.status, None, answer.first_byte_s)
+        if answer.outlet is None and isinstance(chunk, bytes):
+            self._asked = None
+            tried.retry_after_s = read_retry_after_s(response.headers)
+            tried.may_retry = may_retry(response.headers, chunk)
+        return tried
 
     def _open_outlet(self, upstream: Upstream, response: aiohttp.ClientResponse) -> Outlet:
         headers = client_headers(response.raw_headers)
@@ -215,7 +212,7 @@ class _Exchange:
             outlet = answer.outlet = self._open_outlet(upstream, response)
         while not isinstance(chunk, Failure):
             if response.content.at_eof():
-                if self._has_ended(response, outlet, chunk):
+                if not outlet.is_event_stream or self._has_ended(response, outlet, chunk):
                     await outlet.finish(chunk)
                     return None
                 await outlet.pass_on(chunk)
@@ -230,10 +227,9 @@ class _Exchange:
         return failure
 
     def _has_ended(self, response: aiohttp.ClientResponse, outlet: Outlet, chunk: bytes) -> bool:
-        """Return whether an answer whose connection ended has ended itself."""
-        if not outlet.is_event_stream or has_end(response):
-            return True
-        return has_ended(self._plan.surface.api, outlet.last_sent + chunk)
+        """Return whether a stream whose connection ended has ended itself."""
+        api = self._plan.surface.api
+        return has_end(response) or has_ended(api, outlet.last_sent + chunk)
 
     async def _refuse(self) -> Ended:
         """Tell the client that nobody answered."""
@@ -255,32 +251,41 @@ class _Exchange:
 
     def _settle(self, ended: Ended, failure: Failure | None) -> Ended:
         """Record the try that was passed on, or cut off, and tell its model's breaker."""
-        if self._try is not None:
-            self._attempts.append(self._try.ended(failure))
-        upstream, ticket = self._outcome.model, self._outcome.ticket
-        if upstream is not None and ended is Ended.COMPLETE:
-            upstream.breaker.record_success(ticket)
-        elif upstream is not None and ended is Ended.BROKE_OFF:
-            upstream.breaker.record_failure(ticket)
-        elif upstream is not None:
-            upstream.breaker.release(ticket)
+        if self._asked is not None:
+            self._attempts.append(self._last_attempt(self._asked.name, failure))
+        if self._outcome is None or self._outcome.model is None:
+            return ended
+        breaker, ticket = self._outcome.model.breaker, self._outcome.ticket
+        if ended is Ended.COMPLETE:
+            breaker.record_success(ticket)
+        elif ended is Ended.BROKE_OFF:
+            breaker.record_failure(ticket)
+        else:
+            breaker.release(ticket)
         return ended
 
+    def _last_attempt(self, model: str, failure: Failure | None) -> Attempt:
+        answer = None if self._outcome is None else self._outcome.answer
+        return Attempt(
+            model=model,
+            status=None if answer is None else answer.response.status,
+            failure=failure,
+            first_byte_s=None if answer is None else answer.first_byte_s,
+            total_s=time.perf_counter() - self._asked_s,
+        )
+
     def close(self) -> None:
-        """Let go of every connection that was not read to its end."""
+        """Let go of every answer."""
         for answer in self._answers:
-            if answer.outlet is not None:
-                answer.outlet.close()
-            if answer.end_watch is not None:
-                answer.end_watch()
-            answer.response.close()
+            answer.close()
 
     def result(self, ended: Ended) -> RelayResult:
         """Return the record of it all."""
         outlet = self._begun_outlet()
+        model = None if self._outcome is None else self._outcome.model
         now_s = time.perf_counter()
         return RelayResult(
-            model=None if self._outcome.model is None else self._outcome.model.name,
+            model=None if model is None else model.name,
             status=self._error_status if outlet is None else outlet.status,
             attempts=tuple(self._attempts),
             usage=None if outlet is None else outlet.usage,
@@ -299,11 +304,13 @@ class _Exchange:
 
 def _is_plain_event_stream(headers: RawHeaders) -> bool:
     """Return whether events of ours could stand between the answer's own."""
-    named = dict(headers)
-    return (
-        named.get(b"content-type", b"").lower().startswith(b"text/event-stream")
-        and named.get(b"content-encoding", b"identity") == b"identity"
-    )
+    is_event_stream = False
+    for name, value in headers:
+        if name == b"content-type":
+            is_event_stream = value.lower().startswith(b"text/event-stream")
+        elif name == b"content-encoding" and value != b"identity":
+            return False
+    return is_event_stream
 
 
 def _in_mid_stream(failure: Failure) -> Failure:

@@ -75,7 +75,7 @@ def build_rest(gateway: Gateway, metrics: GatewayMetrics, lifespan: Lifespan) ->
     async def decide_only(request: Request) -> Response:
         return await _decide_only(gateway, request)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Path("/v1/models", list_models),
             Path("/v1/models/{name:path}", describe_model),
@@ -87,6 +87,8 @@ def build_rest(gateway: Gateway, metrics: GatewayMetrics, lifespan: Lifespan) ->
         exception_handlers={HTTPException: _refuse_path, RoutecastError: _refuse},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # a path that does not exist is a 404
+    return app
 
 
 class _Refusal(Response):
@@ -127,7 +129,7 @@ async def _refuse_path(request: Request, error: Exception) -> Response:
             code="no_such_endpoint",
         )
         headers = {}
-    return Response(
+    return _Refusal(
         error_body(refusal, api), refusal.status, headers, media_type="application/json"
     )
 

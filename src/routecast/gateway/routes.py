@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from routecast.artifacts import LoadedRouter
 from routecast.errors import ConfigError, RequestError
@@ -34,6 +35,7 @@ class Route:
         calibration_sample: What the threshold was read from, in words; None if it was given.
         apis: Those in which both models can be asked.
         models: The pair and everybody in the fallback chain by name, with what each can take.
+        models_by_api: Their names, by the APIs of the route that each speaks.
         fallback_models: Who is asked after the chosen model, in this order; it may be among them.
         text: What of a request is scored.
         sticky: Whether the first user turn is scored instead.
@@ -51,6 +53,7 @@ class Route:
     calibration_sample: str | None
     apis: frozenset[Api] = frozenset({Api.CHAT})
     models: Mapping[str, Capabilities] = field(default_factory=dict)
+    models_by_api: Mapping[Api, tuple[str, ...]] = field(default_factory=dict)
     fallback_models: tuple[str, ...] = ()
     text: TextChoice = "last_user"
     sticky: bool = False
@@ -67,7 +70,7 @@ class Route:
         """Win probability from which the strong model answers."""
         return self.cut.threshold
 
-    @property
+    @cached_property
     def has_gates(self) -> bool:
         """Whether one of the models does not take everything."""
         return not all(model.takes_everything for model in self.models.values())
@@ -126,16 +129,17 @@ class RouteTable:
 
     def _wrong_surface(self, model: str, found: Route | Endpoint, surface: Surface) -> RequestError:
         able = self.speaking(surface.api)
+        choice = f"name one of {able!r} here"
+        if not able:
+            choice = f"no model here has {str(surface.api)!r} among its apis"
         if isinstance(found, Route) and not surface.is_routable:
             return RequestError(
-                f"{model!r} is a route, and vectors of two models don't mix; for {surface.path} "
-                f"name one of the models {able!r}",
+                f"{model!r} is a route, and vectors of two models don't mix; {choice}",
                 code="route_cannot_embed",
             )
         paths = [known.path for known in SURFACES.values() if known.api in found.apis]
         return RequestError(
-            f"{model!r} is not served at {surface.path}; ask it at {' or '.join(paths)}, or name "
-            f"one of {able!r} here",
+            f"{model!r} is not served at {surface.path}; ask it at {' or '.join(paths)}; {choice}",
             code="model_not_served_here",
         )
 
@@ -189,7 +193,8 @@ def build_route(name: str, settings: Settings, loaded: LoadedRouter) -> Route:
     is_given = route.goal.name == "threshold"
     if route.tie_share is not None:
         cut = replace(cut, tie_share=route.tie_share)
-    models = (route.strong, route.weak, *route.fallback_models)
+    apis = routable_apis(route, settings)
+    models = dict.fromkeys((route.strong, route.weak, *route.fallback_models))
     return Route(
         name=name,
         strong=route.strong,
@@ -199,8 +204,11 @@ def build_route(name: str, settings: Settings, loaded: LoadedRouter) -> Route:
         router_name=route.router,
         loaded=loaded,
         calibration_sample=None if is_given else loaded.calibration_sample,
-        apis=routable_apis(route, settings),
+        apis=apis,
         models={model: _capabilities(settings.models[model]) for model in models},
+        models_by_api={
+            api: tuple(name for name in models if api in settings.models[name].apis) for api in apis
+        },
         fallback_models=tuple(route.fallback_models),
         text=route.text,
         sticky=route.sticky,

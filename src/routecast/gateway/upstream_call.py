@@ -1,11 +1,12 @@
 """One try of one upstream, down to the bytes: what it answered, or why it did not."""
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from io import BytesIO
 
 import aiohttp
-from multidict import CIMultiDictProxy, istr
+from multidict import CIMultiDict, CIMultiDictProxy, istr
 from yarl import URL
 
 from routecast.gateway.failures import Failure, describe_failure
@@ -14,7 +15,7 @@ from routecast.upstream.chat import SPENT_QUOTA
 from routecast.upstream.retry import parse_retry_after
 
 _LOGGER = logging.getLogger("routecast.gateway")
-_MAX_BYTES_AT_ONCE = 1 << 20  # larger bodies are written in pieces, so that the loop stays free
+_MAX_BYTES_AT_ONCE = 1 << 18  # larger bodies are written in pieces, so that the loop stays free
 _AUTOMATIC = (istr("Accept"), istr("Accept-Encoding"), istr("Content-Type"), istr("User-Agent"))
 _SPENT = SPENT_QUOTA.encode()
 
@@ -32,7 +33,7 @@ async def post(
     try:
         return await session.post(
             url,
-            data=body if len(body) <= _MAX_BYTES_AT_ONCE else BytesIO(body),
+            data=body if len(body) <= _MAX_BYTES_AT_ONCE else _pieces_of(body, headers),
             headers=headers,
             skip_auto_headers=absent or None,  # the client's silence is passed on too
             allow_redirects=False,
@@ -42,6 +43,22 @@ async def post(
         failure = _failure_before_an_answer(error)
         _log(upstream, failure, error)
         return failure
+
+
+def _pieces_of(body: bytes, headers: CIMultiDict[str]) -> AsyncIterator[bytes]:
+    """Return a large body in pieces; its length is said, so that they are not sent as chunks.
+
+    Left to itself, the client would write as long as the upstream takes it, and nobody else would
+    have a turn.
+    """
+    headers["Content-Length"] = str(len(body))
+
+    async def give_pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), _MAX_BYTES_AT_ONCE):
+            yield body[start : start + _MAX_BYTES_AT_ONCE]
+            await asyncio.sleep(0)
+
+    return give_pieces()
 
 
 async def read_first_chunk(response: aiohttp.ClientResponse, upstream: Upstream) -> bytes | Failure:

@@ -8,6 +8,7 @@ an API sends them as an object; every API that does so ends with the true one, a
 
 import re
 import zlib
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -65,16 +66,21 @@ class UsageReader:
                 else that is not ``identity`` is not read, and there is no usage then.
         """
         self._counts: _Counts | None = None
+        self._usage: Usage | None = None
         self._held = b""
-        self._is_readable = encoding.decode("latin-1").strip().lower() in _READABLE
-        is_plain = encoding.strip().lower() == b"identity"
-        # 32 + 15: a gzip or zlib header tells which of the two it is
-        self._unpacker = None if is_plain else zlib.decompressobj(32 + zlib.MAX_WBITS)
+        self._is_readable = True
+        self._unpacker: zlib._Decompress | None = None
+        if encoding != b"identity":
+            self._is_readable = encoding.decode("latin-1").strip().lower() in _READABLE
+            # 32 + 15: a gzip or zlib header tells which of the two it is
+            self._unpacker = zlib.decompressobj(32 + zlib.MAX_WBITS)
 
     @property
     def usage(self) -> Usage | None:
         """What the answer said so far; None if it said nothing."""
-        return None if self._counts is None else _to_usage(self._counts)
+        if self._usage is None and self._counts is not None:
+            self._usage = _to_usage(self._counts)
+        return self._usage
 
     def feed(self, chunk: bytes) -> bytes:
         """Look at the next bytes of the answer, as sent; return them unchanged."""
@@ -138,13 +144,14 @@ class UsageReader:
 
     def _take_counts(self, counts: _Counts) -> None:
         """Keep what is new; Anthropic's streams count input and output in different events."""
-        before = self._counts
-        if before is not None and not _is_whole(counts):
+        if not _is_whole(counts):
+            before = self._counts or _Counts()
             for name in _FIELDS:
                 if getattr(counts, name) is None:
                     setattr(counts, name, getattr(before, name))
-        if any(getattr(counts, name) is not None for name in _FIELDS):
-            self._counts = counts
+            if counts == _Counts():  # it is about something else
+                return
+        self._counts, self._usage = counts, None
 
 
 def _begun_key(window: bytes) -> bytes:
@@ -181,6 +188,7 @@ def _to_usage(counts: _Counts) -> Usage:
     )
 
 
+@lru_cache(maxsize=64)
 def readable_encodings(accepted: str) -> str:
     """Return the part of an ``Accept-Encoding`` whose answers ``UsageReader`` can read.
 

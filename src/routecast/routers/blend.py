@@ -11,10 +11,14 @@ from typing import Self
 import numpy as np
 
 from routecast.embed.protocol import Embedder
-from routecast.errors import ArtifactError
 from routecast.routers.binding import refuse_overlap
-from routecast.routers.blend_kernel import PromptViews, SurfaceScale, product_kernel
-from routecast.routers.surface import SURFACE_NAMES, surface_features
+from routecast.routers.blend_kernel import PromptViews, Scales, describe, product_kernel
+from routecast.routers.blend_tensors import (
+    check_tensor_shapes,
+    format_parts,
+    parse_parts,
+    require_tensors,
+)
 from routecast.types import AnyArray, EmbeddingArray, FloatArray
 
 N_FAMILIAR = 5
@@ -23,7 +27,6 @@ N_FAMILIAR = 5
 _BLOCK = 512
 _EDGE = 1e-3  # a win probability is never closer to 0 or 1 before calibration
 _SAME = 1e-6
-_WEIGHTS = ("embeddings", "surfaces", "coefficients", "surface_means", "surface_deviations")
 _NUMBERS = ("intercept", "length_slope", "least_familiarity")
 
 
@@ -33,7 +36,7 @@ class Blend:
 
     Attributes:
         centres: Labelled prompts that others are compared with.
-        scale: Of the surface features.
+        scales: What a prompt is measured against before it is compared.
         coefficients: Weight of each centre, shape (n_centres,).
         intercept: The gap far from all centres, about the mean gap, in [-1, 1].
         length_slope: Rise of the gap per standard deviation of the log of length, beside what the
@@ -42,7 +45,7 @@ class Blend:
     """
 
     centres: PromptViews
-    scale: SurfaceScale
+    scales: Scales
     coefficients: FloatArray
     intercept: float
     length_slope: float
@@ -50,7 +53,7 @@ class Blend:
 
     def views(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> PromptViews:
         """Return what the kernel compares, given the prompts' embeddings."""
-        return PromptViews(embeddings, self.scale.apply(surface_features(prompts)))
+        return self.scales.apply(describe(prompts, embeddings))
 
     def predict(self, views: PromptViews) -> tuple[FloatArray, FloatArray]:
         """Return the expected gap and the familiarity of prompts, each of shape (n_prompts,).
@@ -61,7 +64,8 @@ class Blend:
         gaps, familiarity = np.empty(len(views)), np.empty(len(views))
         for start in range(0, len(views), _BLOCK):
             rows = slice(start, start + _BLOCK)
-            kernel = product_kernel(views.take(rows), self.centres)
+            block = views if len(views) <= _BLOCK else views.take(rows)
+            kernel = product_kernel(block, self.centres)
             known = kernel @ self.coefficients
             gaps[rows] = self.intercept + self.length_slope * views.log_lengths[rows] + known
             familiarity[rows] = mean_of_largest(kernel)
@@ -77,14 +81,9 @@ class Blend:
     def tensors(self) -> dict[str, AnyArray]:
         """Return the arrays that an artifact stores, by name."""
         return {
-            "embeddings": self.centres.embeddings.astype(np.float32),
-            "surfaces": self.centres.surfaces.astype(np.float32),
+            **format_parts(self.centres, self.scales),
             "coefficients": self.coefficients,
-            "surface_means": self.scale.means,
-            "surface_deviations": self.scale.deviations,
-            "intercept": np.array([self.intercept]),
-            "length_slope": np.array([self.length_slope]),
-            "least_familiarity": np.array([self.least_familiarity]),
+            **{name: np.array([getattr(self, name)]) for name in _NUMBERS},
         }
 
     @classmethod
@@ -94,31 +93,15 @@ class Blend:
         Raises:
             ArtifactError: If a tensor is missing, or their shapes do not fit together.
         """
-        missing = sorted({*_WEIGHTS, *_NUMBERS} - tensors.keys())
-        if missing:
-            raise ArtifactError(f"a blend router needs the tensors {missing!r}, which are missing")
-        n_centres, n_features = len(tensors["coefficients"]), len(SURFACE_NAMES)
-        expected = {
-            "embeddings": (n_centres, *tensors["embeddings"].shape[1:2]),
-            "surfaces": (n_centres, n_features),
-            "coefficients": (n_centres,),
-            "surface_means": (n_features,),
-            "surface_deviations": (n_features,),
-            **dict.fromkeys(_NUMBERS, (1,)),
-        }
-        shapes = {name: tensors[name].shape for name in expected}
-        if shapes != expected:
-            raise ArtifactError(
-                f"the tensors of a blend router have the shapes {shapes!r}, and {n_centres} "
-                f"centres with {n_features} surface features need {expected!r}; train it again"
-            )
-        surfaces, coefficients, means, deviations = (
-            tensors[name].astype(np.float64) for name in _WEIGHTS[1:]
-        )
+        require_tensors(tensors, ("coefficients", *_NUMBERS))
+        n_centres = tensors["coefficients"].size
+        expected = {"coefficients": (n_centres,), **dict.fromkeys(_NUMBERS, (1,))}
+        check_tensor_shapes(tensors, expected, n_centres=n_centres)
+        centres, scales = parse_parts(tensors, n_centres=n_centres)
         return cls(
-            centres=PromptViews(tensors["embeddings"].astype(np.float32), surfaces),
-            scale=SurfaceScale(means, deviations),
-            coefficients=coefficients,
+            centres=centres,
+            scales=scales,
+            coefficients=tensors["coefficients"].astype(np.float64),
             **{name: float(tensors[name][0]) for name in _NUMBERS},
         )
 

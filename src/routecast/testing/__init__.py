@@ -13,6 +13,7 @@ from routecast.testing.faults import (
     Refuse,
     StopMidStream,
 )
+from routecast.testing.first_tokens import FakeFirstTokens
 from routecast.testing.loopback import serve_on_loopback, serve_upstream
 from routecast.testing.upstream import FakeUpstream, RecordedRequest
 
@@ -20,6 +21,7 @@ __all__ = [
     "BreakChunks",
     "Dribble",
     "Enlarge",
+    "FakeFirstTokens",
     "FakeUpstream",
     "Fault",
     "Gzip",

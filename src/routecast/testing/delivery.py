@@ -190,7 +190,7 @@ async def _drop(line: Line, *, reset: bool) -> None:
     if line.transport is None and not reset:
         return  # servers drop the connection of an app that stops in the middle
     transport = _transport(line)
-    if reset:
+    if reset and not transport.is_closing():
         connection = cast("socket.socket", transport.get_extra_info("socket"))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         transport.abort()

@@ -67,6 +67,7 @@ async def serve_on_loopback(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str
         date_header=False,
         proxy_headers=False,
         ws="none",
+        timeout_keep_alive=75,  # clients close idle connections first, or they would meet a race
         timeout_graceful_shutdown=1,
     )
     server = _Server(config)

@@ -8,7 +8,6 @@ Each labelled prompt's own gap is also predicted from the others' alone, in clos
 calibration and abstention need no labels of their own.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,10 +15,17 @@ import numpy as np
 
 from routecast.errors import ConfigError, DataError
 from routecast.routers.blend import Blend, mean_of_largest
-from routecast.routers.blend_kernel import PromptViews, SurfaceScale, product_kernel
-from routecast.routers.surface import surface_features
+from routecast.routers.blend_kernel import (
+    Descriptions,
+    PromptViews,
+    Scales,
+    SurfaceScale,
+    product_kernel,
+)
+from routecast.routers.blend_terms import TermScale
 from routecast.train.blend_ridge import fit_ridge
-from routecast.types import EmbeddingArray, FloatArray, IntArray
+from routecast.train.blend_topics import find_topics
+from routecast.types import FloatArray, IntArray
 
 ABSTAIN_QUANTILE: Final = 0.005
 """Share of labelled prompts that are less familiar to the others than the router accepts."""
@@ -28,6 +34,9 @@ LENGTH_SLOPE: Final = 0.03
 """Rise of the gap that is expected of longer prompts before any label, in its standard deviations
 per standard deviation of the log of length. Near the mean correlation of the two over all labelled
 sets that are known, on which it was chosen: .036; .030 without MMLU, .019 without GSM8K."""
+
+LENGTH_VARIANCE: Final = 0.05
+"""How far the slope of length may be from what is expected: its variance over the kernel's."""
 
 _BLOCK = 1_024
 _LEAST_EIGENVALUE = 1e-7  # of the largest; below it a direction is rounding error
@@ -40,7 +49,7 @@ class BlendSettings:
     Attributes:
         n_centres: Labelled prompts that others are compared with; with more labels than that, all
             labels are learned from, at centres drawn among them (Nystroem's approximation).
-        seed: Of the draw.
+        seed: Of the draw, and of the topics.
     """
 
     n_centres: int = 1_000
@@ -85,8 +94,7 @@ class BlendFit:
 
 
 def fit_blend(
-    prompts: Sequence[str],
-    embeddings: EmbeddingArray,
+    prompts: Descriptions,
     labels: Labels,
     *,
     settings: BlendSettings | None = None,
@@ -94,8 +102,7 @@ def fit_blend(
     """Fit the router.
 
     Args:
-        prompts: Labelled prompts, each once.
-        embeddings: Their unit vectors, shape (n_labelled, dimension).
+        prompts: Labelled prompts, each once, see `describe`.
         labels: Their gaps.
         settings: How; the defaults when None.
 
@@ -105,12 +112,16 @@ def fit_blend(
     settings = settings or BlendSettings()
     if len(prompts) < 3:
         raise DataError(f"{len(prompts)} labelled prompts; 3 are the fewest to learn from")
-    features = surface_features(prompts)
-    scale = SurfaceScale.of(features)
-    views = PromptViews(embeddings, scale.apply(features))
+    scales = Scales(
+        surface=SurfaceScale.of(prompts.features),
+        topics=find_topics(prompts.embeddings, seed=settings.seed),
+        words=TermScale.of(prompts.words),
+        shapes=TermScale.of(prompts.shapes),
+    )
+    views = scales.apply(prompts)
     chosen = _draw(len(prompts), settings)
     centres = views.take(chosen)
-    basis = _basis(product_kernel(centres, centres))  # (n_centres, n_directions)
+    basis = _basis(_kernel(centres, centres))  # (n_centres, n_directions)
     slope = LENGTH_SLOPE * float(labels.gaps.std())
     expected = slope * views.log_lengths
     ridge = fit_ridge(
@@ -119,12 +130,13 @@ def fit_blend(
         weights=labels.weights,
         groups=labels.groups,
     )
+    coefficients = basis @ ridge.coefficients
     model = Blend(
         centres=centres,
-        scale=scale,
-        coefficients=basis @ ridge.coefficients,
+        scales=scales,
+        coefficients=coefficients,
         intercept=ridge.intercept,
-        length_slope=slope,
+        length_slope=slope + LENGTH_VARIANCE * float(centres.log_lengths @ coefficients),
         least_familiarity=_least_familiarity(centres, labels.groups[chosen]),
     )
     return BlendFit(
@@ -142,6 +154,12 @@ def _draw(n_prompts: int, settings: BlendSettings) -> IntArray:
     return np.sort(generator.choice(n_prompts, settings.n_centres, replace=False))
 
 
+def _kernel(left: PromptViews, right: PromptViews) -> FloatArray:
+    """Return the kernel of what is learned: of the centres' part and of the slope of length."""
+    slope = LENGTH_VARIANCE * np.outer(left.log_lengths, right.log_lengths)
+    return product_kernel(left, right) + slope
+
+
 def _basis(kernel: FloatArray) -> FloatArray:
     """Return B with B'KB = 1, so that the features k(x, centres) B have the kernel K at centres."""
     values, vectors = np.linalg.eigh(kernel)
@@ -154,7 +172,7 @@ def _project(views: PromptViews, centres: PromptViews, basis: FloatArray) -> Flo
     features = np.empty((len(views), basis.shape[1]))
     for start in range(0, len(views), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        features[rows] = product_kernel(views.take(rows), centres) @ basis
+        features[rows] = _kernel(views.take(rows), centres) @ basis
     return features
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from routecast.routers.blend import win_probabilities_of_gaps
+from routecast.routers.blend_kernel import describe
 from routecast.train.blend import BlendSettings, Labels, fit_blend
 from routecast.train.pair_labels import labels_between_sides
 from routecast.train.registry import Family, Fit, Lesson
@@ -16,8 +17,7 @@ def fit_lesson(lesson: Lesson, settings: BlendSettings) -> Fit:
     labels = labels_between_sides(lesson, lesson.training)
     rows = labels.rows
     fit = fit_blend(
-        [lesson.prompts[row] for row in rows.tolist()],
-        lesson.embeddings[rows],
+        describe([lesson.prompts[row] for row in rows.tolist()], lesson.embeddings[rows]),
         Labels(gaps=labels.gaps, weights=labels.weights, groups=lesson.groups[rows]),
         settings=replace(settings, seed=lesson.seed),
     )

@@ -1,9 +1,9 @@
 """One training run: read, check, train, save."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from routecast.artifacts import MANIFEST_NAME, Manifest, save_artifact
@@ -42,6 +42,7 @@ class TrainRequest:
         skip_bad: Leave bad rows out and count them, instead of stopping at the first.
         resume: Go on where an interrupted run of the same request stopped.
         device: Where a neural network is trained; None picks.
+        environ: Where ``env:NAME`` secrets are looked up.
     """
 
     settings: TrainSettings
@@ -58,6 +59,7 @@ class TrainRequest:
     skip_bad: bool = False
     resume: bool = False
     device: str | None = None
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,6 +113,7 @@ def run_training(request: TrainRequest, *, watch: Watch | None = None) -> Traini
             embedder=embedder,
             checkpoint=checkpoint,
             device=request.device,
+            environ=request.environ,
             watch=watch,
         )
         manifest = save_artifact(trained.artifact, request.output)
