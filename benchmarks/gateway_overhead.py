@@ -1,7 +1,7 @@
 r"""Requests per second of the gateway, as a share of a bare relay's in the same run.
 
     python benchmarks/gateway_overhead.py --router random default \
-        --output results/gateway_overhead.md
+        --litellm VENV/bin/litellm --output results/gateway_overhead.md
 
 Both relays run on uvicorn with raw ASGI and aiohttp, each in a process of its own, with the same
 garbage-collector settings (`gc.freeze()` after start-up), against two fake upstreams in processes
@@ -12,6 +12,11 @@ relays, so that a busy machine slows both; the ratios are medians over the round
 
 On Linux each process is pinned to its own core, and CPU time per request is measured too: where the
 load or the upstream cannot keep the relay's core busy, that is the figure to read.
+
+With `--litellm` its proxy (a virtual environment of its own with `litellm[proxy]`) takes the bare
+relay's place for a few rounds: one worker, no key, no callbacks, its own settings otherwise. Last,
+`routecast serve` is started anew: how long until it is ready, and how much memory it has after
+some thousand requests.
 """
 
 import argparse
@@ -19,6 +24,7 @@ import asyncio
 import os
 import platform
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -30,6 +36,8 @@ from importlib.util import find_spec
 from itertools import count, cycle
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
+from urllib.request import urlopen
 
 from aiohttp import ClientSession, TCPConnector
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -37,6 +45,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 N_CLIENTS = 64
 N_WARM_UP_ROUNDS = 4
 N_WORDS = 30
+N_STARTS = 5
 WORDS = """\
 the of and to in is that for it as was with be by on not he this are or his from at which but have
 an had they you were their one all we can her has there been if more when will would who so no out
@@ -49,10 +58,11 @@ RANDOM = Random(0)  # noqa: S311 (nothing secret)
 
 HEADING = """# What the gateway costs per request
 
-Made by `python benchmarks/gateway_overhead.py --router random default --output
-results/gateway_overhead.md`, which says how. The budget: 80% of the bare relay's requests per
-second with `random`, 65% with the default router. Where a core was not busy throughout, other work
-on the machine held the relay back, and CPU time per request is the figure to read."""
+Made by `python benchmarks/gateway_overhead.py --router random default --litellm
+VENV/bin/litellm --output results/gateway_overhead.md`, which says how. The budgets: 80% of the bare
+relay's requests per second with `random`, 65% with the default router, 10 times litellm's proxy,
+ready within 2 s, 200 MB per worker. Where a core was not busy throughout, other work on the machine
+held the relay back, and CPU time per request is the figure to read."""
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -72,6 +82,8 @@ def main() -> None:
     parser.add_argument("--router", nargs="+", default=["random"], help="of the gateway's route")
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--round-s", type=float, default=0.5)
+    parser.add_argument("--litellm", type=Path, help="The command of an environment of its own.")
+    parser.add_argument("--litellm-rounds", type=int, default=6)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--role", choices=["upstream", "bare", "gateway"], help=argparse.SUPPRESS)
     parser.add_argument("--upstreams", default="", help=argparse.SUPPRESS)
@@ -80,17 +92,25 @@ def main() -> None:
         run_role(arguments.role, arguments.upstreams, arguments.router[0])
         return
     reports = [HEADING]
+
+    def add(text: str) -> None:
+        reports.append(text)
+        print(text, flush=True)
+
     for router in arguments.router:
-        rounds = compare(router, n_rounds=arguments.rounds, round_s=arguments.round_s)
-        reports.append(report(router, rounds))
-        print(reports[-1], flush=True)
+        rounds = compare(router, arguments.rounds, arguments.round_s)
+        add(report(router, rounds))
+    if arguments.litellm:
+        n_rounds = arguments.litellm_rounds
+        add(report_peer(compare(arguments.router[-1], n_rounds, 2.0, litellm=arguments.litellm)))
+    add(report_process(arguments.router[-1]))
     if arguments.output:
         arguments.output.write_text("\n\n".join(reports) + "\n", encoding="utf-8")
 
 
 def run_role(role: str, upstreams: str, router: str) -> None:
     """Be one of the processes: print the port, serve until SIGTERM."""
-    from routecast.gateway.server import bind_loopback, serve
+    from routecast.gateway.server import bind, serve
 
     app: ASGIApp
     if role == "upstream":
@@ -101,23 +121,19 @@ def run_role(role: str, upstreams: str, router: str) -> None:
         app = bare_relay(upstreams)
     else:
         app = gateway(upstreams, router)
-    listener = bind_loopback(0)
+    listener = bind(0)
     print(listener.getsockname()[1], flush=True)
     serve(app, listener)
 
 
-def gateway(upstreams: str, router: str) -> ASGIApp:
-    """The gateway with one route between the two upstreams."""
-    from routecast.artifacts import load_router
-    from routecast.gateway.app import create_app
-    from routecast.policy.parse import parse_settings
-
+def settings_text(upstreams: str, router: str) -> str:
+    """One route between the two upstreams."""
     strong, weak = upstreams.split(",")
-    settings = parse_settings(
-        f"""
+    return f"""
         [models.strong]
         model = "simulated-strong"
         base_url = "http://127.0.0.1:{strong}/v1"
+        price = {{ input = 1.0, output = 4.0 }}
         [models.weak]
         model = "simulated-weak"
         base_url = "http://127.0.0.1:{weak}/v1"
@@ -126,9 +142,16 @@ def gateway(upstreams: str, router: str) -> ASGIApp:
         weak = "weak"
         router = "{router}"
         strong_share = 0.5
-        """,
-        source="the benchmark's settings",
-    )
+        """
+
+
+def gateway(upstreams: str, router: str) -> ASGIApp:
+    """The gateway with that route."""
+    from routecast.artifacts import load_router
+    from routecast.gateway.app import create_app
+    from routecast.policy.parse import parse_settings
+
+    settings = parse_settings(settings_text(upstreams, router), source="the benchmark's settings")
     return create_app(settings, {router: load_router(router)})
 
 
@@ -208,34 +231,97 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def compare(router: str, *, n_rounds: int, round_s: float) -> dict[str, list[Round]]:
-    """Alternate rounds between the bare relay and the gateway."""
+@contextmanager
+def litellm_proxy(command: Path, *, core: int, upstreams: str) -> Iterator[tuple[int, int]]:
+    """Run litellm's proxy between the same upstreams; yields its process id and port."""
+    models = "\n".join(
+        f"  - {{model_name: auto, litellm_params: {{model: openai/simulated, api_key: none, "
+        f'api_base: "http://127.0.0.1:{port}/v1"}}}}'
+        for port in upstreams.split(",")
+    )
+    port = free_port()
+    environment = {
+        **os.environ,
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+        "PYTHONPATH": "",
+    }
+    with TemporaryDirectory() as folder:
+        config = Path(folder) / "config.yaml"
+        config.write_text(f"model_list:\n{models}\nlitellm_settings: {{telemetry: false}}\n")
+        address = ["--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
+        with subprocess.Popen(  # noqa: S603
+            [command, "--config", config, *address],
+            env=environment,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as child:
+            try:
+                wait_until_ready(f"http://127.0.0.1:{port}/health/liveliness", child, within_s=120)
+                pin(child.pid, core)
+                yield child.pid, port
+            finally:
+                child.terminate()
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def wait_until_ready(url: str, child: "subprocess.Popen[bytes]", *, within_s: float) -> float:
+    """Ask until the answer is 200; returns how many seconds that took."""
+    began_s = time.perf_counter()
+    while time.perf_counter() - began_s < within_s:
+        if child.poll() is not None:
+            raise RuntimeError(f"{child.args!r} ended with {child.returncode}")
+        try:
+            with urlopen(url, timeout=5) as answer:  # noqa: S310 (loopback)
+                if answer.status == 200:
+                    return time.perf_counter() - began_s
+        except OSError:
+            time.sleep(0.01)
+    raise RuntimeError(f"{url} was not ready within {within_s} s")
+
+
+def compare(
+    router: str, n_rounds: int, round_s: float, *, litellm: Path | None = None
+) -> dict[str, list[Round]]:
+    """Alternate rounds between the gateway and the bare relay, or litellm's proxy."""
     with ExitStack() as stack:
         upstreams = [stack.enter_context(process("upstream", core=core))[1] for core in (1, 3)]
         ports = ",".join(str(port) for port in upstreams)
-        relays = {
-            role: stack.enter_context(process(role, core=2, upstreams=ports, router=router))
-            for role in ("bare", "gateway")
-        }
+        if litellm is None:
+            other = stack.enter_context(process("bare", core=2, upstreams=ports))
+        else:
+            other = stack.enter_context(litellm_proxy(litellm, core=2, upstreams=ports))
+        own = stack.enter_context(process("gateway", core=2, upstreams=ports, router=router))
+        relays = {"bare" if litellm is None else "litellm": other, "gateway": own}
         return asyncio.run(alternate(relays, n_rounds=n_rounds, round_s=round_s))
 
 
 async def alternate(
     relays: dict[str, tuple[int, int]], *, n_rounds: int, round_s: float
 ) -> dict[str, list[Round]]:
-    """Load each relay in turn, by the same clients over connections that stay open."""
-    clients = {
-        role: [await connect(port) for _ in range(N_CLIENTS)] for role, (_, port) in relays.items()
-    }
+    """Load each relay in turn, over connections that stay open for a round."""
     rounds: dict[str, list[Round]] = {role: [] for role in relays}
     for i in range(n_rounds + N_WARM_UP_ROUNDS):
         for role in relays if i % 2 else reversed(relays):
-            measured = await measure(relays[role][0], clients[role], duration_s=round_s)
+            measured = await load(*relays[role], duration_s=round_s)
             if i >= N_WARM_UP_ROUNDS:
                 rounds[role].append(measured)
-    for _, writer in (*clients["bare"], *clients["gateway"]):
-        writer.close()
     return rounds
+
+
+async def load(pid: int, port: int, *, duration_s: float) -> Round:
+    """Load one relay with all clients for a while."""
+    clients = [await connect(port) for _ in range(N_CLIENTS)]
+    measured = await measure(pid, clients, duration_s=duration_s)
+    for _, writer in clients:
+        writer.close()
+    return measured
 
 
 async def connect(port: int) -> Client:
@@ -280,10 +366,45 @@ def new_prompt() -> str:
 
 
 def report(router: str, rounds: dict[str, list[Round]]) -> str:
-    """Return the figures as Markdown."""
+    """Return the comparison with the bare relay as Markdown."""
+    pairs = list(zip(rounds["gateway"], rounds["bare"], strict=True))
+    costs = [(b.cpu_s / b.n_requests) / (o.cpu_s / o.n_requests) for o, b in pairs if o.cpu_s]
+    return "\n".join(
+        [
+            f"## Router `{router}`",
+            "",
+            *table(rounds),
+            "",
+            f"- Requests/s, gateway over bare: {spread([speed(o) / speed(b) for o, b in pairs])}.",
+            f"- CPU per request, bare over gateway: {spread(costs)}.",
+            f"- {len(pairs)} rounds of each, {N_CLIENTS} clients, "
+            f"{os.cpu_count()} cores, Python {platform.python_version()}, "
+            f"{'httptools' if find_spec('httptools') else 'h11'} as uvicorn's parser.",
+        ]
+    )
+
+
+def report_peer(rounds: dict[str, list[Round]]) -> str:
+    """Return the comparison with litellm's proxy as Markdown."""
+    pairs = list(zip(rounds["gateway"], rounds["litellm"], strict=True))
+    ratios = [speed(own) / speed(other) for own, other in pairs]
+    costs = [(b.cpu_s / b.n_requests) / (o.cpu_s / o.n_requests) for o, b in pairs if o.cpu_s]
+    return "\n".join(
+        [
+            "## litellm's proxy",
+            "",
+            *table(rounds),
+            "",
+            f"- Requests/s, gateway over litellm: {spread(ratios, as_times=True)}.",
+            f"- CPU per request, litellm over gateway: {spread(costs, as_times=True)}.",
+            f"- {len(pairs)} rounds of each, {N_CLIENTS} clients; litellm has uvloop.",
+        ]
+    )
+
+
+def table(rounds: dict[str, list[Round]]) -> list[str]:
+    """Return each relay's totals as a table in Markdown."""
     lines = [
-        f"## Router `{router}`",
-        "",
         "| relay | requests | requests/s | CPU per request | core busy |",
         "|---|---|---|---|---|",
     ]
@@ -294,21 +415,56 @@ def report(router: str, rounds: dict[str, list[Round]]) -> str:
             f"| {role} | {n_requests:,} | {n_requests / elapsed_s:,.0f} "
             f"| {used_s / n_requests * 1e6:.0f} us | {used_s / elapsed_s:.0%} |"
         )
-    pairs = list(zip(rounds["gateway"], rounds["bare"], strict=True))
-    speeds = [(o.n_requests / o.elapsed_s) / (b.n_requests / b.elapsed_s) for o, b in pairs]
-    costs = [(b.cpu_s / b.n_requests) / (o.cpu_s / o.n_requests) for o, b in pairs if o.cpu_s]
-    lines += [
-        "",
-        f"- Requests/s, gateway over bare: {spread(speeds)}.",
-        f"- CPU per request, bare over gateway: {spread(costs)}.",
-        f"- {len(pairs)} rounds of each, {N_CLIENTS} clients, "
-        f"{os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"{'httptools' if find_spec('httptools') else 'h11'} as uvicorn's parser.",
-    ]
-    return "\n".join(lines)
+    return lines
 
 
-def spread(ratios: list[float]) -> str:
+def speed(measured: Round) -> float:
+    """Requests per second."""
+    return measured.n_requests / measured.elapsed_s
+
+
+def report_process(router: str) -> str:
+    """Start `routecast serve` a few times; how long until it is ready, and its memory then."""
+    ready_s, resident_mb = [], 0.0
+    with ExitStack() as stack:
+        upstreams = [stack.enter_context(process("upstream", core=core))[1] for core in (1, 3)]
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        config = folder / "routecast.toml"
+        config.write_text(settings_text(",".join(map(str, upstreams)), router))
+        for attempt in range(N_STARTS):
+            port = free_port()
+            serve = ["from routecast.cli.main import main; main()", "serve", "--port", str(port)]
+            with subprocess.Popen(  # noqa: S603
+                [sys.executable, "-c", *serve, "--config", config], stderr=subprocess.DEVNULL
+            ) as child:
+                url = f"http://127.0.0.1:{port}/readyz"
+                ready_s.append(wait_until_ready(url, child, within_s=60))
+                if attempt == N_STARTS - 1:
+                    asyncio.run(load(child.pid, port, duration_s=5.0))
+                    resident_mb = memory_mb(child.pid)
+                child.terminate()
+    return "\n".join(
+        [
+            "## One process",
+            "",
+            f"- From the command to the first 200 of `/readyz`, router `{router}`: median "
+            f"{statistics.median(ready_s):.2f} s of {N_STARTS} starts "
+            f"({min(ready_s):.2f} to {max(ready_s):.2f} s).",
+            f"- Memory after 5 s of load: {resident_mb:.0f} MB resident.",
+        ]
+    )
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process in MB; 0 where the system does not say."""
+    try:
+        n_pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return n_pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def spread(ratios: list[float], *, as_times: bool = False) -> str:
     """The median with a 95% interval for it, by the order statistics."""
     if not ratios:
         return "not measured on this system"
@@ -316,7 +472,10 @@ def spread(ratios: list[float]) -> str:
     reach = 0.98 * len(ordered) ** 0.5
     low = ordered[max(0, int(len(ordered) / 2 - reach))]
     high = ordered[min(len(ordered) - 1, int(len(ordered) / 2 + reach))]
-    return f"median {statistics.median(ordered):.1%}, 95% interval {low:.1%} to {high:.1%}"
+    median = statistics.median(ordered)
+    if as_times:
+        return f"median {median:.1f} times, 95% interval {low:.1f} to {high:.1f}"
+    return f"median {median:.1%}, 95% interval {low:.1%} to {high:.1%}"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Fixtures that every test may use."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,3 +97,68 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save_pretrained(str(folder))
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_causal_lm(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Save a random causal LM of 20,000 weights with a byte-level tokenizer, as a folder."""
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    from routecast.embed.quiet_loading import quiet_loading
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=["<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(["prove number of rice", "name number of maps"], trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 0)]
+    )
+    n_tokens = tokenizer.get_vocab_size()
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    shapes = {
+        "llama": ("Llama", {**small, "num_key_value_heads": 2, "intermediate_size": 64}),
+        "gpt2": ("GPT2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 1024}),
+        "gemma2": (
+            "Gemma2",
+            {
+                **small, "num_key_value_heads": 2, "intermediate_size": 64, "head_dim": 8,
+                "sliding_window": 16, "final_logit_softcapping": 5.0,
+            },
+        ),
+    }  # fmt: skip
+    made: dict[tuple[str, bool, int], Path] = {}
+
+    def make(kind: str = "llama", *, tied: bool = True, n_spare: int = 0) -> Path:
+        key = (kind, tied, n_spare)
+        if key in made:
+            return made[key]
+        name, shape = shapes[kind]
+        own: Any = shape
+        config = getattr(transformers, f"{name}Config")(
+            vocab_size=n_tokens + n_spare, max_position_embeddings=1024, tie_word_embeddings=tied,
+            bos_token_id=0, eos_token_id=1, pad_token_id=1, **own,
+        )  # fmt: skip
+        folder = tmp_path_factory.mktemp(kind)
+        with torch.random.fork_rng(), quiet_loading():
+            torch.manual_seed(0)
+            class_name = "GPT2LMHeadModel" if kind == "gpt2" else f"{name}ForCausalLM"
+            model = getattr(transformers, class_name)(config)
+            for weight in model.parameters():  # the start of transformers is too near to nothing
+                torch.nn.init.normal_(weight, std=0.1) if weight.dim() > 1 else None
+            model.save_pretrained(folder)
+        transformers.PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
+        ).save_pretrained(folder)
+        made[key] = folder
+        return folder
+
+    return make

@@ -7,7 +7,8 @@
     ├── MissingExtraError   an optional dependency that is not installed
     ├── RequestError        a client's request to the gateway
     └── UpstreamError       an endpoint that refused or failed; holds its HTTP status
-        └── UpstreamTimeoutError    an endpoint that took longer than the settings allow
+        ├── UpstreamTimeoutError    an endpoint that took longer than the settings allow
+        └── UpstreamUnavailableError    endpoints that failed so often that none is asked now
 
 A message says what is wrong, shows the value with ``!r``, says what is accepted and what to do
 next. Only ``cli/main.py`` turns these into exit codes, and one handler in ``gateway/app.py``
@@ -73,3 +74,16 @@ class UpstreamError(RoutecastError):
 
 class UpstreamTimeoutError(UpstreamError):
     """An upstream endpoint took longer than the settings allow."""
+
+
+class UpstreamUnavailableError(UpstreamError):
+    """No endpoint may be asked now, since all have failed too often.
+
+    Attributes:
+        retry_after_s: Seconds until one may be asked again.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        """Keep the message beside the time to wait."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -59,10 +60,10 @@ def refusal_of(*arguments: str) -> Exception:
 
 
 @contextmanager
-def served(settings: Path) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
+def served(settings: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
     """Run ``routecast serve`` on any free port until it has said where it is."""
     program = "import typer; from routecast.cli.serve import serve; typer.run(serve)"
-    command = [sys.executable, "-c", program, "--config", str(settings), "--port", "0"]
+    command = [sys.executable, "-c", program, "--config", str(settings), "--port", "0", *flags]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         lines = []
@@ -71,7 +72,7 @@ def served(settings: Path) -> Iterator[tuple[subprocess.Popen[str], str, list[st
                 lines.append(line.rstrip("\n"))
                 if line.startswith("Ctrl-C"):
                     break
-            address = re.search(r"http://127\.0\.0\.1:\d+", "\n".join(lines))
+            address = re.search(r"https?://127\.0\.0\.1:\d+", "\n".join(lines))
             assert address is not None, lines
             yield server, address.group(), lines
         finally:
@@ -110,6 +111,82 @@ def test_the_printed_curl_line_is_a_request_that_the_gateway_reads(settings: Pat
     # Nobody listens on port 1, so the request was read, routed, and failed there.
     assert caught.value.status == 502
     assert caught.value.headers["x-routecast-model"] in {"big", "small"}
+
+
+def with_server(settings: Path, *lines: str) -> None:
+    settings.write_text("\n".join([SETTINGS, "[server]", *lines]))
+
+
+def test_a_host_beyond_this_machine_needs_keys_or_insecure(settings: Path) -> None:
+    arguments = ["serve", "--config", str(settings), "--port", "0", "--host", "0.0.0.0"]
+    assert "could spend your money; set client_keys" in str(refusal_of(*arguments))
+    with_server(settings, 'host = "0.0.0.0"')
+    assert "could spend your money; set client_keys" in str(refusal_of(*arguments[:5]))
+    assert "could spend your money" in str(refusal_of("config", "check", "--config", str(settings)))
+    with served(settings, "--insecure") as (_, address, lines):
+        assert lines[-3] == "  http on 0.0.0.0: INSECURE: whoever reaches it may spend your money"
+        named = urllib.request.Request(f"{address}/v1/models", headers={"host": "gateway.example"})
+        with urllib.request.urlopen(named, timeout=30) as answer:
+            assert answer.status == 200
+
+
+def test_keys_are_asked_for_over_tls(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROUTECAST_TEST_CLIENT_KEY", "client-key")
+    tls = Path(__file__).parents[1] / "gateway" / "tls"
+    with_server(
+        settings,
+        'client_keys = ["env:ROUTECAST_TEST_CLIENT_KEY", "file:second.txt"]',
+        f"tls_certificate = {json.dumps(str(tls / 'certificate.pem'))}",
+        f"tls_key = {json.dumps(str(tls / 'key.pem'))}",
+    )
+    (settings.parent / "second.txt").write_text("second-key\n")
+    trusting = ssl.create_default_context(cafile=tls / "certificate.pem")
+    with served(settings) as (_, address, lines):
+        assert address.startswith("https://")
+        assert lines[-3] == "  https on 127.0.0.1: clients must show one of 2 keys"
+        assert "-H 'authorization: Bearer YOUR_KEY'" in lines[-2]
+        statuses = []
+        for headers in ({}, {"x-api-key": "wrong"}, {"authorization": "Bearer second-key"}):
+            request = urllib.request.Request(f"{address}/v1/models", headers=headers)
+            try:
+                with urllib.request.urlopen(request, timeout=30, context=trusting) as answer:
+                    statuses.append(answer.status)
+            except urllib.error.HTTPError as error:
+                statuses.append(error.status)
+                error.close()
+        assert statuses == [401, 401, 200]
+    assert "client-key" not in "\n".join(lines)
+
+
+def test_a_log_of_requests_is_json_from_its_first_line_to_its_last(settings: Path) -> None:
+    with_server(settings, 'log = "info"')
+    program = "import typer; from routecast.cli.serve import serve; typer.run(serve)"
+    command = [sys.executable, "-c", program, "--config", str(settings), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        try:
+            first = json.loads(server.stderr.readline())
+            assert (first["message"], first["routes"]) == ("serving", ["auto"])
+            body = b'{"model": "nobody", "messages": []}'
+            url = f"{first['address']}/v1/chat/completions"
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(url, data=body, timeout=30)
+            caught.value.close()
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(timeout=30) == 0
+            (line,) = server.stderr.read().splitlines()
+        finally:
+            server.kill()
+    assert json.loads(line)["request_id"] == caught.value.headers["x-request-id"]
+    assert json.loads(line)["error_code"] == "model_not_found"
+
+
+def test_a_missing_client_key_or_tls_file_is_named(settings: Path) -> None:
+    arguments = ["config", "check", "--config", str(settings)]
+    with_server(settings, 'client_keys = ["env:NOT_SET"]')
+    assert "server.client_keys[0]: environment variable 'NOT_SET'" in str(refusal_of(*arguments))
+    with_server(settings, 'tls_certificate = "none.pem"', 'tls_key = "none.pem"')
+    assert "server.tls_certificate" in str(refusal_of(*arguments))
 
 
 def test_a_port_in_use_is_refused_before_anything_is_loaded(settings: Path) -> None:
@@ -168,10 +245,11 @@ def test_check_says_what_would_be_served(settings: Path) -> None:
     run = CliRunner().invoke(app, ["config", "check", "--config", str(settings)])
     assert run.exit_code == 0
     assert run.stdout.splitlines() == [
-        "model big: gpt-5.2 at http://127.0.0.1:1/v1, key found",
-        "model small: llama3.2 at http://127.0.0.1:1/v1, without a key",
+        "model big: gpt-5.2 at http://127.0.0.1:1/v1 (chat), key found",
+        "model small: llama3.2 at http://127.0.0.1:1/v1 (chat), without a key",
         "route auto: big when router random gives 0.7 or more (from uniform by construction), "
         "else small; big when it gives nothing",
+        "http on 127.0.0.1: programs on this machine may call it, without a key",
         f"{settings} can be served",
     ]
 
@@ -185,9 +263,27 @@ def test_check_prints_one_json_document(settings: Path) -> None:
         "name": "big",
         "model": "gpt-5.2",
         "base_url": "http://127.0.0.1:1/v1",
+        "apis": ["chat"],
         "has_key": True,
     }
+    assert document["server"] == {
+        "host": "127.0.0.1",
+        "port": 6060,
+        "tls": False,
+        "n_client_keys": 0,
+        "cors_origins": [],
+    }
     assert SECRET not in run.stdout
+
+
+def test_the_reference_names_every_table() -> None:
+    run = CliRunner().invoke(app, ["config", "reference"])
+    assert [line for line in run.stdout.splitlines() if line.startswith("## ")] == [
+        "## `[models.NAME]`",
+        "## `[models.NAME] price = { ... }`",
+        "## `[routes.NAME]`",
+        "## `[server]`",
+    ]
 
 
 def test_the_commands_load_nothing_heavy_until_they_run() -> None:

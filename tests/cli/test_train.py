@@ -284,3 +284,51 @@ def test_a_bad_row_is_named_and_may_be_skipped(outcomes: Path, tmp_path: Path) -
     skipped = train(*command, "--skip-bad")
     assert skipped.exit_code == 0
     assert "left out of broken.jsonl" in skipped.stderr
+
+
+BERT = (
+    "--set", "length=24", "--set", "n_steps=6", "--set", "eval_steps=3", "--set", "batch=8",
+)  # fmt: skip
+
+
+def test_an_encoder_is_trained_and_used_on_a_named_device(
+    outcomes: Path, tmp_path: Path, tiny_encoder: Path
+) -> None:
+    router = tmp_path / "router"
+    run = train(
+        "bert", "--outcomes", outcomes, "--strong", "big", "--weak", "small", "--output", router,
+        "--set", f"base={tiny_encoder}", *BERT, "--device", "cpu",
+    )  # fmt: skip
+    assert run.exit_code == 0, run.output
+    assert "training labels: strong wins" in run.stdout
+    assert "trained on cpu: 6 steps, kept the weights after step" in run.stdout
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text(json.dumps({"prompt": "prove " * 100}) + "\n")
+    scored = CliRunner().invoke(
+        app,
+        ["score", "--router", str(router), "--input", str(prompts), "--device", "cpu",
+         "--output", str(tmp_path / "scores.jsonl"), "--json"],
+    )  # fmt: skip
+    assert scored.exit_code == 0, scored.output
+    assert json.loads(scored.stdout)["n_cut"] == 1
+
+
+@pytest.mark.parametrize("command", ["route", "score", "calibrate", "evaluate", "train"])
+def test_every_command_that_runs_a_network_takes_a_device_and_refuses_unknown_ones(
+    command: str, outcomes: Path, tmp_path: Path
+) -> None:
+    rest = {
+        "route": ["hello"],
+        "score": ["--input", str(outcomes), "--output", str(tmp_path / "x.jsonl")],
+        "calibrate": ["--prompts", str(outcomes), "--strong-share", "0.5"],
+        "evaluate": [
+            "--benchmark", str(outcomes), "--strong", "big", "--weak", "small", "--no-cache",
+            "--output", str(tmp_path / "report"),
+        ],
+        "train": [
+            "mf", "--outcomes", str(outcomes), "--strong", "big", "--weak", "small",
+            "--output", str(tmp_path / "router"),
+        ],
+    }[command]  # fmt: skip
+    with pytest.raises(ConfigError, match=r"unknown device 'gpu'; choose one of \['cpu', 'cuda'"):
+        CliRunner().invoke(app, [command, *rest, "--device", "gpu"], catch_exceptions=False)

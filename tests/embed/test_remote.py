@@ -13,7 +13,7 @@ from routecast.embed.registry import load_embedder
 from routecast.embed.remote import RemoteEmbedder, load_remote
 from routecast.errors import UpstreamError
 from routecast.testing import FakeUpstream, Fault, Gzip, Hang, Refuse, StopMidStream, serve_upstream
-from routecast.testing.upstream import simulated_embedding
+from routecast.testing.embeddings import simulated_embedding
 from routecast.types import EmbeddingArray
 from routecast.upstream.chat import ChatTimeouts
 from routecast.upstream.endpoint import Endpoint

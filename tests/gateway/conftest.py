@@ -1,5 +1,7 @@
 """A gateway between two fake upstreams, all on loopback sockets."""
 
+import json
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +26,8 @@ api_key = "env:BIG_KEY"
 connect_timeout_s = 1
 first_byte_timeout_s = {first_byte_timeout_s}
 between_chunks_timeout_s = {between_chunks_timeout_s}
+retries = {retries}
+{big_settings}
 [models.small]
 model = "upstream-small"
 base_url = "{small}"
@@ -32,20 +36,25 @@ strong = "big"
 weak = "small"
 router = "length-like"
 threshold = 0.5
+fallback = {fallback}
+{route_settings}
 [server]
 max_body_mib = 12
+{server_settings}
 """
 
 
 @dataclass
 class WordRouter:
-    """Scores 0.9 when the prompt says "hard", else 0.1; may be told to fail."""
+    """Scores 0.9 when the prompt says "hard", else 0.1; may be told to fail, or to take long."""
 
     fails: bool = False
+    duration_s: float = 0.0
     prompts: list[str] = field(default_factory=list)
 
     def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
         self.prompts += prompts
+        time.sleep(self.duration_s)
         if self.fails:
             raise ValueError(f"cannot score {prompts!r}")
         return np.array([0.9 if "hard" in prompt else 0.1 for prompt in prompts])
@@ -81,9 +90,20 @@ async def start_gateway(
     big_url: str | None = None,
     first_byte_timeout_s: float = 5.0,
     between_chunks_timeout_s: float = 5.0,
+    retries: int = 0,
+    fallback: Sequence[str] = (),
+    big_settings: str = "",
+    route_settings: str = "",
+    server_settings: str = "breaker_failures = 1000",
+    scoring_s: float = 0.0,
 ) -> AsyncIterator[Gateway]:
-    """Run a gateway and its upstreams; ``big_url`` puts something else behind the big model."""
-    big, small, router = FakeUpstream("big"), FakeUpstream("small"), WordRouter()
+    """Run a gateway and its upstreams; ``big_url`` puts something else behind the big model.
+
+    By default it neither retries nor falls back, and its breaker never opens, so that tests which
+    share a gateway don't meet one another's faults.
+    """
+    router = WordRouter(duration_s=scoring_s)
+    big, small = FakeUpstream("big"), FakeUpstream("small")
     loaded = LoadedRouter("length-like", router, None, None, None)
     async with (
         serve_upstream(big) as big_default_url,
@@ -95,6 +115,11 @@ async def start_gateway(
             small=small_url,
             first_byte_timeout_s=first_byte_timeout_s,
             between_chunks_timeout_s=between_chunks_timeout_s,
+            retries=retries,
+            fallback=json.dumps(list(fallback)),
+            big_settings=big_settings,
+            route_settings=route_settings,
+            server_settings=server_settings,
         )
         settings = parse_settings(text, source="test")
         app = create_app(settings, {"length-like": loaded}, environ={"BIG_KEY": STRONG_KEY})
@@ -102,7 +127,7 @@ async def start_gateway(
             yield Gateway(address, big, small, router, http)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def starts_gateway() -> StartGateway:
     """For tests that need other settings than ``gateway``'s."""
     return start_gateway
@@ -123,3 +148,86 @@ def gateway(shared_gateway: Gateway) -> Gateway:
     shared_gateway.router.prompts.clear()
     shared_gateway.router.fails = False
     return shared_gateway
+
+
+EVERY_API = 'apis = ["chat", "responses", "completions", "messages"]\n'
+FULL_SETTINGS = """
+[models.big]
+model = "upstream-big"
+base_url = "{big}"
+api_key = "env:BIG_KEY"
+retries = 0
+{big_settings}
+[models.small]
+model = "upstream-small"
+base_url = "{small}"
+api_key = "env:SMALL_KEY"
+retries = 0
+{small_settings}
+[models.embedder]
+model = "upstream-embedder"
+base_url = "{small}"
+apis = ["embeddings"]
+[routes.auto]
+strong = "big"
+weak = "small"
+router = "words"
+threshold = 0.5
+fallback = {chain}
+{route_settings}
+"""
+
+
+@asynccontextmanager
+async def start_full_gateway(
+    *,
+    big_settings: str = EVERY_API,
+    small_settings: str = EVERY_API,
+    route_settings: str = "",
+    chain: str = "[]",
+) -> AsyncIterator[Gateway]:
+    """Run a gateway whose models speak every API, and which neither retries nor falls back."""
+    big, small, router = FakeUpstream("big"), FakeUpstream("small"), WordRouter()
+    quantiles = np.linspace(0, 1, 1001)
+    loaded = LoadedRouter("words", router, quantiles, "a sample", None)
+    async with (
+        serve_upstream(big) as big_url,
+        serve_upstream(small) as small_url,
+        aiohttp.ClientSession(auto_decompress=False) as http,
+    ):
+        text = FULL_SETTINGS.format(
+            big=big_url,
+            small=small_url,
+            big_settings=big_settings,
+            small_settings=small_settings,
+            chain=chain,
+            route_settings=route_settings,
+        )
+        settings = parse_settings(text, source="test")
+        environ = {"BIG_KEY": STRONG_KEY, "SMALL_KEY": "sk-small-secret"}
+        app = create_app(settings, {"words": loaded}, environ=environ)
+        router.prompts.clear()  # it was timed
+        async with serve_on_loopback(app) as address:
+            yield Gateway(address, big, small, router, http)
+
+
+@pytest.fixture(scope="session")
+def starts_full_gateway() -> StartGateway:
+    """For tests that need other settings than ``full_gateway``'s."""
+    return start_full_gateway
+
+
+@pytest.fixture(scope="module")
+async def shared_full_gateway(anyio_backend: str) -> AsyncIterator[Gateway]:
+    """One for all tests of a module."""
+    async with start_full_gateway() as running:
+        yield running
+
+
+@pytest.fixture
+def full_gateway(shared_full_gateway: Gateway) -> Gateway:
+    """A running gateway with one route, ``auto``, in every API; it remembers nothing."""
+    shared_full_gateway.big.reset()
+    shared_full_gateway.small.reset()
+    shared_full_gateway.router.prompts.clear()
+    return shared_full_gateway

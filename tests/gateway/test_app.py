@@ -208,23 +208,38 @@ async def test_health_is_told(gateway: "Gateway") -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    "path", ["/", "/v1/chat", "/v1/chat/completions/", "/v1/audio/speech", "/healthz/"]
+)
+async def test_other_endpoints_are_a_404_that_lists_what_exists(
+    gateway: "Gateway", path: str
+) -> None:
+    async with gateway.http.post(gateway.address + path, allow_redirects=False) as answer:
+        error = (await answer.json())["error"]
+    assert (answer.status, error["type"]) == (404, "invalid_request_error")
+    assert f"no such endpoint: POST {path!r}" in error["message"]
+    assert "POST /v1/chat/completions, /v1/responses" in error["message"]
+    assert "GET /v1/models" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
     [
-        ("GET", "/", 404),
-        ("POST", "/v1/completions", 404),
-        ("GET", "/v1/chat/completions", 404),
-        ("DELETE", "/v1/models", 405),
+        ("GET", "/v1/chat/completions", "POST"),
+        ("PUT", "/v1/messages", "POST"),
+        ("DELETE", "/v1/models", "GET, HEAD"),
+        ("POST", "/v1/models/auto", "GET, HEAD"),
+        ("GET", "/v1/route", "POST"),
+        ("POST", "/healthz", "GET, HEAD"),
     ],
 )
-async def test_other_endpoints_are_refused_in_openai_s_shape(
-    gateway: "Gateway", method: str, path: str, status: int
+async def test_an_unknown_method_is_a_405_that_says_which_are_allowed(
+    gateway: "Gateway", method: str, path: str, allowed: str
 ) -> None:
     async with gateway.http.request(method, gateway.address + path) as answer:
-        error = (await answer.json())["error"]
-    assert answer.status == status
-    assert error["type"] == "invalid_request_error"
-    assert f"no such endpoint: {method} {path!r}" in error["message"]
-    assert "POST /v1/chat/completions" in error["message"]
+        document = await answer.json()
+    assert (answer.status, answer.headers["allow"]) == (405, allowed)
+    assert f"{method} is not accepted at {path!r}" in document["error"]["message"]
+    assert document.get("type") == ("error" if path == "/v1/messages" else None)
 
 
 @pytest.mark.parametrize(

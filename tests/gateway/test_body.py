@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from routecast.errors import RequestError
-from routecast.gateway.body import _read_exactly, _read_fast, read_chat_body
+from routecast.gateway import body as body_module
+from routecast.gateway.body import _read_exactly, _read_fast, read_request_body
 
 NEW = b'"upstream-model"'
 
@@ -95,7 +96,7 @@ def test_both_readers_agree_with_the_standard_library(document: str) -> None:
     exact, fast = _read_exactly(body), _read_fast(body)
     assert exact.model == models[-1]
     messages = [value for key, value in pairs if key == "messages"] or [None]
-    assert json.loads(bytes(exact.messages).decode("utf-8", "surrogatepass")) == messages[-1]
+    assert json.loads(bytes(exact.fields.messages).decode("utf-8", "surrogatepass")) == messages[-1]
     sent = exact.with_model(NEW)
     replaced = [(key, "upstream-model" if key == "model" else value) for key, value in pairs]
     assert pairs_of(sent) == replaced
@@ -146,7 +147,7 @@ def test_usual_bodies_take_the_fast_path(body: bytes) -> None:
 def test_only_the_value_of_the_top_level_model_changes(
     body: bytes, model: str, sent: bytes
 ) -> None:
-    read = read_chat_body(body)
+    read = read_request_body(body)
     assert read.model == model
     assert read.with_model(b"NEW") == sent
 
@@ -155,13 +156,13 @@ def test_only_the_value_of_the_top_level_model_changes(
 def test_ten_megabytes_pass(size: int) -> None:
     image = b'{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:' + b"A" * size
     body = b'{"messages":[' + image + b'"}}]}],"model":"auto"}'
-    assert read_chat_body(body).with_model(b'"auto"') == body
+    assert read_request_body(body).with_model(b'"auto"') == body
 
 
 @pytest.mark.parametrize("depth", [900, 1100, 100_000])
 def test_deep_nesting_passes(depth: int) -> None:
     body = b'{"model":"auto","x":' + b"[" * depth + b"]" * depth + b"}"
-    assert read_chat_body(body).with_model(b'"auto"') == body
+    assert read_request_body(body).with_model(b'"auto"') == body
 
 
 def test_time_is_linear_in_the_size_whatever_the_body_holds() -> None:
@@ -169,7 +170,7 @@ def test_time_is_linear_in_the_size_whatever_the_body_holds() -> None:
     n = 200_000
     for part in (b"[{},", b'{"model":', b'"\\"', b'"model",', b"\\\\", b'["model":', b" ", b'"a'):
         with pytest.raises(RequestError):
-            read_chat_body(b'{"model":"auto","x":' + part * n)
+            read_request_body(b'{"model":"auto","x":' + part * n)
 
 
 @pytest.mark.parametrize(
@@ -194,11 +195,24 @@ def test_time_is_linear_in_the_size_whatever_the_body_holds() -> None:
 )
 def test_a_body_that_names_no_model_is_refused_with_a_code(body: bytes, code: str) -> None:
     with pytest.raises(RequestError) as caught:
-        read_chat_body(body)
+        read_request_body(body)
     assert (caught.value.status, caught.value.code) == (400, code)
 
 
 def test_a_refusal_quotes_nothing_of_the_body() -> None:
     with pytest.raises(RequestError) as caught:
-        read_chat_body(b'{"model":"a","messages":"my secret prompt"')
+        read_request_body(b'{"model":"a","messages":"my secret prompt"')
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("slice_bytes", [1, 2, 7, 8, 50])
+@given(gaps=st.lists(st.integers(0, 30), min_size=1, max_size=4))
+def test_keys_are_counted_however_a_body_is_sliced(slice_bytes: int, gaps: list[int]) -> None:
+    content = b"".join(b"x" * gap + b'"Model"' for gap in gaps)
+    before = body_module._SLICE_BYTES
+    body_module._SLICE_BYTES = slice_bytes
+    try:
+        assert body_module._has_one_key(content) == (len(gaps) == 1)
+        assert not body_module._has_one_key(b'"model"' + b"x" * gaps[0] + b"\\u006D")
+    finally:
+        body_module._SLICE_BYTES = before

@@ -3,7 +3,12 @@
 import pytest
 
 from routecast.errors import RequestError
-from routecast.gateway.headers import client_headers, decision_headers, upstream_headers
+from routecast.gateway.headers import (
+    add_headers,
+    client_headers,
+    decision_headers,
+    upstream_headers,
+)
 from routecast.policy.decide import Decision, Reason
 
 
@@ -52,6 +57,7 @@ def test_the_upstream_s_end_to_end_headers_pass_in_lower_case() -> None:
         (b"Set-Cookie", b"a=1"), (b"Set-Cookie", b"b=2"), (b"Transfer-Encoding", b"chunked"),
         (b"Connection", b"x-hop"), (b"X-Hop", b"1"), (b"Keep-Alive", b"timeout=5"),
         (b"X-Routecast-Model", b"an upstream must not speak for us"),
+        (b"Access-Control-Allow-Origin", b"*"),
     ]  # fmt: skip
     assert client_headers(headers) == [
         (b"content-type", b"text/plain"),
@@ -76,3 +82,21 @@ def test_a_decision_is_told_in_five_headers() -> None:
 def test_what_was_not_scored_has_no_score() -> None:
     names = {name for name, _ in decision_headers(Decision("a", None, None, Reason.DIRECT), "abc")}
     assert names == {b"x-routecast-decision", b"x-routecast-model", b"x-routecast-reason"}
+
+
+def test_a_stand_in_is_named_with_the_reason_that_it_is_one() -> None:
+    decision = Decision("strong", 0.9, 0.5, Reason.REACHES_THRESHOLD)
+    assert decision_headers(decision, "abc", answered_by="weak")[1:3] == [
+        (b"x-routecast-model", b"weak"),
+        (b"x-routecast-reason", b"fallback"),
+    ]
+
+
+def test_ours_are_added_where_the_upstream_has_none_of_that_name() -> None:
+    upstreams = [(b"x-request-id", b"theirs"), (b"a", b"1"), (b"a", b"2")]
+    assert add_headers(upstreams, [(b"x-request-id", b"ours"), (b"b", b"3")]) == [
+        (b"x-request-id", b"theirs"),
+        (b"a", b"1"),
+        (b"a", b"2"),
+        (b"b", b"3"),
+    ]

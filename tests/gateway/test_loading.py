@@ -66,7 +66,7 @@ def test_a_router_s_folder_is_relative_to_the_settings_file(
     (tmp_path / "mine").mkdir()
     (tmp_path / "length").mkdir()
     asked: list[str] = []
-    monkeypatch.setattr(loading, "load_router", asked.append)
+    monkeypatch.setattr(loading, "load_router", lambda name, **_: asked.append(name))
     for name in ("mine", "length", "default", "elsewhere"):
         text = SETTINGS.replace('"random"', f'"{name}"')
         load_routers(parse_settings(text, source="test"), folder=tmp_path)

@@ -9,11 +9,13 @@ from routecast.artifacts import LoadedRouter, load_router
 from routecast.errors import ConfigError, RequestError
 from routecast.gateway.loading import resolve_endpoints
 from routecast.gateway.routes import Route, RouteTable, build_route_table
+from routecast.gateway.surfaces import SURFACES
 from routecast.policy.cuts import Cut
 from routecast.policy.parse import parse_settings
 from routecast.policy.settings import Settings
 from routecast.upstream.endpoint import Endpoint
 
+CHAT = SURFACES["/v1/chat/completions"]
 SETTINGS = """
 [models.big]
 model = "b"
@@ -85,14 +87,14 @@ def test_a_router_that_was_not_loaded_is_named() -> None:
 
 def test_clients_may_name_a_route_or_a_model() -> None:
     table = table_of()
-    assert table.find("second") is table.routes["second"]
-    found = table.find("small")
+    assert table.find("second", CHAT) is table.routes["second"]
+    found = table.find("small", CHAT)
     assert isinstance(found, Endpoint)
     assert found.model == "s"
 
 
 def test_clients_may_name_a_router_and_a_threshold_for_the_first_route_that_uses_it() -> None:
-    found = table_of().find("router-random-0.35")
+    found = table_of().find("router-random-0.35", CHAT)
     assert isinstance(found, Route)
     assert (found.name, found.strong, found.threshold) == ("auto", "big", 0.35)
     assert found.calibration_sample is None
@@ -103,7 +105,7 @@ def test_clients_may_name_a_router_and_a_threshold_for_the_first_route_that_uses
 )
 def test_anything_else_is_not_found_and_told_what_there_is(model: str) -> None:
     with pytest.raises(RequestError) as caught:
-        table_of().find(model)
+        table_of().find(model, CHAT)
     assert (caught.value.status, caught.value.code) == (404, "model_not_found")
     message = str(caught.value)
     for part in (repr(model), "['auto', 'second']", "['big', 'small']", "['random']"):

@@ -36,7 +36,8 @@ def test_the_strong_model_is_the_fallback_when_none_is_named() -> None:
 def test_reasons_are_these_strings_and_no_others() -> None:
     assert {reason.value for reason in Reason} == {
         "reaches_threshold", "below_threshold", "split_at_threshold", "router_abstained",
-        "router_failed", "no_text", "direct",
+        "router_failed", "router_slow", "no_text", "only_capable", "same_conversation", "fallback",
+        "forced", "direct",
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator
@@ -11,8 +12,21 @@ import aiohttp
 import openai
 import pytest
 
-from routecast.testing import FakeUpstream, Gzip, Hang, Refuse, StopMidStream, serve_upstream
-from routecast.testing.upstream import simulated_embedding
+from routecast.testing import (
+    BreakChunks,
+    Dribble,
+    Enlarge,
+    FakeUpstream,
+    Gzip,
+    Hang,
+    HangAfterHead,
+    HangUp,
+    Pause,
+    Refuse,
+    StopMidStream,
+    serve_upstream,
+)
+from routecast.testing.embeddings import simulated_embedding
 
 pytestmark = pytest.mark.anyio
 
@@ -138,7 +152,8 @@ async def test_embeddings_are_decided_by_the_text(upstream: Upstream) -> None:
     both = await client.embeddings.create(model="any", input=["one", "two"])
     alone = await client.embeddings.create(model="any", input="two")
     by_index = {entry.index: entry.embedding for entry in both.data}
-    assert by_index == {0: simulated_embedding("one"), 1: simulated_embedding("two")}
+    assert by_index[0] == pytest.approx(simulated_embedding("one"), abs=1e-6)  # sent in base64
+    assert by_index[1] == pytest.approx(simulated_embedding("two"), abs=1e-6)
     assert alone.data[0].embedding == by_index[1]
     # 3 characters each, 4 to a token, rounded up: 6 / 4 is 2 tokens.
     assert (both.usage.prompt_tokens, both.usage.total_tokens) == (2, 2)
@@ -212,3 +227,93 @@ async def test_it_compresses_whether_asked_to_or_not(upstream: Upstream, stream:
         async with http.post(url, json={"stream": stream}) as answer:
             assert answer.headers["content-encoding"] == "gzip"
             assert b"simulated" in gzip.decompress(await answer.read())
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_it_hangs_up_without_an_answer(upstream: Upstream, reset: bool) -> None:
+    fake, client = upstream
+    fake.misbehave(HangUp(reset=reset))
+    async with aiohttp.ClientSession() as http:
+        with pytest.raises(aiohttp.ClientOSError if reset else aiohttp.ServerDisconnectedError):
+            await http.post(f"{client.base_url}chat/completions", json={})
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_it_resets_the_connection_in_the_middle(upstream: Upstream, stream: bool) -> None:
+    fake, client = upstream
+    fake.misbehave(StopMidStream(reset=True))
+    url = f"{client.base_url}chat/completions"
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(url, json={"stream": stream}) as answer,
+    ):
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_it_breaks_the_chunked_encoding(upstream: Upstream, stream: bool) -> None:
+    fake, client = upstream
+    fake.misbehave(BreakChunks(n_events=1))
+    body = json.dumps({"stream": stream}).encode()
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n")
+    writer.write(b"content-length: %d\r\n\r\n" % len(body) + body)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    await writer.wait_closed()
+    head, _, chunks = answer.partition(b"\r\n\r\n")
+    assert b"transfer-encoding: chunked" in head.lower()
+    assert chunks.endswith(b"\r\nthis is no chunk\r\n")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_it_hangs_after_its_head(upstream: Upstream, stream: bool) -> None:
+    fake, client = upstream
+    fake.misbehave(HangAfterHead(duration_s=0.2), HangAfterHead(drop=True))
+    url = f"{client.base_url}chat/completions"
+    async with aiohttp.ClientSession() as http:
+        async with http.post(url, json={"stream": stream}) as answer:
+            began = time.perf_counter()
+            assert b"simulated" in await answer.read()
+            assert time.perf_counter() - began > 0.15
+        async with http.post(url, json={"stream": stream}) as answer:
+            assert answer.status == 200
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await answer.read()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_it_sends_byte_by_byte(upstream: Upstream, stream: bool) -> None:
+    fake, client = upstream
+    fake.misbehave(Dribble(delay_s=0.02, n_bytes=10))
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{client.base_url}chat/completions", json={"stream": stream}) as answer,
+    ):
+        pieces = [chunk async for chunk in answer.content.iter_any()]
+    assert [len(piece) for piece in pieces[:9]] == [1] * 9  # the rest comes with the tenth
+    assert b"simulated" in b"".join(pieces)
+
+
+async def test_it_pauses_in_mid_stream_and_goes_on(upstream: Upstream) -> None:
+    fake, client = upstream
+    fake.misbehave(Pause(duration_s=0.2, n_events=3))
+    stream = await client.chat.completions.create(model="any", messages=MESSAGES, stream=True)
+    times = [time.perf_counter() async for _ in stream]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+    assert gaps.index(max(gaps)) == 2
+    assert max(gaps) > 0.15
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_it_sends_as_much_as_it_is_told_to(upstream: Upstream, stream: bool) -> None:
+    fake, client = upstream
+    fake.misbehave(Enlarge(n_bytes=10_000_000))
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{client.base_url}chat/completions", json={"stream": stream}) as answer,
+    ):
+        content = await answer.read()
+    assert len(content) > 10_000_000
+    assert content.count(b"simulated") >= 1

@@ -143,6 +143,21 @@ async def test_a_refusal_names_the_parameter_and_an_empty_account_is_not_waited_
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "not allowed to request logprobs of this", "param": None}},
+        {"object": "error", "message": "logprobs is not supported", "type": "BadRequestError"},
+        {"error": "this model has no logprobs"},
+    ],
+)
+async def test_a_refusal_in_words_only_names_the_parameter_too(body: dict[str, object]) -> None:
+    error = await failure(Refuse(status=400, body=json.dumps(body).encode()))
+    assert error.parameter == "logprobs"
+    assert "logprobs" not in str(error)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("word", [KEY, f"bad:{KEY}", "two words", 7, None, {"a": 1}])
 async def test_only_plain_words_of_a_refusal_are_shown(word: object) -> None:
     body = json.dumps({"error": {"code": word, "param": word, "type": word}}).encode()

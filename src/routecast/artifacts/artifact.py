@@ -32,12 +32,20 @@ class Artifact:
     training_prompt_hashes: AnyArray
     model_folder: ModelFolder | None = None
 
-    def router(self, embedder: Embedder, *, device: str | None = None) -> CalibratedRouter:
+    def router(
+        self,
+        embedder: Embedder,
+        *,
+        device: str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> CalibratedRouter:
         """Rebuild the calibrated router.
 
         Args:
             embedder: The one that the manifest pins.
             device: Where a neural network runs, see `routecast.routers.torch_device`; None picks.
+            environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
+        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
 
         Raises:
             ArtifactError: If the embedder is not the one that the artifact pins, or the manifest
@@ -55,6 +63,7 @@ class Artifact:
             model_folder=self.model_folder,
             settings=self.manifest.settings,
             device=device,
+            environ=environ,
         )
         try:
             calibration = self.manifest.calibration.map.rebuild()

@@ -1,6 +1,6 @@
 """Routers by name or folder, ready to score."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -52,7 +52,11 @@ class LoadedRouter:
 
 
 def load_router(
-    name: str = "default", *, embedder: Embedder | None = None, device: str | None = None
+    name: str = "default",
+    *,
+    embedder: Embedder | None = None,
+    device: str | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> LoadedRouter:
     """Load a router by name or folder.
 
@@ -61,6 +65,7 @@ def load_router(
         embedder: Use this instead of loading the embedder that the artifact names.
         device: Where a router that is a neural network runs: ``cpu``, ``cuda``, ``cuda:N`` or
             ``mps``; None picks. Others have no use for it.
+        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
 
     Raises:
         ConfigError: If nothing has that name, or there is no such device.
@@ -78,7 +83,7 @@ def load_router(
     artifact = load_artifact(router_folder(name))
     manifest = artifact.manifest
     embedder = embedder or load_embedder(manifest.embedder.name)
-    router = artifact.router(embedder, device=device)
+    router = artifact.router(embedder, device=device, environ=environ)
     quantiles = np.asarray(manifest.calibration.win_probability_quantiles, dtype=np.float64)
     return LoadedRouter(name, router, quantiles, manifest.calibration.sample, manifest, embedder)
 

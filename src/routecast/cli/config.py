@@ -7,45 +7,76 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from routecast.gateway.loading import Loaded
     from routecast.gateway.routes import Route
     from routecast.upstream.endpoint import Endpoint
 
-app = typer.Typer(help="Check the settings file.", no_args_is_help=True)
+app = typer.Typer(help="Check and explain the settings file.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """Check the settings file."""
+    """Check and explain the settings file."""
 
 
 @app.command()
 def check(
     config: Annotated[Path, typer.Option(help="The settings file.")] = Path("routecast.toml"),
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="As in serve: other machines need no key.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Read the settings, look up the secrets, load the routers; call no upstream."""
     import os
 
-    from routecast.gateway.loading import load_routers, read_settings, resolve_endpoints
-    from routecast.gateway.routes import build_route_table
+    from routecast.gateway.loading import load_gateway, read_settings
 
-    settings = read_settings(config)
-    endpoints = resolve_endpoints(settings, os.environ)
-    table = build_route_table(settings, load_routers(settings, folder=config.parent), endpoints)
+    loaded = load_gateway(
+        read_settings(config), os.environ, folder=config.parent, insecure=insecure
+    )
+    table = loaded.table
     if as_json:
         document = {
             "config": str(config),
             "models": [_model_fields(endpoint) for endpoint in table.endpoints.values()],
             "routes": [_route_fields(route) for route in table.routes.values()],
+            "server": _server_fields(loaded),
         }
         typer.echo(json.dumps(document))
         return
     for endpoint in table.endpoints.values():
         key = "without a key" if endpoint.api_key is None else "key found"
-        typer.echo(f"model {endpoint.name}: {endpoint.model} at {endpoint.base_url}, {key}")
+        apis = ", ".join(sorted(endpoint.apis))
+        typer.echo(
+            f"model {endpoint.name}: {endpoint.model} at {endpoint.base_url} ({apis}), {key}"
+        )
     for route in table.routes.values():
         typer.echo(describe_route(route))
+    typer.echo(describe_access(loaded))
     typer.echo(f"{config} can be served")
+
+
+@app.command()
+def reference() -> None:
+    """Print every setting with its meaning, type and default, as Markdown."""
+    from routecast.policy.reference import write_reference
+
+    typer.echo(write_reference(), nl=False)
+
+
+def describe_access(loaded: "Loaded") -> str:
+    """Return one line for people: who may call the gateway."""
+    server = loaded.settings.server
+    scheme = "https" if loaded.tls else "http"
+    if loaded.guard.keys is not None:
+        n_keys = len(server.client_keys)
+        asked = f"clients must show {'the key' if n_keys == 1 else f'one of {n_keys} keys'}"
+    elif loaded.guard.any_host:
+        asked = "INSECURE: whoever reaches it may spend your money"
+    else:
+        asked = "programs on this machine may call it, without a key"
+    return f"{scheme} on {server.host}: {asked}"
 
 
 def describe_route(route: "Route") -> str:
@@ -78,5 +109,17 @@ def _model_fields(endpoint: "Endpoint") -> dict[str, Any]:
         "name": endpoint.name,
         "model": endpoint.model,
         "base_url": endpoint.base_url,
+        "apis": sorted(endpoint.apis),
         "has_key": endpoint.api_key is not None,
+    }
+
+
+def _server_fields(loaded: "Loaded") -> dict[str, Any]:
+    server = loaded.settings.server
+    return {
+        "host": server.host,
+        "port": server.port,
+        "tls": loaded.tls is not None,
+        "n_client_keys": len(server.client_keys),
+        "cors_origins": list(server.cors_origins),
     }

@@ -133,10 +133,10 @@ def opened_router(
     if embedder is None:
         if url is not None or key is not None:
             raise ConfigError("--embedder-url and --embedder-key mean nothing without --embedder")
-        yield load_router(router, device=device)
+        yield load_router(router, device=device, environ=os.environ)
         return
     with opened_embedder(embedder, url=url, key=key, is_shown=False) as opened:
-        yield load_router(router, embedder=opened, device=device)
+        yield load_router(router, embedder=opened, device=device, environ=os.environ)
 
 
 def _endpoint(name: str, url: str | None, key: str | None) -> "Endpoint | None":

@@ -109,6 +109,7 @@ def evaluate(
                 cache=ScoreCache(kept / "scores") if cache else None,
                 embeddings=kept / "embeddings" if cache else None,
                 device=device,
+                environ=os.environ,
                 watch=_prefixed(watch, one.name),
             )
             for one in benchmarks

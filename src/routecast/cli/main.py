@@ -13,6 +13,7 @@ from routecast.cli import config, data, label
 from routecast.cli.calibrate import calibrate
 from routecast.cli.data_leakage import check_leakage
 from routecast.cli.demo import demo
+from routecast.cli.doctor import doctor
 from routecast.cli.evaluate import evaluate
 from routecast.cli.label_gold import gold
 from routecast.cli.route import route
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (calibrate, demo, evaluate, route, score, serve, train):
+for command in (calibrate, demo, doctor, evaluate, route, score, serve, train):
     app.command()(command)
 app.add_typer(config.app, name="config")
 data.app.command()(check_leakage)

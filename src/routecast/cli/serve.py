@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routecast.cli.config import describe_route
+from routecast.cli.config import describe_access, describe_route
 
 if TYPE_CHECKING:
-    from routecast.gateway.routes import RouteTable
+    from routecast.gateway.loading import Loaded
 
 
 def serve(
@@ -18,35 +18,79 @@ def serve(
         int | None,
         typer.Option(min=0, max=65535, help="Instead of the settings' port; 0 for any free one."),
     ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Instead of the settings' host; 0.0.0.0 for every address of this one."),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Serve other machines without client_keys: whoever reaches the port can spend "
+            "your money.",
+        ),
+    ] = False,
 ) -> None:
-    """Serve the routes of a settings file as an OpenAI-compatible API on this machine."""
-    import logging
+    """Serve the routes of a settings file as an OpenAI-compatible API."""
     import os
+    import sys
 
     from routecast.gateway.app import build_app
-    from routecast.gateway.loading import load_routers, read_settings, resolve_endpoints
-    from routecast.gateway.routes import build_route_table
-    from routecast.gateway.server import bind_loopback
+    from routecast.gateway.guard import check_exposure
+    from routecast.gateway.loading import load_gateway, override_server, read_settings
+    from routecast.gateway.log import log_as_json
+    from routecast.gateway.server import address_of, bind
     from routecast.gateway.server import serve as serve_app
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
-    settings = read_settings(config)
-    with bind_loopback(settings.server.port if port is None else port) as listener:
-        endpoints = resolve_endpoints(settings, os.environ)
-        table = build_route_table(settings, load_routers(settings, folder=config.parent), endpoints)
-        host, bound_port = listener.getsockname()
-        typer.echo(_announcement(f"http://{host}:{bound_port}", table), err=True)
-        serve_app(build_app(table, settings.server), listener)
+    settings = override_server(read_settings(config), host=host, port=port)
+    check_exposure(settings.server, insecure=insecure)
+    with (
+        log_as_json(settings.server.log, sys.stderr),
+        bind(settings.server.port, host=settings.server.host) as listener,
+    ):
+        loaded = load_gateway(settings, os.environ, folder=config.parent, insecure=insecure)
+        address = address_of(listener, tls=loaded.tls)
+        if settings.server.log == "info" and not sys.stderr.isatty():
+            _log_announcement(address, loaded)
+        else:
+            typer.echo(_announcement(address, loaded), err=True)
+        app = build_app(loaded.table, loaded.settings.server, loaded.guard, folder=config.parent)
+        serve_app(app, listener, tls=loaded.tls)
 
 
-def _announcement(address: str, table: "RouteTable") -> str:
+def _log_announcement(address: str, loaded: "Loaded") -> None:
+    """Say where the gateway is to whatever collects its log, in which every line is JSON."""
+    import logging
+
+    fields = {
+        "address": address,
+        "routes": list(loaded.table.routes),
+        "models": list(loaded.table.endpoints),
+        "access": describe_access(loaded),
+    }
+    logging.getLogger("routecast.gateway").info("serving", extra={"fields": fields})
+
+
+def _announcement(address: str, loaded: "Loaded") -> str:
     """Say where the gateway is, what it offers, and how to ask it something."""
-    asked = next(iter([*table.routes, *table.endpoints]))
-    body = f'{{"model": "{asked}", "messages": [{{"role": "user", "content": "What is 2 + 2?"}}]}}'
-    curl = (
+    from routecast.upstream.apis import Api
+
+    table = loaded.table
+    lines = [
+        f"Routecast serves {address}/v1",
+        *(f"  {describe_route(route)}" for route in table.routes.values()),
+        f"  models: {', '.join(table.endpoints)}",
+        f"  {describe_access(loaded)}",
+        *(f"Try: {_try_it(address, model, loaded)}" for model in table.speaking(Api.CHAT)[:1]),
+        "Ctrl-C ends it.",
+    ]
+    return "\n".join(lines)
+
+
+def _try_it(address: str, model: str, loaded: "Loaded") -> str:
+    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "What is 2 + 2?"}}]}}'
+    key = "" if loaded.guard.keys is None else "-H 'authorization: Bearer YOUR_KEY' "
+    return (
         f"curl -i {address}/v1/chat/completions -H 'content-type: application/json' "
-        f"-d {shlex.quote(body)}"
+        f"{key}-d {shlex.quote(body)}"
     )
-    routes = [f"  {describe_route(route)}" for route in table.routes.values()]
-    lines = [f"Routecast serves {address}/v1", *routes, f"  models: {', '.join(table.endpoints)}"]
-    return "\n".join([*lines, f"Try: {curl}", "Ctrl-C ends it."])

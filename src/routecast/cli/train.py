@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def train(
-    router: Annotated[str, typer.Argument(help="What to train: bert, blend, mf or sw.")],
+    router: Annotated[
+        str,
+        typer.Argument(help="What to train: bert, blend, causal, causal-endpoint, knn, mf or sw."),
+    ],
     output: Annotated[Path, typer.Option(help="Folder for the router; replaced if it is one.")],
     comparisons: Annotated[
         list[str] | None,
@@ -129,6 +132,7 @@ def train(
         skip_bad=skip_bad,
         resume=resume,
         device=device,
+        environ=os.environ,
     )
     print_run(_run(request), as_json=as_json)
 

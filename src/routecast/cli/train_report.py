@@ -3,9 +3,9 @@
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -124,6 +124,7 @@ def _facts(run: "TrainingRun") -> Iterator[str]:
     chosen = ", ".join(f"{name} {_setting(manifest.settings[name])}" for name in best.settings)
     tried = f", best of {n} tried" if (n := len(run.trained.trials)) > 1 else ""
     yield f"  settings: {chosen}; validation log loss {best.pair_loss:.4f}{tried}"
+    yield from _network_facts(manifest.settings)
     if run.overlap is not None:
         yield (
             f"  evaluation prompts in the training data: {run.overlap.n_overlapping:,} of "
@@ -137,6 +138,29 @@ def _facts(run: "TrainingRun") -> Iterator[str]:
         )
     if duplicates.oversized:
         yield f"  groups too large to be duplicates, split: {list(duplicates.oversized)!r} prompts"
+
+
+def _network_facts(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Say what only routers that are neural networks have."""
+    balance = settings.get("label_balance")
+    if balance is not None:
+        yield (
+            f"  training labels: strong wins {balance['strong']:.0%}, ties {balance['tie']:.0%}, "
+            f"weak wins {balance['weak']:.0%}"
+        )
+    if "device" in settings:
+        yield (
+            f"  trained on {settings['device']}: {settings['n_steps_taken']:,} steps, kept the "
+            f"weights after step {settings['best_step']:,}"
+        )
+    check = settings.get("int8_check")
+    if check is not None:
+        used = "" if check["is_used"] else "; too much, so torch is used"
+        yield (
+            f"  int8 against torch on {check['n_prompts']:,} prompts: win probability differs by "
+            f"{check['mean_difference']:.4f} on average, {check['largest_difference']:.4f} at "
+            f"most{used}"
+        )
 
 
 def _setting(value: object) -> str:

@@ -66,6 +66,7 @@ def evaluate_routers(
     cache: ScoreCache | None = None,
     embeddings: Path | None = None,
     device: str | None = None,
+    environ: Mapping[str, str] | None = None,
     watch: Watch | None = None,
 ) -> Study:
     """Evaluate routers on a benchmark, beside the baselines.
@@ -78,6 +79,7 @@ def evaluate_routers(
         cache: Where the scores of trained routers are kept; None keeps none.
         embeddings: Folder where the vectors of slow embedders are kept; None keeps none.
         device: Where routers that are neural networks run; None picks.
+        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
         watch: Called as the scoring goes on.
 
     Returns:
@@ -100,6 +102,7 @@ def evaluate_routers(
         cache=cache,
         embeddings=embeddings,
         device=device,
+        environ=environ,
         allow_overlap=settings.allow_overlap,
         watch=watch,
     )

@@ -57,6 +57,7 @@ def score_prompts(
     cache: ScoreCache | None = None,
     embeddings: Path | None = None,
     device: str | None = None,
+    environ: Mapping[str, str] | None = None,
     allow_overlap: bool = False,
     watch: Watch | None = None,
 ) -> tuple[RouterScores, ...]:
@@ -68,6 +69,7 @@ def score_prompts(
         cache: Where scores of trained routers are kept; None keeps none.
         embeddings: Folder where the vectors of slow embedders are kept; None keeps none.
         device: Where routers that are neural networks run; None picks.
+        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
         allow_overlap: Score even with a router that was trained on some of the prompts.
         watch: Called as the scoring goes on.
 
@@ -95,7 +97,7 @@ def score_prompts(
                 prompts,
                 digest,
                 cache=cache,
-                load=partial(_load, embeddings=embeddings, device=device),
+                load=partial(_load, embeddings=embeddings, device=device, environ=environ),
                 watch=_named(watch, name),
             ),
             is_probability=router not in BASELINES,
@@ -154,16 +156,22 @@ def _scores(
     return scores
 
 
-def _load(router: str, *, embeddings: Path | None, device: str | None) -> Router:
+def _load(
+    router: str,
+    *,
+    embeddings: Path | None,
+    device: str | None,
+    environ: Mapping[str, str] | None,
+) -> Router:
     """Load a router; one that is slow to embed keeps its vectors."""
     folder = _artifact_folder(router)
     if folder is None or embeddings is None:
-        return load_router(router, device=device).router
+        return load_router(router, device=device, environ=environ).router
     name = load_artifact(folder).manifest.embedder.name
     if name == STATIC:
-        return load_router(router, device=device).router
+        return load_router(router, device=device, environ=environ).router
     embedder = cached(load_embedder(name), embeddings)
-    return load_router(router, embedder=embedder, device=device).router
+    return load_router(router, embedder=embedder, device=device, environ=environ).router
 
 
 def _computed(

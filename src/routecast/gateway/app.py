@@ -1,33 +1,35 @@
 """The gateway as an ASGI app.
 
-Chat completions run in raw ASGI, everything else in Starlette: on one core that is the difference
+The surfaces run in raw ASGI, everything else in Starlette: on one core that is the difference
 between 80% and 50% of a bare relay's requests per second.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-import aiohttp
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route as Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from routecast.artifacts import LoadedRouter
-from routecast.errors import RequestError, RoutecastError
-from routecast.gateway.chat import ChatEndpoint
-from routecast.gateway.errors import error_object, status_of
-from routecast.gateway.guard import check_caller
-from routecast.gateway.loading import resolve_endpoints
-from routecast.gateway.relay import open_session, prepare_upstream
+from routecast.errors import RequestError
+from routecast.gateway.breaker import Breaker
+from routecast.gateway.conversations import Conversations, FileConversations, MemoryConversations
+from routecast.gateway.deciding import Decider
+from routecast.gateway.endpoint import Gateway, SurfaceEndpoint
+from routecast.gateway.errors import send_error
+from routecast.gateway.guard import Guard, allow_origins, build_guard
+from routecast.gateway.intake import send_then_drain
+from routecast.gateway.loading import resolve_client_keys, resolve_endpoints
+from routecast.gateway.log import RequestLog
+from routecast.gateway.metrics import GatewayMetrics
+from routecast.gateway.plan import open_session, prepare_upstream
+from routecast.gateway.rest import build_rest
 from routecast.gateway.routes import RouteTable, build_route_table
+from routecast.gateway.scorer import build_scorer
+from routecast.gateway.surfaces import SURFACES
 from routecast.policy.settings import ServerSettings, Settings
-
-CHAT_PATH = "/v1/chat/completions"
-_ENDPOINTS = f"POST {CHAT_PATH}, GET /v1/models, GET /healthz"
+from routecast.upstream.apis import Api
 
 
 def create_app(
@@ -36,7 +38,7 @@ def create_app(
     *,
     environ: Mapping[str, str] | None = None,
 ) -> ASGIApp:
-    """Build the gateway.
+    """Build the gateway; what it remembers is kept in this process alone.
 
     Args:
         settings: Checked settings.
@@ -49,80 +51,97 @@ def create_app(
     Raises:
         ConfigError: If a secret is missing, or a router cannot answer a route's goal.
     """
-    endpoints = resolve_endpoints(settings, environ or {})
-    return build_app(build_route_table(settings, routers, endpoints), settings.server)
+    environ = environ or {}
+    table = build_route_table(settings, routers, resolve_endpoints(settings, environ))
+    guard = build_guard(settings.server, resolve_client_keys(settings.server, environ))
+    return build_app(table, settings.server, guard)
 
 
-def build_app(table: RouteTable, settings: ServerSettings) -> ASGIApp:
+def build_app(
+    table: RouteTable, settings: ServerSettings, guard: Guard, *, folder: Path | None = None
+) -> ASGIApp:
     """Build the gateway from what clients may ask for.
 
+    Args:
+        table: Routes and models.
+        settings: Limits.
+        guard: Who may ask.
+        folder: Where the settings' relative folders begin; None keeps what is remembered in this
+            process alone.
+
     Raises:
-        ConfigError: If a model's base URL is not a URL.
+        ConfigError: If a model's base URL is not a URL, or the state folder cannot be written.
     """
-    upstreams = {name: prepare_upstream(endpoint) for name, endpoint in table.endpoints.items()}
-    chat = ChatEndpoint(table=table, upstreams=upstreams, settings=settings)
-    rest = _build_rest(table)
+    upstreams = {
+        name: prepare_upstream(endpoint, settings) for name, endpoint in table.endpoints.items()
+    }
+    routers = {route.router_name: route.router for route in table.routes.values()}
+    metrics = GatewayMetrics(
+        table,
+        breaker_states={
+            name: _breaker_state(upstream.breaker) for name, upstream in upstreams.items()
+        },
+    )
+    prices = {
+        name: endpoint.price
+        for name, endpoint in table.endpoints.items()
+        if endpoint.price is not None
+    }
+    gateway = Gateway(
+        guard=guard,
+        decider=Decider(
+            table=table,
+            scorers={name: build_scorer(router) for name, router in routers.items()},
+            conversations=_open_conversations(table, settings, folder),
+        ),
+        upstreams=upstreams,
+        settings=settings,
+        observers=(metrics, RequestLog(prices)),
+    )
+    return allow_origins(_route_paths(gateway, metrics), settings.cors_origins)
+
+
+def _breaker_state(breaker: Breaker) -> Callable[[], str]:
+    return lambda: breaker.state
+
+
+def _open_conversations(
+    table: RouteTable, settings: ServerSettings, folder: Path | None
+) -> Conversations:
+    """Return what remembers responses: a file only where a route may need it."""
+    if folder is None or not any(Api.RESPONSES in route.apis for route in table.routes.values()):
+        return MemoryConversations()
+    place = folder / Path(settings.state_folder).expanduser()
+    return FileConversations(place / "conversations.sqlite")
+
+
+def _route_paths(gateway: Gateway, metrics: GatewayMetrics) -> ASGIApp:
+    """Return the app: each path to its endpoint, whatever happens."""
+    endpoints = {path: SurfaceEndpoint(surface, gateway) for path, surface in SURFACES.items()}
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[dict[str, Any]]:
+        async with open_session() as session:
+            try:
+                yield {"session": session}
+            finally:
+                gateway.decider.conversations.close()
+
+    rest = build_rest(gateway, metrics, lifespan)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await rest(scope, receive, send)
             return
+        endpoint = endpoints.get(scope["path"])
+        if endpoint is not None and scope["method"] == "POST":
+            await endpoint(scope, receive, send)
+            return
         try:
-            check_caller(scope["headers"])
-            if scope["path"] == CHAT_PATH and scope["method"] == "POST":
-                await chat(scope, receive, send)
-            else:
-                await rest(scope, receive, send)
-        except RoutecastError as error:
-            await _error_response(error, scope)(scope, receive, send)
+            gateway.guard.check(scope["path"], scope["headers"])
+            await rest(scope, receive, send)
+        except RequestError as error:
+            api = Api.CHAT if endpoint is None else endpoint.surface.api
+            await send_error(send_then_drain(send, receive), error, api=api)
 
     return app
-
-
-def _error_response(error: RoutecastError, scope: Scope) -> Response:
-    """The one place that turns our errors into OpenAI-shaped JSON."""
-    response = Response(error_object(error), status_of(error), media_type="application/json")
-    response.raw_headers += scope.get("routecast.headers", [])
-    return response
-
-
-def _build_rest(table: RouteTable) -> Starlette:
-    """Build everything that is not the hot path, and the lifespan."""
-    models = _list_models(table)
-
-    async def list_models(_: Request) -> Response:
-        return JSONResponse(models)
-
-    async def answer_health(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    async def refuse(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        refusal = RequestError(
-            f"no such endpoint: {request.method} {request.url.path!r}; there are {_ENDPOINTS}",
-            status=status,
-            code="no_such_endpoint",
-        )
-        return _error_response(refusal, request.scope)
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, aiohttp.ClientSession]]:
-        async with open_session() as session:
-            yield {"session": session}
-
-    return Starlette(
-        routes=[Path("/v1/models", list_models), Path("/healthz", answer_health)],
-        exception_handlers={HTTPException: refuse},
-        lifespan=lifespan,
-    )
-
-
-def _list_models(table: RouteTable) -> dict[str, Any]:
-    """Describe what clients may ask for, in OpenAI's shape."""
-    names = [*table.routes, *table.endpoints]
-    return {
-        "object": "list",
-        "data": [
-            {"id": name, "object": "model", "created": 0, "owned_by": "routecast"} for name in names
-        ],
-    }

@@ -13,23 +13,61 @@ from routecast.errors import RequestError
 from routecast.gateway.toplevel import Member, top_level_members
 
 _KEY = b'"model"'
+_SLICE_BYTES = 1 << 20
 _VALUE = re.compile(rb'"model"[ \t\n\r]*+:[ \t\n\r]*+("(?:[^"\\]++|\\.)*+")', re.DOTALL)
 
 
-class ChatBody(msgspec.Struct, frozen=True, gc=False):
+_NULL = msgspec.Raw(b"null")
+
+
+class Fields(msgspec.Struct, frozen=True, gc=False):
+    """The top-level fields of any API that the gateway looks at: the model, and JSON for the rest.
+
+    ``null`` where a field is not there; of several with one name the last, as JSON parsers do.
+    """
+
+    model: str
+    messages: msgspec.Raw = _NULL
+    system: msgspec.Raw = _NULL
+    input: msgspec.Raw = _NULL
+    instructions: msgspec.Raw = _NULL
+    prompt: msgspec.Raw = _NULL
+    stream: msgspec.Raw = _NULL
+    tools: msgspec.Raw = _NULL
+    functions: msgspec.Raw = _NULL
+    response_format: msgspec.Raw = _NULL
+    text: msgspec.Raw = _NULL
+    output_format: msgspec.Raw = _NULL
+    output_config: msgspec.Raw = _NULL
+    max_tokens: msgspec.Raw = _NULL
+    max_completion_tokens: msgspec.Raw = _NULL
+    max_output_tokens: msgspec.Raw = _NULL
+    previous_response_id: msgspec.Raw = _NULL
+    conversation: msgspec.Raw = _NULL
+
+
+class RequestBody(msgspec.Struct, frozen=True, gc=False):
     """What the gateway reads of a request body.
 
     Attributes:
         content: The body as sent.
-        model: The model that the client asks for; of several, the last, as JSON parsers do.
-        messages: The JSON of ``messages``, or ``null``.
+        fields: What it looks at.
         spans: Where the values of the top-level ``model`` stand, in order.
     """
 
     content: bytes
-    model: str
-    messages: msgspec.Raw
+    fields: Fields
     spans: tuple[tuple[int, int], ...]
+
+    @property
+    def model(self) -> str:
+        """The model that the client asks for."""
+        return self.fields.model
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer is asked for as server-sent events."""
+        return bytes(self.fields.stream) == b"true"
 
     def with_model(self, model_json: bytes) -> bytes:
         """Return the body with each value of the top-level ``model`` replaced."""
@@ -42,15 +80,10 @@ class ChatBody(msgspec.Struct, frozen=True, gc=False):
         return b"".join(pieces)
 
 
-class _Envelope(msgspec.Struct, gc=False):
-    model: str
-    messages: msgspec.Raw = msgspec.Raw(b"null")
+_FIELDS = msgspec.json.Decoder(Fields)
 
 
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
-
-
-def read_chat_body(content: bytes) -> ChatBody:
+def read_request_body(content: bytes) -> RequestBody:
     """Read a request body.
 
     Raises:
@@ -59,46 +92,56 @@ def read_chat_body(content: bytes) -> ChatBody:
     return _read_fast(content) or _read_exactly(content)
 
 
-def _read_fast(content: bytes) -> ChatBody | None:
+def _read_fast(content: bytes) -> RequestBody | None:
     """Read a body in which only one key can be meant by ``model``; None if unsure.
 
     If msgspec has found a top-level ``model``, and no escape could spell a letter of it, then the
     key stands there as ``"model"``. If that occurs only once, in any case of letters, this is it.
     """
-    folded = content.lower()
-    if folded.count(_KEY) != 1 or b"\\u006" in folded or b"\\u004" in folded:
+    if not _has_one_key(content):
         return None
     start = content.find(_KEY)
     found = _VALUE.match(content, start) if start > 0 else None
     if found is None:
         return None
     try:
-        envelope = _ENVELOPE.decode(content)
+        fields = _FIELDS.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return ChatBody(content, envelope.model, envelope.messages, (found.span(1),))
+    return RequestBody(content, fields, (found.span(1),))
 
 
-def _read_exactly(content: bytes) -> ChatBody:
+def _has_one_key(content: bytes) -> bool:
+    """Return whether ``"model"`` is there once, in any case, and no escape could spell it.
+
+    It goes by slices: one search through a large body would keep every other thread waiting.
+    """
+    n_keys = 0
+    for start in range(0, len(content), _SLICE_BYTES):
+        folded = content[start : start + _SLICE_BYTES + len(_KEY) - 1].lower()
+        n_keys += folded.count(_KEY)
+        if n_keys > 1 or b"\\u006" in folded or b"\\u004" in folded:
+            return False
+    return n_keys == 1
+
+
+def _read_exactly(content: bytes) -> RequestBody:
     """Read any body, by looking at each top-level member."""
     try:
-        members = top_level_members(content, ("model", "messages"))
+        members = top_level_members(content, Fields.__struct_fields__)
     except ValueError as error:
         raise RequestError(
             f"the request body is not a JSON object: {error}", code="invalid_json"
         ) from None
-    models = [member for member in members if member.key == "model"]
     _refuse_lookalikes(members)
-    if not models:
+    values = {member.key: content[member.start : member.end] for member in members}
+    known = {name: values[name] for name in Fields.__struct_fields__ if name in values}
+    if "model" not in known:
         raise RequestError("the request names no 'model'; add one", code="missing_model")
-    last = models[-1]
-    messages = [content[m.start : m.end] for m in members if m.key == "messages"]
-    return ChatBody(
-        content,
-        _model_name(content[last.start : last.end]),
-        msgspec.Raw(messages[-1] if messages else b"null"),
-        tuple((member.start, member.end) for member in models),
-    )
+    model = _model_name(known.pop("model"))
+    fields = Fields(model, **{name: msgspec.Raw(value) for name, value in known.items()})
+    spans = tuple((member.start, member.end) for member in members if member.key == "model")
+    return RequestBody(content, fields, spans)
 
 
 def _refuse_lookalikes(members: list[Member]) -> None:

@@ -1,8 +1,12 @@
-"""What became of one request: the record that metrics, logs and conversations read."""
+"""What became of one request: the record that metrics, logs and conversations read.
+
+Every request makes these, so they are msgspec's: a tenth of the time of frozen dataclasses.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from routecast.gateway.surfaces import Surface
 from routecast.policy.decide import Decision
@@ -24,8 +28,7 @@ class Ended(StrEnum):
     """No upstream began an answer; the client has an error of ours."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One try of one upstream.
 
     Attributes:
@@ -43,8 +46,7 @@ class Attempt:
     total_s: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Tokens as the upstream counted them.
 
     Attributes:
@@ -59,8 +61,7 @@ class Usage:
     cached_input_tokens: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RelayResult:
+class RelayResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the relay of one request came to.
 
     Attributes:
@@ -82,8 +83,7 @@ class RelayResult:
     total_s: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Served:
+class Served(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request on one of the surfaces, from its first byte to its end; never a prompt.
 
     Attributes:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from multidict import CIMultiDict, istr
 
 from routecast.errors import RequestError
-from routecast.policy.decide import Decision
+from routecast.policy.decide import Decision, Reason
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -38,6 +38,8 @@ _CLIENT_ONLY = _HOP_BY_HOP | {
     b"x-goog-api-key",
 }
 _OURS = b"x-routecast-"
+# An upstream's own CORS headers would let web pages read what the gateway does not let them.
+_NEVER_TO_CLIENT = (_OURS, b"access-control-")
 
 
 def upstream_headers(headers: RawHeaders, own: Mapping[str, str]) -> CIMultiDict[str]:
@@ -51,12 +53,16 @@ def upstream_headers(headers: RawHeaders, own: Mapping[str, str]) -> CIMultiDict
         RequestError: If a value is not UTF-8, since it could not be passed unchanged.
     """
     passed: CIMultiDict[str] = CIMultiDict()
-    for name, value in headers:
-        text = _upstream_name(name)
-        if text is not None:
-            passed.add(text, _decode(text, value))
-        elif name == b"connection" and value != b"keep-alive":
-            return upstream_headers(_without_named(headers), own)
+    text: istr | None = None
+    try:
+        for name, value in headers:
+            text = _upstream_name(name)
+            if text is not None:
+                passed.add(text, value.decode())
+            elif name == b"connection" and value != b"keep-alive":
+                return upstream_headers(_without_named(headers), own)
+    except UnicodeDecodeError:
+        raise RequestError(f"header {text!r} is not UTF-8; send it as UTF-8") from None
     passed.update(own)
     return passed
 
@@ -67,13 +73,6 @@ def _upstream_name(name: bytes) -> istr | None:
     if name in _CLIENT_ONLY or name.startswith(_OURS):
         return None
     return istr(name.decode("ascii"))
-
-
-def _decode(name: str, value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        raise RequestError(f"header {name!r} is not UTF-8; send it as UTF-8") from None
 
 
 def _without_named(headers: RawHeaders) -> RawHeaders:
@@ -93,15 +92,32 @@ def client_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
 
 @lru_cache(maxsize=1024)
 def _passes_to_client(name: bytes) -> bool:
-    return name not in _HOP_BY_HOP and not name.startswith(_OURS)
+    return name not in _HOP_BY_HOP and not name.startswith(_NEVER_TO_CLIENT)
 
 
-def decision_headers(decision: Decision, decision_id: str) -> RawHeaders:
-    """Return the headers that tell the client which model answers, and why."""
+def add_headers(headers: RawHeaders, own: RawHeaders) -> RawHeaders:
+    """Return an answer's headers with ours, where the upstream has none of that name."""
+    present = {name for name, _ in headers}
+    return headers + [header for header in own if header[0] not in present]
+
+
+def decision_headers(
+    decision: Decision, decision_id: str, *, answered_by: str | None = None
+) -> RawHeaders:
+    """Return the headers that tell the client which model answers, and why.
+
+    Args:
+        decision: Which model was chosen.
+        decision_id: Names the decision in the logs.
+        answered_by: The model that stands in for the chosen one, or None.
+    """
+    model, reason = decision.model, decision.reason
+    if answered_by is not None:
+        model, reason = answered_by, Reason.FALLBACK
     headers = [
         (b"x-routecast-decision", decision_id.encode()),
-        (b"x-routecast-model", decision.model.encode()),
-        (b"x-routecast-reason", decision.reason.encode()),
+        (b"x-routecast-model", model.encode()),
+        (b"x-routecast-reason", reason.encode()),
     ]
     if decision.win_probability is not None:
         headers.append((b"x-routecast-win-probability", b"%.6g" % decision.win_probability))

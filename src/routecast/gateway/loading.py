@@ -1,17 +1,63 @@
-"""From routecast.toml to settings, routers and endpoints, or a message that says why not."""
+"""From routecast.toml to everything that a gateway needs, or a message that says why not."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from routecast.artifacts import LoadedRouter, load_router
 from routecast.errors import ConfigError
+from routecast.gateway.guard import Guard, build_guard
+from routecast.gateway.routes import RouteTable, build_route_table
+from routecast.gateway.tls import TlsFiles, find_tls_files
 from routecast.policy.model_settings import ModelSettings
 from routecast.policy.parse import parse_settings
-from routecast.policy.settings import Settings
+from routecast.policy.settings import ServerSettings, Settings
 from routecast.routers.registry import BASELINES
 from routecast.upstream.endpoint import Endpoint, Timeouts
 from routecast.upstream.prices import Price
 from routecast.upstream.secrets import resolve_secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A gateway that can be served.
+
+    Attributes:
+        settings: As they were checked.
+        table: What clients may ask for.
+        guard: Who may ask.
+        tls: None for plain HTTP.
+    """
+
+    settings: Settings
+    table: RouteTable
+    guard: Guard
+    tls: TlsFiles | None
+
+
+def load_gateway(
+    settings: Settings, environ: Mapping[str, str], *, folder: Path, insecure: bool = False
+) -> Loaded:
+    """Look up the secrets, read the TLS files, load the routers and find their thresholds.
+
+    Args:
+        settings: Checked settings.
+        environ: Where ``env:NAME`` secrets are.
+        folder: Where relative paths begin: the settings file's own folder.
+        insecure: Whether other machines may call without a key.
+
+    Raises:
+        ConfigError: If a secret, file or router is missing, a router cannot answer a route's goal,
+            or the gateway would be open to other machines without a key.
+        ArtifactError: If a router is damaged or does not fit.
+    """
+    keys = resolve_client_keys(settings.server, environ, folder=folder)
+    guard = build_guard(settings.server, keys, insecure=insecure)
+    tls = find_tls_files(settings.server, folder=folder)
+    endpoints = resolve_endpoints(settings, environ, folder=folder)
+    routers = load_routers(settings, folder=folder, environ=environ)
+    table = build_route_table(settings, routers, endpoints)
+    return Loaded(settings=settings, table=table, guard=guard, tls=tls)
 
 
 def read_settings(path: Path) -> Settings:
@@ -31,12 +77,24 @@ def read_settings(path: Path) -> Settings:
     return parse_settings(text, source=str(path))
 
 
-def load_routers(settings: Settings, *, folder: Path) -> dict[str, LoadedRouter]:
+def override_server(
+    settings: Settings, *, host: str | None = None, port: int | None = None
+) -> Settings:
+    """Return the settings with the host and port of the command line, where it gives them."""
+    given = {"host": host, "port": port}
+    server = settings.server.model_copy(update={k: v for k, v in given.items() if v is not None})
+    return settings.model_copy(update={"server": server})
+
+
+def load_routers(
+    settings: Settings, *, folder: Path, environ: Mapping[str, str] | None = None
+) -> dict[str, LoadedRouter]:
     """Load each router that a route names.
 
     Args:
         settings: Checked settings.
         folder: Where relative router folders begin: the settings file's own folder.
+        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
 
     Returns:
         The routers by the name that the routes use.
@@ -46,7 +104,7 @@ def load_routers(settings: Settings, *, folder: Path) -> dict[str, LoadedRouter]
         ArtifactError: If one is damaged or does not fit.
     """
     names = sorted({route.router for route in settings.routes.values()})
-    return {name: load_router(_place(name, folder)) for name in names}
+    return {name: load_router(_place(name, folder), environ=environ) for name in names}
 
 
 def _place(name: str, folder: Path) -> str:
@@ -56,17 +114,49 @@ def _place(name: str, folder: Path) -> str:
     return str(folder / name)
 
 
-def resolve_endpoints(settings: Settings, environ: Mapping[str, str]) -> dict[str, Endpoint]:
+def resolve_endpoints(
+    settings: Settings, environ: Mapping[str, str], *, folder: Path | None = None
+) -> dict[str, Endpoint]:
     """Return the configured models with their secrets.
+
+    Args:
+        settings: Checked settings.
+        environ: Where ``env:NAME`` secrets are.
+        folder: Where relative ``file:PATH`` secrets begin; the working directory if None.
 
     Raises:
         ConfigError: If a secret is missing; the message names the setting and the variable or
             file.
     """
     return {
-        name: _endpoint_of(name, model, _resolve_key(name, model.api_key, environ))
+        name: _endpoint_of(
+            name,
+            model,
+            None
+            if model.api_key is None
+            else _resolve(f"models.{name}.api_key", model.api_key, environ, folder),
+        )
         for name, model in settings.models.items()
     }
+
+
+def resolve_client_keys(
+    settings: ServerSettings, environ: Mapping[str, str], *, folder: Path | None = None
+) -> list[str]:
+    """Return the keys that clients must show, as the settings list them.
+
+    Args:
+        settings: Checked settings.
+        environ: Where ``env:NAME`` secrets are.
+        folder: Where relative ``file:PATH`` secrets begin; the working directory if None.
+
+    Raises:
+        ConfigError: If one is missing; the message names the setting and the variable or file.
+    """
+    return [
+        _resolve(f"server.client_keys[{position}]", reference, environ, folder)
+        for position, reference in enumerate(settings.client_keys)
+    ]
 
 
 def _endpoint_of(name: str, model: ModelSettings, api_key: str | None) -> Endpoint:
@@ -89,8 +179,8 @@ def _endpoint_of(name: str, model: ModelSettings, api_key: str | None) -> Endpoi
     )
 
 
-def _resolve_key(name: str, reference: str | None, environ: Mapping[str, str]) -> str | None:
+def _resolve(key: str, reference: str, environ: Mapping[str, str], folder: Path | None) -> str:
     try:
-        return None if reference is None else resolve_secret(reference, environ)
+        return resolve_secret(reference, environ, folder=folder)
     except ConfigError as error:
-        raise ConfigError(f"models.{name}.api_key: {error}") from None
+        raise ConfigError(f"{key}: {error}") from None

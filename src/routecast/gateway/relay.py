@@ -1,141 +1,85 @@
-"""One upstream call as a byte relay: what the upstream says goes to the client as it comes.
+"""One request's relay: what an upstream says goes to the client as it comes.
 
-Retries, fallback chains and breakers will stand around ``forward``, before its first byte.
+Retries and the fallback chain come before the first byte. After it, an upstream that dies gives
+the client a proper error event, and a client that leaves ends the upstream's call.
 """
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 
 import aiohttp
-from multidict import CIMultiDict, istr
 from starlette.types import Receive, Send
-from yarl import URL
 
-from routecast.errors import ConfigError, UpstreamError, UpstreamTimeoutError
-from routecast.gateway.errors import error_object
-from routecast.gateway.events import EventCutter
-from routecast.gateway.headers import RawHeaders, client_headers
-from routecast.upstream.endpoint import Endpoint
+from routecast.gateway.attempts import (
+    Outcome,
+    Tried,
+    ask_in_turn,
+    is_usable,
+)
+from routecast.gateway.errors import error_event, send_error, status_of
+from routecast.gateway.events import has_ended, next_sequence_number
+from routecast.gateway.exchange import Attempt, Ended, RelayResult
+from routecast.gateway.failures import Failure, broken_answer_error, no_answer_error
+from routecast.gateway.headers import RawHeaders, add_headers, client_headers
+from routecast.gateway.lost_connection import watch_connection
+from routecast.gateway.outlet import Outlet
+from routecast.gateway.plan import Plan, Upstream
+from routecast.gateway.upstream_call import (
+    has_end,
+    may_retry,
+    post,
+    read_chunk,
+    read_first_chunk,
+    read_retry_after_s,
+)
 
 _LOGGER = logging.getLogger("routecast.gateway")
-_MAX_BYTES_AT_ONCE = 1 << 20  # larger bodies are written in pieces, so that the loop stays free
-_AUTOMATIC = (istr("Accept"), istr("Accept-Encoding"), istr("Content-Type"), istr("User-Agent"))
+
+AnswerHeaders = Callable[[str, bool], RawHeaders]
+"""Returns what is added to an answer's headers: by the name of the model that answers, and whether
+it is a fallback."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Upstream:
-    """An endpoint with everything about a chat call that does not change between calls.
-
-    Attributes:
-        endpoint: Where the model is.
-        chat_url: The address of its chat completions.
-        model_json: Its own name for the model, as a JSON string.
-        timeout: How long one call may wait.
-    """
-
-    endpoint: Endpoint
-    chat_url: URL
-    model_json: bytes
-    timeout: aiohttp.ClientTimeout
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
-    """One request as it goes upstream.
-
-    Attributes:
-        upstream: Whom to ask.
-        query: The query string of the client's request.
-        headers: With the upstream's key.
-        body: With the upstream's name for the model.
-    """
-
-    upstream: Upstream
-    query: bytes
-    headers: CIMultiDict[str]
-    body: bytes
-
-    @property
-    def name(self) -> str:
-        """The model's name in the settings."""
-        return self.upstream.endpoint.name
-
-
-def prepare_upstream(endpoint: Endpoint) -> Upstream:
-    """Make an endpoint ready for calls.
-
-    Raises:
-        ConfigError: If its base URL is not a URL.
-    """
-    try:
-        chat_url = URL(endpoint.url("/chat/completions"))
-    except ValueError as error:
-        raise ConfigError(f"models.{endpoint.name}.base_url is not a URL: {error}") from None
-    timeouts = endpoint.timeouts
-    return Upstream(
-        endpoint=endpoint,
-        chat_url=chat_url,
-        model_json=json.dumps(endpoint.model).encode(),
-        timeout=aiohttp.ClientTimeout(
-            total=timeouts.total_s, connect=timeouts.connect_s, sock_read=timeouts.first_byte_s
-        ),
-    )
-
-
-@asynccontextmanager
-async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the pool of upstream connections, and close it at the end.
-
-    It keeps nothing of an answer and changes nothing in it: no cookies, no decompression.
-    """
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-    ) as session:
-        yield session
-
-
-async def forward(
+async def relay(
     session: aiohttp.ClientSession,
-    call: Call,
+    plan: Plan,
     *,
-    answer_headers: RawHeaders,
+    answer_headers: AnswerHeaders,
+    keep_alive_s: float,
     receive: Receive,
     send: Send,
-) -> None:
+) -> RelayResult:
     """Send a request upstream and pass the answer on, until either side leaves.
 
     Args:
         session: The pool of connections.
-        call: What to send, and to whom.
+        plan: Whom to ask, and what to send.
         answer_headers: What is added to the answer's headers.
+        keep_alive_s: Seconds of silence in a stream until a comment is sent.
         receive: Tells when the client leaves: then the call is cancelled at once.
-        send: Takes the answer, as fast as the client takes it.
+        send: Takes the answer, as fast as the client takes it. Where no model answered, it gets
+            an error in the API's own shape.
 
-    Raises:
-        UpstreamError: If the upstream failed before the first byte of an answer.
+    Returns:
+        What it came to; failures of upstreams are results, not errors.
     """
+    exchange = _Exchange(session, plan, answer_headers, keep_alive_s, send)
     worker = asyncio.current_task()
     watcher = asyncio.create_task(_cancel_when_client_leaves(receive, worker))
     try:
-        response = await _ask(session, call)
-        try:
-            await _answer(response, call.upstream.endpoint, answer_headers, send)
-        finally:
-            response.close()  # drops the connection unless the answer was read to its end
+        ended = await exchange.run()
     except asyncio.CancelledError:
         if worker is None or not watcher.done():
             raise
         worker.uncancel()
-        _LOGGER.info("the client left; the call to model %r is cancelled", call.name)
+        ended = exchange.leave()
     finally:
         watcher.cancel()
+        exchange.close()
+    return exchange.result(ended)
 
 
 async def _cancel_when_client_leaves(
@@ -147,88 +91,230 @@ async def _cancel_when_client_leaves(
         worker.cancel()
 
 
-async def _ask(session: aiohttp.ClientSession, call: Call) -> aiohttp.ClientResponse:
-    """Return the upstream's answer once its head is there."""
-    url = call.upstream.chat_url
-    if call.query:
-        url = URL(f"{url}?{call.query.decode('latin-1')}", encoded=True)
-    absent = [header for header in _AUTOMATIC if header not in call.headers]
-    try:
-        return await session.post(
-            url,
-            data=call.body if len(call.body) <= _MAX_BYTES_AT_ONCE else BytesIO(call.body),
-            headers=call.headers,
-            skip_auto_headers=absent or None,  # the client's silence is passed on too
-            allow_redirects=False,
-            timeout=call.upstream.timeout,
-        )
-    except TimeoutError as error:
-        step = "connect" if isinstance(error, aiohttp.ConnectionTimeoutError) else "answer"
-        _LOGGER.warning("model %r did not %s in time", call.name, step)
-        raise UpstreamTimeoutError(
-            f"model {call.name!r} did not {step} in time; try again"
-        ) from None
-    except aiohttp.ClientError as error:
-        _LOGGER.warning("model %r failed before an answer: %s", call.name, _kind(error))
-        raise UpstreamError(
-            f"model {call.name!r} could not be reached or broke off before it answered; try again"
-        ) from None
+@dataclass(slots=True)
+class _Answer:
+    """What an upstream answered, as far as its body has been read."""
+
+    response: aiohttp.ClientResponse
+    end_watch: Callable[[], None] | None
+    chunk: bytes | Failure = b""
+    first_byte_s: float | None = None
+    outlet: Outlet | None = None  # a refusal gets none unless it is the best that there is
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the client has been sent some of it."""
+        return self.outlet is not None and self.outlet.begun_s is not None
+
+    def close(self) -> None:
+        """Send nothing more of it, and let go of the connection if it was not read to its end."""
+        if self.outlet is not None:
+            self.outlet.close()
+        if self.end_watch is not None:
+            self.end_watch()
+        if not self.response.closed:  # it closes itself at its end
+            self.response.close()
 
 
-def _kind(error: Exception) -> str:
-    """Name an error for the log, without its text: that may hold what was sent."""
-    reason = error.strerror if isinstance(error, OSError) else None
-    return f"{type(error).__name__} ({reason})" if reason else type(error).__name__
+class _Exchange:
+    """What has become of one request so far."""
 
-
-async def _answer(
-    response: aiohttp.ClientResponse,
-    endpoint: Endpoint,
-    answer_headers: RawHeaders,
-    send: Send,
-) -> None:
-    """Pass status, headers and body on."""
-    connection = response.connection
-    if connection is not None and connection.protocol is not None:
-        connection.protocol.read_timeout = endpoint.timeouts.between_chunks_s
-    headers = client_headers(response.raw_headers)
-    cutter = EventCutter() if _is_open_event_stream(headers) else None
-    headers += answer_headers
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    content = response.content
-    more = True
-    while more:
-        try:
-            chunk = await content.readany()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            _LOGGER.warning("model %r broke off: %s", endpoint.name, _kind(error))
-            await _end_broken(endpoint.name, cutter, send)
-            return
-        more = not content.at_eof()
-        if cutter is not None:
-            chunk = cutter.feed(chunk) if more else cutter.feed(chunk) + cutter.flush()
-        if chunk or not more:
-            await send({"type": "http.response.body", "body": chunk, "more_body": more})
-
-
-def _is_open_event_stream(headers: RawHeaders) -> bool:
-    """Return whether an event could be added at the end of this answer."""
-    named = dict(headers)
-    return (
-        named.get(b"content-type", b"").lower().startswith(b"text/event-stream")
-        and b"content-length" not in named
-        and named.get(b"content-encoding", b"identity") == b"identity"
+    __slots__ = (
+        "_answer_headers",
+        "_answers",
+        "_asked",
+        "_asked_s",
+        "_attempts",
+        "_began_s",
+        "_error_status",
+        "_keep_alive_s",
+        "_outcome",
+        "_plan",
+        "_send",
+        "_session",
     )
 
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        plan: Plan,
+        answer_headers: AnswerHeaders,
+        keep_alive_s: float,
+        send: Send,
+    ) -> None:
+        self._session = session
+        self._plan = plan
+        self._answer_headers = answer_headers
+        self._keep_alive_s = keep_alive_s
+        self._send = send
+        self._began_s = self._asked_s = time.perf_counter()
+        self._attempts: list[Attempt] = []
+        self._answers: list[_Answer] = []
+        self._asked: Upstream | None = None  # from the call until its answer is over or given up
+        self._outcome: Outcome[Upstream, _Answer] | None = None
+        self._error_status: int | None = None
 
-async def _end_broken(name: str, cutter: EventCutter | None, send: Send) -> None:
-    """Tell the client that the answer is incomplete.
+    async def run(self) -> Ended:
+        """Ask whom the plan names, and pass on what there is."""
+        outcome = await ask_in_turn(self._plan.candidates, self._ask, failed=self._attempts)
+        self._outcome = outcome
+        upstream, answer = outcome.model, outcome.answer
+        if upstream is None or answer is None:
+            return await self._refuse()
+        failure = await self._pass_on(upstream, answer)
+        return self._settle(Ended.COMPLETE if failure is None else Ended.BROKE_OFF, failure)
 
-    Between two events, that is an error event and the end of the stream. Anywhere else nothing
-    can be said any more: the answer is left without its end, and the server drops the connection.
-    """
-    if cutter is None or cutter.inside_event:
-        return
-    error = UpstreamError(f"model {name!r} broke off in the middle of its answer; try again")
-    event = b"data: " + error_object(error) + b"\n\n"
-    await send({"type": "http.response.body", "body": event, "more_body": False})
+    async def _ask(self, upstream: Upstream, fell_back: bool) -> Tried[_Answer]:
+        """Make one try; it has succeeded when the first of a usable answer's body is there."""
+        self._asked, self._asked_s = upstream, time.perf_counter()
+        response = await post(self._session, self._plan, upstream)
+        if isinstance(response, Failure):
+            self._asked = None
+            return Tried(failure=response)
+        answer = _Answer(response, watch_connection(response))
+        self._answers.append(answer)
+        if is_usable(response.status, fell_back=fell_back):
+            answer.outlet = self._open_outlet(upstream, response)
+        answer.chunk = chunk = await read_first_chunk(response, upstream)
+        if isinstance(chunk, Failure) and not answer.has_begun:
+            self._asked = None
+            answer.close()
+            return Tried(failure=chunk)
+        answer.first_byte_s = time.perf_counter() - self._asked_s
+        tried = Tried(answer, response.status, None, answer.first_byte_s)
+        if answer.outlet is None and isinstance(chunk, bytes):
+            self._asked = None
+            tried.retry_after_s = read_retry_after_s(response.headers)
+            tried.may_retry = may_retry(response.headers, chunk)
+        return tried
+
+    def _open_outlet(self, upstream: Upstream, response: aiohttp.ClientResponse) -> Outlet:
+        headers = client_headers(response.raw_headers)
+        is_event_stream = _is_plain_event_stream(headers)
+        if is_event_stream:  # it may get events of ours, so its length is not known
+            headers = [header for header in headers if header[0] != b"content-length"]
+        taps_for = self._plan.taps_for
+        fell_back = upstream is not self._plan.candidates[0]
+        return Outlet(
+            self._send,
+            status=response.status,
+            headers=add_headers(headers, self._answer_headers(upstream.name, fell_back)),
+            is_event_stream=is_event_stream,
+            taps=taps_for(upstream, headers) if taps_for and response.status == 200 else (),
+            keep_alive_s=self._keep_alive_s,
+        )
+
+    async def _pass_on(self, upstream: Upstream, answer: _Answer) -> Failure | None:
+        """Send an answer to its end; return why it ended before, if it did."""
+        response, chunk = answer.response, answer.chunk
+        outlet = answer.outlet
+        if outlet is None:
+            outlet = answer.outlet = self._open_outlet(upstream, response)
+        while not isinstance(chunk, Failure):
+            if response.content.at_eof():
+                if not outlet.is_event_stream or self._has_ended(response, outlet, chunk):
+                    await outlet.finish(chunk)
+                    return None
+                await outlet.pass_on(chunk)
+                chunk = Failure.BROKE_OFF
+            else:
+                await outlet.pass_on(chunk)
+                chunk = await read_chunk(response, upstream)
+        failure = _in_mid_stream(chunk)
+        number = next_sequence_number(outlet.last_sent)
+        error = broken_answer_error(upstream.name, failure)
+        await outlet.break_off(error_event(error, self._plan.surface.api, sequence_number=number))
+        return failure
+
+    def _has_ended(self, response: aiohttp.ClientResponse, outlet: Outlet, chunk: bytes) -> bool:
+        """Return whether a stream whose connection ended has ended itself."""
+        api = self._plan.surface.api
+        return has_end(response) or has_ended(api, outlet.last_sent + chunk)
+
+    async def _refuse(self) -> Ended:
+        """Tell the client that nobody answered."""
+        candidates = self._plan.candidates
+        wait_s = min(upstream.breaker.wait_s for upstream in candidates)
+        error = no_answer_error(self._attempts, retry_after_s=wait_s)
+        self._error_status = status_of(error)
+        headers = self._answer_headers(candidates[0].name, False)
+        await send_error(self._send, error, api=self._plan.surface.api, headers=headers)
+        return Ended.FAILED
+
+    def leave(self) -> Ended:
+        """Take note that the client has left; it may have done so after the last byte."""
+        outlet = self._begun_outlet()
+        if outlet is not None and outlet.is_complete:
+            return self._settle(Ended.COMPLETE, None)
+        _LOGGER.info("the client left; what was asked for it is cancelled")
+        return self._settle(Ended.CLIENT_LEFT, Failure.CLIENT_LEFT)
+
+    def _settle(self, ended: Ended, failure: Failure | None) -> Ended:
+        """Record the try that was passed on, or cut off, and tell its model's breaker."""
+        if self._asked is not None:
+            self._attempts.append(self._last_attempt(self._asked.name, failure))
+        if self._outcome is None or self._outcome.model is None:
+            return ended
+        breaker, ticket = self._outcome.model.breaker, self._outcome.ticket
+        if ended is Ended.COMPLETE:
+            breaker.record_success(ticket)
+        elif ended is Ended.BROKE_OFF:
+            breaker.record_failure(ticket)
+        else:
+            breaker.release(ticket)
+        return ended
+
+    def _last_attempt(self, model: str, failure: Failure | None) -> Attempt:
+        answer = None if self._outcome is None else self._outcome.answer
+        return Attempt(
+            model=model,
+            status=None if answer is None else answer.response.status,
+            failure=failure,
+            first_byte_s=None if answer is None else answer.first_byte_s,
+            total_s=time.perf_counter() - self._asked_s,
+        )
+
+    def close(self) -> None:
+        """Let go of every answer."""
+        for answer in self._answers:
+            answer.close()
+
+    def result(self, ended: Ended) -> RelayResult:
+        """Return the record of it all."""
+        outlet = self._begun_outlet()
+        model = None if self._outcome is None else self._outcome.model
+        now_s = time.perf_counter()
+        return RelayResult(
+            model=None if model is None else model.name,
+            status=self._error_status if outlet is None else outlet.status,
+            attempts=tuple(self._attempts),
+            usage=None if outlet is None else outlet.usage,
+            ended=ended,
+            first_byte_s=None if outlet is None else (outlet.begun_s or now_s) - self._began_s,
+            total_s=now_s - self._began_s,
+        )
+
+    def _begun_outlet(self) -> Outlet | None:
+        """Return what the client has been sent some of, None if it was nothing."""
+        for answer in self._answers:
+            if answer.has_begun:
+                return answer.outlet
+        return None
+
+
+def _is_plain_event_stream(headers: RawHeaders) -> bool:
+    """Return whether events of ours could stand between the answer's own."""
+    is_event_stream = False
+    for name, value in headers:
+        if name == b"content-type":
+            is_event_stream = value.lower().startswith(b"text/event-stream")
+        elif name == b"content-encoding" and value != b"identity":
+            return False
+    return is_event_stream
+
+
+def _in_mid_stream(failure: Failure) -> Failure:
+    """Name a failure before the first byte as what it is to a client who got a comment."""
+    if failure in (Failure.FIRST_BYTE_TIMEOUT, Failure.SILENT):
+        return Failure.SILENT
+    return Failure.BROKE_OFF

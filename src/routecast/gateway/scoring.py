@@ -3,51 +3,51 @@
 import logging
 import traceback
 
-import msgspec
-
-from routecast.gateway.prompt import last_user_text
+from routecast.gateway.batching import ScoreLateError
 from routecast.gateway.routes import Route
+from routecast.gateway.scorer import Scorer, cut_text
 from routecast.policy.decide import Decision, Reason, decide
-from routecast.routers.protocol import Router
 
 _LOGGER = logging.getLogger("routecast.gateway")
 
 
-def decide_route(route: Route, messages: msgspec.Raw) -> Decision:
-    """Score the last user message and choose a model.
+async def decide_route(
+    route: Route, text: str | None, *, scorer: Scorer, timeout_s: float
+) -> Decision:
+    """Score a text and choose a model.
 
     Args:
         route: The route that the client asked for.
-        messages: The JSON of the request's ``messages``.
+        text: What the route reads of the request; None where there is nothing.
+        scorer: The route's router.
+        timeout_s: How long a router beside the event loop may take.
 
     Returns:
-        A decision; the route's fallback model with a reason where there is no text, or the
-        router abstains, raises, or breaks its contract. The log never holds the prompt.
+        A decision; the route's ``on_router_error`` model with a reason where there is no text, or
+        the router abstains, raises, breaks its contract, or is late. The log never holds the text.
     """
-    prompt = last_user_text(messages)
-    if prompt is None:
+    if text is None:
         return Decision(route.fallback, None, route.threshold, Reason.NO_TEXT)
+    text = cut_text(text)
     try:
-        win_probability = _score(route.router, prompt)
+        win_probability = await scorer.score(text, timeout_s=timeout_s)
+    except ScoreLateError:
+        _LOGGER.warning(
+            "router %r took longer than %g ms; route %r falls back to %r",
+            route.router_name, timeout_s * 1000, route.name, route.fallback,
+        )  # fmt: skip
+        return Decision(route.fallback, None, route.threshold, Reason.ROUTER_SLOW)
     except Exception as error:  # noqa: BLE001 (a router is foreign code and must not end a request)
         _log_failure(route, error)
         return Decision(route.fallback, None, route.threshold, Reason.ROUTER_FAILED)
     return decide(
         win_probability,
         route.cut,
-        prompt=prompt,
+        prompt=text,
         strong=route.strong,
         weak=route.weak,
         fallback=route.fallback,
     )
-
-
-def _score(router: Router, prompt: str) -> float:
-    """Return one prompt's win probability; NaN is allowed, anything but a probability is not."""
-    (win_probability,) = router.win_probabilities([prompt]).tolist()
-    if win_probability < 0 or win_probability > 1:
-        raise ValueError("a win probability must be in [0, 1]")
-    return float(win_probability)
 
 
 def _log_failure(route: Route, error: Exception) -> None:

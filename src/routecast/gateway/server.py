@@ -1,4 +1,4 @@
-"""The gateway as a process: a socket on loopback, and a server until it is told to stop."""
+"""The gateway as a process: a socket, and a server until it is told to stop."""
 
 import errno
 import gc
@@ -11,28 +11,43 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from routecast.errors import ConfigError
+from routecast.gateway.tls import TlsFiles
 
 LOOPBACK = "127.0.0.1"
 _KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that they close them first
 _SHUTDOWN_S = 10
+_REASONS = {
+    errno.EADDRINUSE: "is in use",
+    errno.EACCES: "needs more rights than we have",
+    errno.EADDRNOTAVAIL: "is no address of this machine",
+}
 
 
-def bind_loopback(port: int) -> socket.socket:
-    """Return a socket that listens on 127.0.0.1.
+def bind(port: int, *, host: str = LOOPBACK) -> socket.socket:
+    """Return a socket that listens.
 
     Args:
         port: 0 takes any free port.
+        host: An address of this machine or a name for one; of several, the first is taken.
 
     Raises:
-        ConfigError: If the port is in use, or not ours to take.
+        ConfigError: If the port is in use or not ours to take, or the host is not this machine.
     """
     try:
-        listener = socket.create_server((LOOPBACK, port))
-    except OSError as error:
-        reasons = {errno.EADDRINUSE: "is in use", errno.EACCES: "needs more rights than we have"}
-        reason = reasons.get(error.errno or 0, f"cannot be bound: {error.strerror}")
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.create_server(address[:2], family=family)
+    except socket.gaierror as error:
         raise ConfigError(
-            f"port {port!r} on {LOOPBACK} {reason}; choose another with --port, 0 for any free one"
+            f"host {host!r} cannot be resolved ({error.strerror}); give an address such as "
+            "127.0.0.1, or 0.0.0.0 for every address of this machine"
+        ) from None
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, f"cannot be bound: {error.strerror}")
+        raise ConfigError(
+            f"port {port!r} on {host} {reason}; choose another with --port, 0 for any free one, "
+            "or another host with --host"
         ) from None
     # Connections inherit this. Asyncio only sets it on sockets made with an explicit protocol, and
     # without it an answer on a kept-alive connection waits 40 ms for the client's acknowledgement.
@@ -40,12 +55,21 @@ def bind_loopback(port: int) -> socket.socket:
     return listener
 
 
-def serve(app: ASGIApp, listener: socket.socket) -> None:
+def address_of(listener: socket.socket, *, tls: TlsFiles | None = None) -> str:
+    """Return where clients on this machine reach the socket, as ``scheme://host:port``."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 (not bound, replaced)
+    scheme = "http" if tls is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def serve(app: ASGIApp, listener: socket.socket, *, tls: TlsFiles | None = None) -> None:
     """Serve an app until Ctrl-C or SIGTERM; open answers get a few seconds to finish.
 
     Args:
         app: The gateway, everything loaded.
-        listener: From ``bind_loopback``; closed at the end.
+        listener: From ``bind``; closed at the end.
+        tls: Speak TLS with these; plain HTTP if None.
     """
     config = uvicorn.Config(
         app,
@@ -58,6 +82,8 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
         lifespan="on",
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_SHUTDOWN_S,
+        ssl_certfile=None if tls is None else str(tls.certificate),
+        ssl_keyfile=None if tls is None else str(tls.key),
     )
     config.load()
     server = uvicorn.Server(config)

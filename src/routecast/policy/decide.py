@@ -26,7 +26,8 @@ class Reason(StrEnum):
     """The router raised or broke its contract, so the ``on_router_error`` model answers."""
 
     ROUTER_SLOW = "router_slow"
-    """The router took longer than ``router_timeout_ms``, so the ``on_router_error`` model answers."""
+    """The router took longer than ``router_timeout_ms``, so the ``on_router_error`` model
+    answers."""
 
     NO_TEXT = "no_text"
     """The request has no text to score, so the ``on_router_error`` model answers."""
@@ -36,6 +37,9 @@ class Reason(StrEnum):
 
     SAME_CONVERSATION = "same_conversation"
     """The request goes on with a response that this model made; nothing was scored."""
+
+    FALLBACK = "fallback"
+    """The chosen model failed before it answered, so another of the route's models did."""
 
     FORCED = "forced"
     """The client asked for the strong or the weak model by a header; nothing was scored."""

@@ -67,6 +67,11 @@ class ServerSettings(Table):
     breaker_open_s: float = Field(default=30.0, gt=0)
     """Seconds that a failing model is left alone before one request tries it again."""
 
+    state_folder: str = Field(default=".routecast", min_length=1)
+    """Where the gateway keeps what it must remember between workers and restarts: which model made
+    which response. Relative folders begin at the settings file's own; it is made when a route
+    serves the responses API."""
+
     log: Literal["warning", "info"] = "warning"
     """What is logged to stderr: warning for faults alone, info for one JSON line per request, never
     with a prompt."""

@@ -30,6 +30,7 @@ def onnx_log_odds(path: Path, *, n_threads: int | None = None) -> LogOdds:
         raise MissingExtraError(FEATURE, "onnx") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave idle cores be
     if n_threads is not None:
         options.intra_op_num_threads = n_threads
     try:

@@ -23,7 +23,7 @@ class RandomRouter:
 
     def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
         """Return uniform draws in [0, 1), shape (n_prompts,)."""
-        return np.fromiter((self._draw(prompt) for prompt in prompts), np.float64, len(prompts))
+        return np.array([self._draw(prompt) for prompt in prompts], np.float64)
 
     def _draw(self, prompt: str) -> float:
         """Map the 53 top bits of a keyed hash to [0, 1)."""

@@ -7,6 +7,7 @@ from typing import Any
 from routecast.embed.protocol import Embedder
 from routecast.errors import ArtifactError
 from routecast.routers.blend import Blend
+from routecast.routers.knn import Knn
 from routecast.routers.length import LengthRouter
 from routecast.routers.mf import MatrixFactorization
 from routecast.routers.model_folder import ModelFolder
@@ -24,11 +25,13 @@ BASELINES: Mapping[str, type[RandomRouter] | type[LengthRouter]] = {
 
 _TEXT_HOMES = {
     "bert": "routecast.routers.bert",
+    "causal": "routecast.routers.causal",
+    "causal-endpoint": "routecast.routers.causal_endpoint",
 }
 """Families that read texts and need no vectors to score: each module has ``rebuild(StoredModel)``,
 and is imported when it is first asked for, because it may bring torch."""
 
-TRAINED_FAMILIES = tuple(sorted(("blend", "mf", "sw", *_TEXT_HOMES)))
+TRAINED_FAMILIES = tuple(sorted(("blend", "knn", "mf", "sw", *_TEXT_HOMES)))
 """Routers that come from an artifact."""
 
 
@@ -42,6 +45,7 @@ def rebuild_router(
     model_folder: ModelFolder | None = None,
     settings: Mapping[str, Any] | None = None,
     device: str | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Router:
     """Turn what an artifact holds into a router that is bound to its models.
 
@@ -54,6 +58,7 @@ def rebuild_router(
         model_folder: The network of a family that is one.
         settings: As the manifest has them; only families that read texts look at them.
         device: Where a network runs, see `routecast.routers.torch_device`; None picks.
+        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
 
     Raises:
         ArtifactError: If the family is unknown, or a tensor or the model is missing or damaged.
@@ -63,6 +68,8 @@ def rebuild_router(
     """
     if family == "blend":
         return Blend.from_tensors(tensors).bind(strong=strong, weak=weak, embedder=embedder)
+    if family == "knn":
+        return Knn.from_tensors(tensors).bind(strong=strong, weak=weak, embedder=embedder)
     if family == "mf":
         return MatrixFactorization.from_tensors(tensors).bind(
             strong=strong, weak=weak, embedder=embedder
@@ -79,6 +86,7 @@ def rebuild_router(
             weak=weak,
             model_folder=model_folder,
             device=device,
+            environ=environ or {},
         )
         router: Router = import_module(_TEXT_HOMES[family]).rebuild(stored)
         return router

@@ -20,6 +20,7 @@ class StoredModel:
         weak: Likewise for weak.
         model_folder: The network; None for a router that asks an endpoint.
         device: Where it runs, see `routecast.routers.torch_device`; None picks.
+        environ: Where ``env:NAME`` secrets are looked up.
     """
 
     tensors: Mapping[str, AnyArray] = field(default_factory=dict)
@@ -28,6 +29,7 @@ class StoredModel:
     weak: tuple[str, ...] = ()
     model_folder: ModelFolder | None = None
     device: str | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
 
     def require_folder(self) -> ModelFolder:
         """Return the network's folder.

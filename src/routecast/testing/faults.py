@@ -21,6 +21,30 @@ class Hang:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HangUp:
+    """Take the request, then end the connection without an answer.
+
+    Attributes:
+        reset: By a TCP reset, as a crashed host does, instead of a proper close.
+    """
+
+    reset: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class HangAfterHead:
+    """Send status and headers, then nothing for ``duration_s`` seconds, then the body.
+
+    Attributes:
+        duration_s: Of silence.
+        drop: End the connection then, and send no body.
+    """
+
+    duration_s: float = 0.0
+    drop: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class StopMidStream:
     """Drop the connection after some of the answer.
 
@@ -29,11 +53,48 @@ class StopMidStream:
             is sent whatever this says.
         tail: Bytes of an unfinished event sent after them.
         hang_s: Seconds of silence before the connection is dropped.
+        reset: Drop it by a TCP reset.
     """
 
     n_events: int = 2
     tail: bytes = b""
     hang_s: float = 0.0
+    reset: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class BreakChunks:
+    """Break HTTP's chunked encoding after ``n_events`` events, or in the middle of a document."""
+
+    n_events: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dribble:
+    """Send the answer byte by byte.
+
+    Attributes:
+        delay_s: Seconds before each byte.
+        n_bytes: How many bytes are sent so; the rest follows at once.
+    """
+
+    delay_s: float
+    n_bytes: int = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """Fall silent for ``duration_s`` seconds after ``n_events`` events, then go on."""
+
+    duration_s: float
+    n_events: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enlarge:
+    """Answer with ``n_bytes`` more, which mean nothing: white space, or comments of a stream."""
+
+    n_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,4 +102,15 @@ class Gzip:
     """Answer with ``content-encoding: gzip``, asked for or not."""
 
 
-Fault = Refuse | Hang | StopMidStream | Gzip
+Fault = (
+    Refuse
+    | Hang
+    | HangUp
+    | HangAfterHead
+    | StopMidStream
+    | BreakChunks
+    | Dribble
+    | Pause
+    | Enlarge
+    | Gzip
+)

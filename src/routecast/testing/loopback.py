@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from routecast.testing.delivery import TRANSPORT
 
 
 class _Server(uvicorn.Server):
@@ -26,6 +29,22 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _OpenProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """HTTP that gives its app the connection itself, so that the app can break it."""
+
+    app: ASGIApp
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        app = self.app
+
+        async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
+            extensions = {**scope.get("extensions", {}), TRANSPORT: transport}
+            await app({**scope, "extensions": extensions}, receive, send)
+
+        self.app = with_transport
+
+
 @asynccontextmanager
 async def serve_on_loopback(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
     """Serve an app on 127.0.0.1 until the block ends.
@@ -41,12 +60,14 @@ async def serve_on_loopback(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio leaves it off here
     config = uvicorn.Config(
         app,
+        http=_OpenProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=False,
         proxy_headers=False,
         ws="none",
+        timeout_keep_alive=75,  # clients close idle connections first, or they would meet a race
         timeout_graceful_shutdown=1,
     )
     server = _Server(config)

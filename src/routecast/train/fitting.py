@@ -67,6 +67,7 @@ def fit_all(
     seed: int,
     checkpoint: Path | None = None,
     device: str | None = None,
+    environ: Mapping[str, str] | None = None,
     watch: Watch | None = None,
 ) -> list[TriedFit]:
     """Fit each combination of settings, and say what each is worth on validation data.
@@ -80,6 +81,7 @@ def fit_all(
         seed: Of the fits.
         checkpoint: A folder for what fits need to go on after an interruption, or None.
         device: Where a neural network is trained; None picks.
+        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
         watch: Called as the work goes on.
 
     Returns:
@@ -99,6 +101,8 @@ def fit_all(
         groups=prepared.duplicates.labels,
         tiers=sides.tiers,
         device=device,
+        weak_quality=_weak_quality(prepared),
+        environ=environ or {},
     )
     tried = []
     for number, options in enumerate(candidates, start=1):
@@ -115,6 +119,21 @@ def fit_all(
         )
         tried.append(TriedFit(trial=trial, fit=fit, bound=bound))
     return sorted(tried, key=lambda one: (math.isnan(one.trial.pair_loss), one.trial.pair_loss))
+
+
+def _weak_quality(prepared: Prepared) -> FloatArray | None:
+    """Return the weak models' mean quality per prompt; of test prompts, nothing."""
+    seen = np.union1d(prepared.split.train, prepared.split.validation)
+    labels = prepared.labels_on(seen.astype(np.int64))
+    known = labels.take(np.flatnonzero(~np.isnan(labels.weak_quality)))
+    if not len(known):
+        return None
+    n_prompts = len(prepared.prompts)
+    counts = np.bincount(known.prompt_index, minlength=n_prompts).astype(np.float64)
+    sums = np.bincount(known.prompt_index, known.weak_quality, minlength=n_prompts)
+    qualities: FloatArray = np.full(n_prompts, np.nan)
+    np.divide(sums, counts, out=qualities, where=counts > 0)
+    return qualities
 
 
 def score_prompts(bound: Router, fit: Fit, prepared: Prepared, rows: IntArray) -> FloatArray:

@@ -6,6 +6,7 @@ batch that does not fit into memory.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -82,12 +83,15 @@ class FineTuned:
         n_steps: Steps that were taken.
         validation_losses: Log loss of the validation rows, in nats, by step; empty without any.
         micro_batch: Rows that fitted into memory at once.
+        weights: The kept weights by name where the model holds only a part of each, because they
+            are spread over several processes (FSDP); None where it holds them.
     """
 
     best_step: int
     n_steps: int
     validation_losses: Mapping[int, float]
     micro_batch: int
+    weights: Mapping[str, "torch.Tensor"] | None = None
 
     @property
     def validation_loss(self) -> float:
@@ -131,6 +135,7 @@ def fine_tune(
         ConfigError: If the checkpoint belongs to another fit, one row does not fit into memory, or
             the loss is not finite.
         MissingExtraError: If torch, transformers or accelerate is not installed.
+        SystemExit: In every process but the first, where there are several: their work is done.
     """
     scaled = replace(training, weights=training.weights / training.weights.mean())
     with _folder(checkpoint) as folder, seeded(settings.seed):
@@ -147,20 +152,22 @@ def fine_tune(
             validation=validation,
             row_losses=row_losses,
             pad_id=pad_id,
-            arguments=_arguments(
-                settings, folder, device, n_processes=_count_processes(), validates=len(validation)
-            ),
+            arguments=_arguments(settings, folder, device, validates=len(validation)),
             settings=settings,
             on_step=on_step,
         )
         with quiet_loading():
             trainer.go_on_from(_last_checkpoint(folder))
+            weights = trainer.gather_weights()
+        if not trainer.is_world_process_zero():
+            raise SystemExit(0)  # what comes next, calibrating and saving, is for one process
         state = trainer.state
         return FineTuned(
             best_step=state.best_global_step or state.global_step,
             n_steps=state.global_step,
             validation_losses=trainer.validation_losses(),
             micro_batch=trainer.micro_batch,
+            weights=weights,
         )
 
 
@@ -180,21 +187,15 @@ def _arguments(
     folder: Path,
     device: "torch.device",
     *,
-    n_processes: int,
     validates: int,
 ) -> "TrainingArguments":
     """Translate our settings; everything that would print, report or upload is off."""
     import torch
     from transformers import TrainingArguments
 
-    if settings.batch % n_processes:
-        raise ConfigError(
-            f"batch {settings.batch!r} cannot be split evenly over {n_processes} processes"
-        )
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=settings.n_steps,
-        per_device_train_batch_size=settings.batch // n_processes,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         lr_scheduler_type="linear",
@@ -218,14 +219,12 @@ def _arguments(
         dataloader_pin_memory=device.type == "cuda",
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs are for several processes
+    if settings.batch % arguments.world_size:
+        raise ConfigError(
+            f"batch {settings.batch!r} cannot be split evenly over {arguments.world_size} processes"
+        )
+    arguments.per_device_train_batch_size = settings.batch // arguments.world_size
     return arguments
-
-
-def _count_processes() -> int:
-    from accelerate import PartialState
-
-    n_processes: int = PartialState().num_processes
-    return n_processes
 
 
 def _last_checkpoint(folder: Path) -> Path | None:
@@ -242,7 +241,7 @@ def _claim(folder: Path, fingerprint: dict[str, Any]) -> None:
     """Note in the folder what is fitted there, or refuse to go on with something else."""
     path = folder / _FIT_NAME
     if not path.is_file():
-        fresh = path.with_suffix(".new")
+        fresh = path.with_suffix(f".{os.getpid()}")  # several processes may be at it
         fresh.write_text(json.dumps(fingerprint, indent=1), encoding="utf-8")
         fresh.replace(path)
         return

@@ -64,6 +64,8 @@ class PairTrainer(Trainer):
         Raises:
             ConfigError: If one row does not fit into memory, or the loss is not finite.
         """
+        if self.is_fsdp_enabled and hasattr(self.model, "merge_and_unload"):
+            raise ConfigError("tune='lora' does not go with FSDP; use one process, or tune=full")
         if checkpoint is not None:
             state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
             self.state = state
@@ -71,6 +73,16 @@ class PairTrainer(Trainer):
                 self._load_from_checkpoint(state.best_model_checkpoint or str(checkpoint))
                 return
         self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+
+    def gather_weights(self) -> dict[str, torch.Tensor] | None:
+        """Return all weights, whole, where they are spread over processes; None where not.
+
+        Every process must call it; only the first gets them.
+        """
+        if not self.is_fsdp_enabled:
+            return None
+        weights: dict[str, torch.Tensor] = self.accelerator.get_state_dict(self.model_wrapped)
+        return weights
 
     def validation_losses(self) -> dict[int, float]:
         """Return the validation loss by step."""

@@ -89,6 +89,7 @@ def train_router(
     embedder: Embedder,
     checkpoint: Path | None = None,
     device: str | None = None,
+    environ: Mapping[str, str] | None = None,
     watch: Watch | None = None,
 ) -> TrainedRouter:
     """Train, calibrate and measure a router.
@@ -105,6 +106,7 @@ def train_router(
             find what an earlier run of the same settings kept; None for none.
         device: Where a neural network is trained: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; None
             picks. Other families have no use for it.
+        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
         watch: Called as the work goes on.
 
     Raises:
@@ -133,6 +135,7 @@ def train_router(
         seed=settings.seed,
         checkpoint=checkpoint,
         device=device,
+        environ=environ,
         watch=watch,
     )
     trials, fit = tuple(one.trial for one in tried), tried[0].fit

@@ -79,6 +79,9 @@ class Lesson:
             interruption; it goes on from it where it is there. None for none.
         device: Where a neural network is trained, see `routecast.routers.torch_device`; None
             picks.
+        weak_quality: Mean quality of the weak models' answers per prompt, on the scale [0, 1], NaN
+            where labels do not say it, shape (n_prompts,); None where none do.
+        environ: Where ``env:NAME`` secrets are looked up.
         on_step: Called after each step, where given.
     """
 
@@ -93,6 +96,8 @@ class Lesson:
     tiers: Mapping[str, int] | None = None
     checkpoint: Path | None = None
     device: str | None = None
+    weak_quality: FloatArray | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
     on_step: Step | None = None
 
 
@@ -176,6 +181,9 @@ class Family:
 _HOMES = {
     "bert": "routecast.train.bert_family",
     "blend": "routecast.train.blend_family",
+    "causal": "routecast.train.causal_family",
+    "causal-endpoint": "routecast.train.causal_endpoint_family",
+    "knn": "routecast.train.knn",
     "mf": "routecast.train.mf_family",
     "sw": "routecast.train.sw_family",
 }

@@ -1,9 +1,9 @@
 """One training run: read, check, train, save."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from routecast.artifacts import MANIFEST_NAME, Manifest, save_artifact
@@ -11,7 +11,7 @@ from routecast.data.reading import Dropped
 from routecast.embed.cache import cached
 from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
-from routecast.errors import ArtifactError, ConfigError, RoutecastError
+from routecast.errors import ArtifactError, ConfigError, RoutecastError, UpstreamError
 from routecast.routers.torch_device import check_device_name
 from routecast.train.overlap import OnOverlap, OverlapReport, settle_overlap
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
@@ -42,6 +42,7 @@ class TrainRequest:
         skip_bad: Leave bad rows out and count them, instead of stopping at the first.
         resume: Go on where an interrupted run of the same request stopped.
         device: Where a neural network is trained; None picks.
+        environ: Where ``env:NAME`` secrets are looked up.
     """
 
     settings: TrainSettings
@@ -58,6 +59,7 @@ class TrainRequest:
     skip_bad: bool = False
     resume: bool = False
     device: str | None = None
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,6 +113,7 @@ def run_training(request: TrainRequest, *, watch: Watch | None = None) -> Traini
             embedder=embedder,
             checkpoint=checkpoint,
             device=request.device,
+            environ=request.environ,
             watch=watch,
         )
         manifest = save_artifact(trained.artifact, request.output)
@@ -140,8 +143,10 @@ def _checkpoints(request: TrainRequest) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder
-    except RoutecastError:
-        shutil.rmtree(folder)
+    except RoutecastError as error:
+        # What an upstream has answered is paid for; what is gone on from is not this run's alone.
+        if not (request.resume or isinstance(error, UpstreamError)):
+            shutil.rmtree(folder)
         raise
     shutil.rmtree(folder)
 

@@ -59,7 +59,7 @@ def training_order(lengths: IntArray, *, batch: int, n_steps: int, seed: int) ->
         seed: Decides the order.
 
     Returns:
-        Positions, shape (n_steps * batch,); every row occurs as often as any other, or once more.
+        Positions, shape (n_steps * batch,); every row occurs about equally often.
     """
     generator = np.random.default_rng(seed)
     n_needed = n_steps * batch

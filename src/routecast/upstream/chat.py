@@ -28,6 +28,9 @@ MAX_REPLY_BYTES = 16 * 2**20
 SPENT_QUOTA = "insufficient_quota"
 """OpenAI's code for an account without money: status 429, but waiting does not help."""
 
+SOMETIMES_REFUSED = ("top_logprobs", "logprobs")
+"""Parameters that servers refuse in words, without naming them in a field of their own."""
+
 _WORD = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 
 
@@ -221,7 +224,8 @@ async def _read_body(response: aiohttp.ClientResponse, who: str) -> bytes:
 def _refusal(response: aiohttp.ClientResponse, body: bytes, endpoint: Endpoint) -> AttemptError:
     """Say what a status other than 200 means; of the body, only short single words are used."""
     fault = _fault(body)
-    code, parameter = (_word(fault.get(key), endpoint) for key in ("code", "param"))
+    code = _word(fault.get("code"), endpoint)
+    parameter = _word(fault.get("param"), endpoint) or _named_in(fault.get("message"))
     kind = code or _word(fault.get("type"), endpoint)
     retry_after = response.headers.get("Retry-After")
     return AttemptError(
@@ -235,13 +239,28 @@ def _refusal(response: aiohttp.ClientResponse, body: bytes, endpoint: Endpoint) 
 
 
 def _fault(body: bytes) -> Mapping[str, Any]:
-    """Return the error object of a refusal; empty when there is none."""
+    """Return the error object of a refusal; empty when there is none.
+
+    Some servers put its fields at the top (vLLM until 0.10), or give a message only (Ollama).
+    """
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    fault = document.get("error") if isinstance(document, dict) else None
-    return fault if isinstance(fault, dict) else {}
+    if not isinstance(document, dict):
+        return {}
+    fault = document.get("error", document)
+    return fault if isinstance(fault, dict) else {"message": fault}
+
+
+def _named_in(message: object) -> str | None:
+    """Return the parameter that a refusal is about, where only its text says so.
+
+    Of the text, nothing but our own names of parameters is ever passed on.
+    """
+    if not isinstance(message, str):
+        return None
+    return next((name for name in SOMETIMES_REFUSED if name in message), None)
 
 
 def _word(value: object, endpoint: Endpoint) -> str | None:

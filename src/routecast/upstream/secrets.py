@@ -14,12 +14,15 @@ def is_secret_reference(text: str) -> bool:
     return kind in {"env", "file"} and bool(place.strip())
 
 
-def resolve_secret(reference: str, environ: Mapping[str, str]) -> str:
+def resolve_secret(
+    reference: str, environ: Mapping[str, str], *, folder: Path | None = None
+) -> str:
     """Return the secret that a reference points at.
 
     Args:
         reference: ``env:NAME`` or ``file:PATH``.
         environ: The environment, handed in by whoever stands at the edge.
+        folder: Where relative paths begin; the working directory if None.
 
     Returns:
         The secret without surrounding white space: printable ASCII, never empty.
@@ -45,7 +48,7 @@ def resolve_secret(reference: str, environ: Mapping[str, str]) -> str:
     else:
         looks_like_path = any(mark in place for mark in "/\\.")
         source = f"secret file {place!r}" if looks_like_path else "the secret file"
-        secret = _read_secret(Path(place).expanduser(), source)
+        secret = _read_secret((folder or Path()) / Path(place).expanduser(), source)
     if not secret:
         raise ConfigError(f"{source} is empty; put the key there")
     if not (secret.isascii() and secret.isprintable()) or " " in secret:

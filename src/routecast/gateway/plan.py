@@ -1,0 +1,126 @@
+"""What the relay needs to know of a request: whom to ask, in which order, and what to send."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import msgspec
+from multidict import CIMultiDict
+from yarl import URL
+
+from routecast.errors import ConfigError
+from routecast.gateway.breaker import Breaker
+from routecast.gateway.events import Tap
+from routecast.gateway.headers import RawHeaders
+from routecast.gateway.retry_budget import RetryBudget
+from routecast.gateway.surfaces import SURFACES, Surface
+from routecast.policy.settings import ServerSettings
+from routecast.upstream.endpoint import Endpoint
+from routecast.upstream.retry import RetryPolicy
+
+BASE_DELAY_S = 0.5
+"""The longest wait before the first retry; half of it at least."""
+
+MAX_DELAY_S = 8.0
+"""Where the doubling of waits ends."""
+
+MAX_RETRY_AFTER_S = 10.0
+"""The longest ``Retry-After`` that a request waits for, its client with it; an upstream that asks
+for more is not retried, and its refusal passes with that header if no other model answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upstream:
+    """An endpoint with everything about calls that does not change between them.
+
+    Attributes:
+        endpoint: Where the model is.
+        name: Its name in the settings.
+        model_json: Its own name for the model, as a JSON string.
+        urls: Its addresses by ``Surface.upstream_path``.
+        timeout: How long one try waits.
+        retry_policy: How often and how patiently it is tried.
+        breaker: Whether it is asked at all.
+        budget: Whether there may be a retry.
+    """
+
+    endpoint: Endpoint
+    name: str
+    model_json: bytes
+    urls: Mapping[str, URL]
+    timeout: aiohttp.ClientTimeout
+    retry_policy: RetryPolicy
+    breaker: Breaker
+    budget: RetryBudget
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One request as it goes upstream, to whomever it goes.
+
+    Attributes:
+        candidates: The model that was decided for, then the fallback chain; none twice.
+        surface: What the client called.
+        query: The query string of the client's request.
+        body_for: Returns the body with the upstream's own name for the model.
+        headers_for: Returns the headers with the upstream's own key.
+        taps_for: Returns who sees the answer on its way, for an upstream and the headers of an
+            answer with status 200; None where nobody does, which costs nothing.
+    """
+
+    candidates: tuple[Upstream, ...]
+    surface: Surface
+    query: bytes
+    body_for: Callable[[Upstream], bytes]
+    headers_for: Callable[[Upstream], CIMultiDict[str]]
+    taps_for: Callable[[Upstream, RawHeaders], tuple[Tap, ...]] | None = None
+
+
+def prepare_upstream(endpoint: Endpoint, server: ServerSettings) -> Upstream:
+    """Make an endpoint ready for calls.
+
+    Args:
+        endpoint: A configured model.
+        server: What holds for every model: breaker and retry budget.
+
+    Raises:
+        ConfigError: If its base URL is not a URL.
+    """
+    timeouts = endpoint.timeouts
+    paths = [surface.upstream_path for surface in SURFACES.values()]
+    try:
+        urls = {path: URL(endpoint.url(path)) for path in paths}
+    except ValueError as error:
+        raise ConfigError(f"models.{endpoint.name}.base_url is not a URL: {error}") from None
+    return Upstream(
+        endpoint=endpoint,
+        name=endpoint.name,
+        model_json=json.dumps(endpoint.model).encode(),
+        urls=urls,
+        timeout=aiohttp.ClientTimeout(
+            total=timeouts.total_s, connect=timeouts.connect_s, sock_read=timeouts.first_byte_s
+        ),
+        retry_policy=RetryPolicy(
+            n_attempts=endpoint.n_retries + 1,
+            base_delay_s=BASE_DELAY_S,
+            max_delay_s=MAX_DELAY_S,
+            max_retry_after_s=MAX_RETRY_AFTER_S,
+        ),
+        breaker=Breaker(n_failures=server.breaker_failures, open_s=server.breaker_open_s),
+        budget=RetryBudget(server.retry_budget),
+    )
+
+
+@asynccontextmanager
+async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the pool of upstream connections, and close it at the end.
+
+    It keeps nothing of an answer and changes nothing in it: no cookies, no decompression.
+    """
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    ) as session:
+        yield session

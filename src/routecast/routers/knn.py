@@ -1,0 +1,161 @@
+"""Nearest labelled prompts, compressed: a smooth mean over the centres of clusters, and length.
+
+The gap of a prompt is read from the labelled prompts around it, each counting by how alike it is:
+the estimator of Nadaraya and Watson. Labelled prompts are replaced by the centres of their
+clusters, so that scoring costs one small matrix product whatever the number of labels. Where
+nothing labelled is near, the mean gap of all counts more and more. A rise of the gap with length is
+added, because that is the one thing that carries over to traffic of another kind.
+
+References:
+    Nadaraya (1964), On Estimating Regression; Watson (1964), Smooth Regression Analysis.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Self
+
+import numpy as np
+
+from routecast.embed.protocol import Embedder
+from routecast.errors import ArtifactError
+from routecast.routers.binding import refuse_overlap
+from routecast.types import AnyArray, EmbeddingArray, FloatArray
+
+MAX_DEVIATIONS: Final = 3.0
+"""Lengths farther from the mean than so many standard deviations count as that far."""
+
+_BLOCK = 4_096
+_NUMBERS = ("sharpness", "prior", "base_gap", "length_slope", "length_mean", "length_deviation")
+_EDGE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Knn:
+    """What training found.
+
+    Attributes:
+        centres: Unit vectors of the clusters' centres, shape (n_centres, dimension), float32.
+        gap_sums: Summed weighted gaps of each cluster's prompts, less ``base_gap``, shape
+            (n_centres,).
+        masses: Summed weights of each cluster's prompts, above 0, same shape.
+        sharpness: A centre at cosine c counts exp(sharpness (c - 1)).
+        prior: Mass, in the kernel's unit, that the mean gap of all prompts counts with.
+        base_gap: That mean gap, in [-1, 1].
+        length_slope: Rise of the gap per standard deviation of the log of length.
+        length_mean: Of log(1 + characters).
+        length_deviation: Its standard deviation, above 0.
+    """
+
+    centres: EmbeddingArray
+    gap_sums: FloatArray
+    masses: FloatArray
+    sharpness: float
+    prior: float
+    base_gap: float
+    length_slope: float
+    length_mean: float
+    length_deviation: float
+
+    def predict(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> FloatArray:
+        """Return the expected gap of prompts, strong minus weak, shape (n_prompts,)."""
+        gaps = self.standard_lengths(prompts)
+        gaps *= self.length_slope
+        gaps += self.base_gap
+        for start in range(0, len(prompts), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            kernel = kernel_of(embeddings[rows] @ self.centres.T, self.sharpness)
+            sums = kernel @ self._sums  # (n_rows, 2)
+            gaps[rows] += sums[:, 0] / (sums[:, 1] + self.prior)
+        return gaps
+
+    @cached_property
+    def _sums(self) -> EmbeddingArray:
+        """Gap sums and masses side by side, shape (n_centres, 2), float32 like the kernel."""
+        return np.stack([self.gap_sums, self.masses], axis=1).astype(np.float32)
+
+    def standard_lengths(self, prompts: Sequence[str]) -> FloatArray:
+        """Return the log of each length in standard deviations from the mean, in [-3, 3]."""
+        logs = np.log1p(np.fromiter(map(len, prompts), np.float64, len(prompts)))
+        logs -= self.length_mean
+        logs /= self.length_deviation
+        np.minimum(logs, MAX_DEVIATIONS, out=logs)
+        return np.maximum(logs, -MAX_DEVIATIONS, out=logs)
+
+    def bind(self, *, strong: Sequence[str], weak: Sequence[str], embedder: Embedder) -> "BoundKnn":
+        """Return the router of the one pair that it was trained on, whatever the names now are."""
+        refuse_overlap(strong, weak)
+        return BoundKnn(self, embedder)
+
+    def tensors(self) -> dict[str, AnyArray]:
+        """Return the arrays that an artifact stores, by name."""
+        arrays: dict[str, AnyArray] = {
+            "centres": self.centres.astype(np.float32),
+            "gap_sums": self.gap_sums,
+            "masses": self.masses,
+        }
+        return {**arrays, **{name: np.array([getattr(self, name)]) for name in _NUMBERS}}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, AnyArray]) -> Self:
+        """Rebuild from what ``tensors`` returned.
+
+        Raises:
+            ArtifactError: If a tensor is missing, or their shapes do not fit together.
+        """
+        missing = sorted({"centres", "gap_sums", "masses", *_NUMBERS} - tensors.keys())
+        if missing:
+            raise ArtifactError(f"a knn router needs the tensors {missing!r}, which are missing")
+        n_centres = len(tensors["masses"])
+        expected = {
+            "centres": (n_centres, *tensors["centres"].shape[1:2]),
+            "gap_sums": (n_centres,),
+            "masses": (n_centres,),
+            **dict.fromkeys(_NUMBERS, (1,)),
+        }
+        shapes = {name: tensors[name].shape for name in expected}
+        if shapes != expected:
+            raise ArtifactError(
+                f"the tensors of a knn router have the shapes {shapes!r}, and {n_centres} centres "
+                f"need {expected!r}; train it again"
+            )
+        return cls(
+            centres=tensors["centres"].astype(np.float32),
+            gap_sums=tensors["gap_sums"].astype(np.float64),
+            masses=tensors["masses"].astype(np.float64),
+            **{name: float(tensors[name][0]) for name in _NUMBERS},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class BoundKnn:
+    """Turns prompts into win probabilities, (1 + expected gap) / 2.
+
+    Attributes:
+        knn: What training found.
+        embedder: Turns prompts into vectors.
+    """
+
+    knn: Knn
+    embedder: Embedder
+
+    def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
+        """Return P(strong wins) per prompt, shape (n_prompts,), in (0, 1); it never abstains."""
+        return self.win_probabilities_from(prompts, self.embedder.embed(prompts))
+
+    def win_probabilities_from(
+        self, prompts: Sequence[str], embeddings: EmbeddingArray
+    ) -> FloatArray:
+        """Return P(strong wins) for prompts whose embeddings are at hand."""
+        wins = self.knn.predict(prompts, embeddings)
+        wins += 1.0
+        wins /= 2.0
+        np.maximum(wins, _EDGE, out=wins)
+        return np.minimum(wins, 1.0 - _EDGE, out=wins)
+
+
+def kernel_of(cosines: EmbeddingArray, sharpness: float) -> EmbeddingArray:
+    """Return exp(sharpness (cosine - 1)), in (0, 1], 1 for the same direction; any shape."""
+    cosines -= 1.0
+    cosines *= sharpness
+    return np.asarray(np.exp(cosines, out=cosines))

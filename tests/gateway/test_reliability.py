@@ -1,0 +1,605 @@
+"""Retries, the fallback chain, the breaker and keep-alive comments, over real sockets."""
+
+import asyncio
+import json
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import anyio
+import pytest
+
+from routecast.gateway import plan
+from routecast.testing import (
+    BreakChunks,
+    Dribble,
+    Enlarge,
+    Fault,
+    Gzip,
+    Hang,
+    HangAfterHead,
+    HangUp,
+    Pause,
+    Refuse,
+    StopMidStream,
+)
+
+if TYPE_CHECKING:
+    from tests.gateway.conftest import Gateway, StartGateway
+
+pytestmark = pytest.mark.anyio
+
+HARD = b'{"model":"auto","messages":[{"role":"user","content":"hard"}]}'
+HARD_STREAM = HARD[:-1] + b',"stream":true}'
+DIRECT = HARD.replace(b"auto", b"big")
+BUSY = Refuse(status=503)
+RETRIED = [408, 429, 500, 502, 503, 504, 529]
+BOTH_FORMS = pytest.mark.parametrize("body", [HARD, HARD_STREAM], ids=["plain", "stream"])
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+PATIENT = "breaker_failures = 1000\nretry_budget = 1.0"
+LIVELY = f"keep_alive_s = 0.1\n{PATIENT}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hurry() -> Iterator[None]:
+    """Let the waits before retries be short; how long they are is tested without a network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "BASE_DELAY_S", 0.01)
+        yield
+
+
+@pytest.fixture(scope="module")
+async def shared_retrying(
+    anyio_backend: str, starts_gateway: "StartGateway", _hurry: None
+) -> AsyncIterator["Gateway"]:
+    async with starts_gateway(
+        retries=2,
+        fallback=["weak"],
+        first_byte_timeout_s=0.3,
+        between_chunks_timeout_s=0.5,
+        server_settings=PATIENT,
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def retrying(shared_retrying: "Gateway") -> "Gateway":
+    """Two retries, then the weak model; its breakers never open."""
+    shared_retrying.big.reset()
+    shared_retrying.small.reset()
+    return shared_retrying
+
+
+@pytest.fixture(scope="module")
+async def shared_lively(
+    anyio_backend: str, starts_gateway: "StartGateway"
+) -> AsyncIterator["Gateway"]:
+    async with starts_gateway(
+        fallback=["weak"], first_byte_timeout_s=2.0, server_settings=LIVELY
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def lively(shared_lively: "Gateway") -> "Gateway":
+    """Sends a comment after 0.1 s of silence in a stream."""
+    shared_lively.big.reset()
+    shared_lively.small.reset()
+    return shared_lively
+
+
+async def ask(gateway: "Gateway", body: bytes = HARD) -> tuple[int, bytes, str]:
+    """Return the answer's status, body and the model that gave it."""
+    async with gateway.http.post(gateway.chat_url, data=body) as answer:
+        return answer.status, await answer.read(), answer.headers["x-routecast-model"]
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for something that must happen soon, and that no event announces."""
+    with anyio.fail_after(3):
+        while not condition():  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+
+
+@asynccontextmanager
+async def raw_upstream(answer: Handler) -> AsyncIterator[str]:
+    """Serve whatever bytes a test likes; yields the base URL."""
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
+def answer_with(content: bytes) -> Handler:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+        await reader.readexactly(int(length))
+        writer.write(content)
+        await writer.drain()
+        writer.close()
+
+    return handle
+
+
+@pytest.mark.parametrize("status", RETRIED)
+async def test_a_status_that_may_pass_is_retried(retrying: "Gateway", status: int) -> None:
+    retrying.big.misbehave(Refuse(status=status), Refuse(status=status))
+    assert (await ask(retrying))[0::2] == (200, "big")
+    assert (retrying.big.n_requests, retrying.small.n_requests) == (3, 0)
+    # Each try is the same request, to the byte.
+    assert len({request.body for request in retrying.big.requests}) == 1
+
+
+@pytest.mark.parametrize("fault", [HangUp(), HangUp(reset=True), HangAfterHead(drop=True)])
+@BOTH_FORMS
+async def test_a_connection_that_ends_before_the_first_byte_is_retried(
+    retrying: "Gateway", fault: Fault, body: bytes
+) -> None:
+    retrying.big.misbehave(fault)
+    status, content, model = await ask(retrying, body)
+    assert (status, model) == (200, "big")
+    assert b"simulated" in content
+
+
+async def test_retry_after_is_honoured(retrying: "Gateway") -> None:
+    retrying.big.misbehave(Refuse(status=429, headers={"retry-after": "1"}))
+    began_s = time.perf_counter()
+    assert (await ask(retrying))[0] == 200
+    assert 1.0 <= time.perf_counter() - began_s < 2.0
+
+
+async def test_openai_s_retry_after_in_milliseconds_is_honoured(
+    retrying: "Gateway",
+) -> None:
+    headers = {"retry-after": "1", "retry-after-ms": "300"}
+    retrying.big.misbehave(Refuse(status=429, headers=headers))
+    began_s = time.perf_counter()
+    assert (await ask(retrying))[0] == 200
+    assert 0.3 <= time.perf_counter() - began_s < 0.95
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Refuse(status=429, headers={"retry-after": "60"}),
+        Refuse(status=503, headers={"x-should-retry": "false"}),
+        Refuse(status=429, body=b'{"error": {"code": "insufficient_quota"}}'),
+    ],
+)
+async def test_where_a_retry_has_no_point_the_fallback_is_asked_at_once(
+    retrying: "Gateway", fault: Fault
+) -> None:
+    retrying.big.misbehave(fault)
+    assert (await ask(retrying))[0::2] == (200, "small")
+    assert retrying.big.n_requests == 1
+
+
+async def test_with_no_fallback_the_refusal_passes_untouched(
+    retrying: "Gateway",
+) -> None:
+    refusal = Refuse(status=429, headers={"retry-after": "60", "x-mine": "1"}, body=b"no\n")
+    retrying.big.misbehave(refusal)
+    async with retrying.http.post(retrying.chat_url, data=DIRECT) as answer:
+        assert (answer.status, await answer.read()) == (429, b"no\n")
+        assert (answer.headers["retry-after"], answer.headers["x-mine"]) == ("60", "1")
+
+
+@BOTH_FORMS
+async def test_when_the_retries_are_spent_the_chain_is_asked(
+    retrying: "Gateway", body: bytes
+) -> None:
+    retrying.big.misbehave(BUSY, BUSY, BUSY)
+    status, content, model = await ask(retrying, body)
+    assert (status, model) == (200, "small")
+    assert b"by small" in content or b" small." in content
+    assert (retrying.big.n_requests, retrying.small.n_requests) == (3, 1)
+    assert b"upstream-small" in retrying.small.requests[-1].body
+    assert retrying.small.requests[-1].header("authorization") is None  # big's key stays away
+
+
+async def test_an_upstream_that_is_not_there_is_replaced(
+    starts_gateway: "StartGateway", free_tcp_port: int
+) -> None:
+    url = f"http://127.0.0.1:{free_tcp_port}/v1"
+    async with starts_gateway(retries=1, fallback=["weak"], big_url=url) as gateway:
+        assert (await ask(gateway))[0::2] == (200, "small")
+
+
+@BOTH_FORMS
+async def test_an_upstream_that_hangs_is_left_in_time_and_replaced(
+    retrying: "Gateway", body: bytes
+) -> None:
+    for fault in (Hang(duration_s=30), HangAfterHead(duration_s=30)):
+        retrying.big.misbehave(fault)
+        assert (await ask(retrying, body))[0::2] == (200, "small")
+    # A retry after a timeout would make the client wait twice; and the calls are cancelled.
+    assert retrying.big.n_requests == 2
+    await eventually(lambda: retrying.big.n_cancelled == 2)
+
+
+@pytest.mark.parametrize("content", [b"220 smtp ready\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\nx"])
+async def test_what_is_no_http_is_replaced(starts_gateway: "StartGateway", content: bytes) -> None:
+    async with (
+        raw_upstream(answer_with(content)) as url,
+        starts_gateway(retries=1, fallback=["weak"], big_url=url) as gateway,
+    ):
+        assert (await ask(gateway))[0::2] == (200, "small")
+
+
+async def test_an_upstream_whose_certificate_nobody_vouches_for_gets_no_request(
+    starts_gateway: "StartGateway",
+) -> None:
+    folder = Path(__file__).parent / "tls"
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    n_requests = 0
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal n_requests
+        n_requests += 1
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        async with starts_gateway(retries=2, big_url=url) as gateway:
+            status, content, _ = await ask(gateway)
+    error = json.loads(content)["error"]
+    assert (status, n_requests) == (502, 0)
+    assert error["message"] == "model 'big' has no acceptable certificate; try again"
+
+
+async def test_broken_chunks_before_the_first_byte_are_replaced(
+    starts_gateway: "StartGateway",
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with (
+        raw_upstream(answer_with(head + b"this is no chunk\r\n")) as url,
+        starts_gateway(fallback=["weak"], big_url=url) as gateway,
+    ):
+        with anyio.fail_after(3):
+            assert (await ask(gateway))[0::2] == (200, "small")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
+async def test_a_refusal_that_no_wait_mends_is_the_client_s(
+    retrying: "Gateway", status: int
+) -> None:
+    retrying.big.misbehave(Refuse(status=status, body=b"your fault"))
+    assert await ask(retrying) == (status, b"your fault", "big")
+    assert (retrying.big.n_requests, retrying.small.n_requests) == (1, 0)
+
+
+async def test_when_all_refuse_the_client_hears_the_model_that_was_decided_for(
+    retrying: "Gateway",
+) -> None:
+    retrying.big.misbehave(*[Refuse(status=529, body=b"overloaded")] * 3)
+    retrying.small.misbehave(Refuse(status=401, body=b"no key"))
+    assert await ask(retrying) == (529, b"overloaded", "big")
+
+
+async def test_when_nobody_answers_the_error_says_what_each_did(
+    starts_gateway: "StartGateway", free_tcp_port: int
+) -> None:
+    url = f"http://127.0.0.1:{free_tcp_port}/v1"
+    async with starts_gateway(retries=1, fallback=["weak"], big_url=url) as gateway:
+        gateway.small.misbehave(HangUp(), HangUp(), HangUp())
+        status, content, _ = await ask(gateway)
+    assert status == 502
+    assert json.loads(content)["error"] == {
+        "message": "model 'big' could not be reached in 2 tries; model 'small' hung up before it "
+        "answered in 3 tries; try again",
+        "type": "upstream_error", "param": None, "code": "upstream_failed",
+    }  # fmt: skip
+
+
+async def test_a_direct_model_has_no_fallback(retrying: "Gateway") -> None:
+    retrying.big.misbehave(BUSY, BUSY, BUSY)
+    assert (await ask(retrying, DIRECT))[0::2] == (503, "big")
+    assert retrying.small.n_requests == 0
+
+
+async def test_without_a_budget_nothing_is_retried(starts_gateway: "StartGateway") -> None:
+    settings = "retry_budget = 0.0"
+    async with starts_gateway(retries=2, fallback=["weak"], server_settings=settings) as gateway:
+        gateway.big.misbehave(BUSY)
+        assert (await ask(gateway))[2] == "small"
+        assert gateway.big.n_requests == 1
+
+
+async def test_a_storm_spends_the_budget_and_no_more(starts_gateway: "StartGateway") -> None:
+    # 60 requests, every one refused: 10 in reserve, 60 * 0.2 earned, a few per second of the test.
+    settings = "breaker_failures = 1000"
+    async with starts_gateway(retries=2, server_settings=settings) as gateway:
+        gateway.big.misbehave(*[BUSY] * 1000)
+        began_s = time.perf_counter()
+        await asyncio.gather(*(ask(gateway) for _ in range(60)))
+        n_retries = gateway.big.n_requests - 60
+        assert 10 <= n_retries <= 22 + time.perf_counter() - began_s
+
+
+async def test_a_model_that_keeps_failing_is_left_alone_and_tried_again(
+    starts_gateway: "StartGateway",
+) -> None:
+    settings = "breaker_failures = 2\nbreaker_open_s = 0.5"
+    async with starts_gateway(fallback=["weak"], server_settings=settings) as gateway:
+        gateway.big.misbehave(BUSY, BUSY, BUSY)
+        for _ in range(5):
+            assert (await ask(gateway))[2] == "small"
+        assert gateway.big.n_requests == 2
+        await asyncio.sleep(0.5)
+        assert (await ask(gateway))[2] == "small"  # the probe fails: another pause
+        assert (await ask(gateway))[2] == "small"
+        assert gateway.big.n_requests == 3
+        await asyncio.sleep(0.5)
+        for _ in range(3):
+            assert (await ask(gateway))[2] == "big"  # the probe succeeds: all may come
+        assert gateway.big.n_requests == 6
+
+
+async def test_streams_that_never_finish_open_the_breaker_too(
+    starts_gateway: "StartGateway",
+) -> None:
+    settings = "breaker_failures = 2\nbreaker_open_s = 30"
+    async with starts_gateway(fallback=["weak"], server_settings=settings) as gateway:
+        gateway.big.misbehave(StopMidStream(), StopMidStream())
+        for _ in range(2):
+            assert b"broke off" in (await ask(gateway, HARD_STREAM))[1]
+        assert (await ask(gateway, HARD_STREAM))[2] == "small"
+
+
+async def test_when_all_are_left_alone_the_client_is_told_when_to_come_back(
+    starts_gateway: "StartGateway",
+) -> None:
+    settings = "breaker_failures = 1\nbreaker_open_s = 20"
+    async with starts_gateway(server_settings=settings) as gateway:
+        gateway.big.misbehave(BUSY)
+        assert (await ask(gateway))[0] == 503
+        async with gateway.http.post(gateway.chat_url, data=HARD) as answer:
+            error = (await answer.json())["error"]
+            assert (answer.status, error["code"]) == (503, "upstream_unavailable")
+            assert 18 <= int(answer.headers["retry-after"]) <= 20
+    assert gateway.big.n_requests == 1
+
+
+async def test_too_many_requests_open_no_breaker(starts_gateway: "StartGateway") -> None:
+    async with starts_gateway(server_settings="breaker_failures = 1") as gateway:
+        gateway.big.misbehave(*[Refuse(status=429)] * 3)
+        for _ in range(3):
+            assert (await ask(gateway))[0] == 429
+        assert gateway.big.n_requests == 3
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [StopMidStream(n_events=3), StopMidStream(n_events=3, reset=True), BreakChunks(n_events=3)],
+)
+async def test_after_the_first_byte_nobody_else_is_asked_and_the_stream_says_so(
+    retrying: "Gateway", fault: Fault
+) -> None:
+    retrying.big.misbehave(fault)
+    with anyio.fail_after(3):
+        status, content, model = await ask(retrying, HARD_STREAM)
+    assert (status, model, retrying.small.n_requests) == (200, "big", 0)
+    *_, error, end = content.split(b"\n\n")
+    assert json.loads(error.removeprefix(b"data: "))["error"]["code"] == "upstream_failed"
+    assert (end, b"[DONE]" in content) == (b"", False)
+
+
+@pytest.mark.parametrize("fault", [StopMidStream(), StopMidStream(reset=True), BreakChunks()])
+async def test_a_plain_answer_that_breaks_is_no_whole_answer_to_the_client(
+    retrying: "Gateway", fault: Fault
+) -> None:
+    retrying.big.misbehave(fault)
+    with anyio.fail_after(3), pytest.raises(aiohttp.ClientPayloadError):
+        await ask(retrying)
+    assert retrying.small.n_requests == 0
+
+
+def stream_until_close(events: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + events
+
+
+async def test_a_stream_without_length_or_chunks_that_ends_early_says_so(
+    starts_gateway: "StartGateway",
+) -> None:
+    events = b'data: {"choices": [{"delta": {"content": "half"}, "finish_reason": null}]}\n\n'
+    async with (
+        raw_upstream(answer_with(stream_until_close(events))) as url,
+        starts_gateway(big_url=url) as gateway,
+    ):
+        content = (await ask(gateway, HARD_STREAM))[1]
+    assert content.startswith(events)
+    assert b"upstream_failed" in content
+
+
+@pytest.mark.parametrize("last", [b"[DONE]", b'{"choices": [{"finish_reason": "stop"}]}'])
+async def test_a_stream_without_length_or_chunks_that_ends_well_passes_untouched(
+    starts_gateway: "StartGateway", last: bytes
+) -> None:
+    events = b'data: {"choices": []}\n\ndata: ' + last + b"\n\n"
+    async with (
+        raw_upstream(answer_with(stream_until_close(events))) as url,
+        starts_gateway(big_url=url) as gateway,
+    ):
+        assert (await ask(gateway, HARD_STREAM))[1] == events
+
+
+async def test_a_stream_that_falls_silent_is_kept_alive_by_comments(
+    lively: "Gateway",
+) -> None:
+    whole = (await ask(lively, HARD_STREAM))[1]
+    lively.big.misbehave(Pause(duration_s=0.55, n_events=3))
+    content = (await ask(lively, HARD_STREAM))[1]
+    assert b": keep-alive" not in whole
+    assert 3 <= content.count(b": keep-alive\n\n") <= 5
+    events = content.replace(b": keep-alive\n\n", b"").split(b"\n\n")
+    assert len(events) == len(whole.split(b"\n\n"))
+    assert content.split(b"\n\n")[3] == b": keep-alive"  # between whole events
+
+
+async def test_a_stream_that_has_not_begun_is_kept_alive_too_and_the_client_reads_on(
+    lively: "Gateway",
+) -> None:
+    messages: Any = [{"role": "user", "content": "hard"}]
+    lively.big.misbehave(HangAfterHead(duration_s=0.45), HangAfterHead(duration_s=0.45))
+    content = (await ask(lively, HARD_STREAM))[1]
+    assert content.startswith(b": keep-alive\n\n: keep-alive\n\n")
+    async with lively.client() as client:
+        stream = await client.chat.completions.create(model="auto", messages=messages, stream=True)
+        texts = [chunk.choices[0].delta.content or "" async for chunk in stream]
+    assert "".join(texts) == "This is a simulated answer by big."
+
+
+async def test_a_stream_that_dies_after_a_comment_ends_with_an_error_event(
+    lively: "Gateway",
+) -> None:
+    lively.big.misbehave(HangAfterHead(duration_s=0.25, drop=True))
+    status, content, model = await ask(lively, HARD_STREAM)
+    assert (status, model, lively.small.n_requests) == (200, "big", 0)
+    *comments, error, end = content.split(b"\n\n")
+    assert (set(comments), end) == ({b": keep-alive"}, b"")
+    assert b"upstream_failed" in error
+
+
+async def test_of_a_stream_that_was_given_up_nothing_is_heard_again(lively: "Gateway") -> None:
+    # Given up after 0.05 s, it would send its comment at 0.1 s, into the answer of the other.
+    lively.big.misbehave(HangAfterHead(duration_s=0.05, drop=True))
+    lively.small.misbehave(Hang(duration_s=0.4))
+    status, content, model = await ask(lively, HARD_STREAM)
+    assert (status, model) == (200, "small")
+    assert content.startswith(b"data: ")
+    assert b"keep-alive" not in content
+
+
+async def test_a_call_that_is_given_up_ends_before_the_next_is_made(retrying: "Gateway") -> None:
+    retrying.big.misbehave(HangAfterHead(duration_s=30))
+    retrying.small.misbehave(HangAfterHead(duration_s=0.25))
+    asking = asyncio.create_task(ask(retrying, HARD_STREAM))
+    await eventually(lambda: retrying.small.n_requests == 1)
+    await asyncio.sleep(0.05)
+    assert retrying.big.n_cancelled == 1
+    assert not asking.done()
+    assert (await asking)[2] == "small"
+
+
+async def test_a_plain_answer_and_a_compressed_stream_get_no_comments(
+    lively: "Gateway",
+) -> None:
+    lively.big.misbehave(HangAfterHead(duration_s=0.3), Gzip())
+    assert json.loads((await ask(lively))[1])
+    assert b"keep-alive" not in (await ask(lively, HARD_STREAM))[1]
+
+
+@BOTH_FORMS
+async def test_bytes_that_come_one_by_one_pass_without_delay(
+    retrying: "Gateway", body: bytes
+) -> None:
+    retrying.big.misbehave(Dribble(delay_s=0.1, n_bytes=8))
+    status, content, _ = await ask(retrying, body)
+    assert status == 200
+    assert b"simulated" in content
+
+
+@BOTH_FORMS
+async def test_ten_megabytes_pass(retrying: "Gateway", body: bytes) -> None:
+    retrying.big.misbehave(Enlarge(n_bytes=10_000_000))
+    content = (await ask(retrying, body))[1]
+    assert len(content) > 10_000_000
+    assert content.endswith(b"data: [DONE]\n\n" if body == HARD_STREAM else b" ")
+
+
+async def test_a_client_that_leaves_between_two_tries_ends_them(
+    retrying: "Gateway",
+) -> None:
+    retrying.big.misbehave(Refuse(status=429, headers={"retry-after": "0.5"}))
+    timeout = aiohttp.ClientTimeout(total=0.2)
+    with pytest.raises(TimeoutError):
+        await retrying.http.post(retrying.chat_url, data=HARD, timeout=timeout)
+    await asyncio.sleep(0.8)
+    assert (retrying.big.n_requests, retrying.small.n_requests) == (1, 0)
+
+
+@BOTH_FORMS
+async def test_an_answer_that_takes_longer_than_it_may_in_all_is_ended(
+    starts_gateway: "StartGateway", body: bytes
+) -> None:
+    async with starts_gateway(big_settings="total_timeout_s = 0.4") as gateway:
+        gateway.big.misbehave(Dribble(delay_s=0.05, n_bytes=100))
+        began_s = time.perf_counter()
+        if body == HARD_STREAM:
+            assert b"model 'big' fell silent" in (await ask(gateway, body))[1]
+        else:
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await ask(gateway, body)
+        assert 0.3 < time.perf_counter() - began_s < 2
+        await eventually(lambda: gateway.big.n_cancelled == 1)
+
+
+async def test_an_upstream_that_accepts_no_connection_is_left_in_time(
+    starts_gateway: "StartGateway",
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        place = listener.getsockname()
+        waiting = []
+        for _ in range(3):  # they fill the queue, and nobody empties it
+            waiting.append(socket.socket())
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(place)
+        url = f"http://127.0.0.1:{place[1]}/v1"
+        async with starts_gateway(fallback=["weak"], big_url=url) as gateway:
+            began_s = time.perf_counter()
+            assert (await ask(gateway))[0::2] == (200, "small")
+            assert 0.9 < time.perf_counter() - began_s < 3  # connect_timeout_s is 1
+        for connection in waiting:
+            connection.close()
+
+
+async def test_a_stand_in_s_answer_says_that_it_is_one(retrying: "Gateway") -> None:
+    retrying.big.misbehave(Refuse(status=503, headers={"x-should-retry": "false"}))
+    async with retrying.http.post(retrying.chat_url, data=HARD) as answer:
+        named = {name: answer.headers[f"x-routecast-{name}"] for name in ("model", "reason")}
+    assert named == {"model": "small", "reason": "fallback"}
+
+
+async def test_a_late_router_costs_no_request_more_than_its_time(
+    starts_gateway: "StartGateway",
+) -> None:
+    settings = 'router_timeout_ms = 50.0\non_router_error = "weak"'
+    async with starts_gateway(route_settings=settings, scoring_s=0.4) as gateway:
+        began_s = time.perf_counter()
+        async with gateway.http.post(gateway.chat_url, data=HARD) as answer:
+            assert answer.status == 200
+            assert answer.headers["x-routecast-reason"] == "router_slow"
+            assert answer.headers["x-routecast-model"] == "small"
+        assert time.perf_counter() - began_s < 0.35
+
+
+async def test_a_heavy_router_scores_together_what_waits(
+    starts_gateway: "StartGateway",
+) -> None:
+    settings = "router_timeout_ms = 5000.0"
+    async with starts_gateway(route_settings=settings, scoring_s=0.05) as gateway:
+        began_s = time.perf_counter()
+        answers = await asyncio.gather(*(ask(gateway) for _ in range(30)))
+        assert time.perf_counter() - began_s < 1.2  # one after the other: 30 * 0.05 s = 1.5 s
+        assert {answer[0::2] for answer in answers} == {(200, "big")}
+        assert gateway.router.prompts.count("hard") == 30
+
+
+async def test_a_slow_upstream_holds_up_nobody_else(lively: "Gateway") -> None:
+    lively.big.misbehave(*[Hang(duration_s=1.0)] * 20)
+    slow = [asyncio.create_task(ask(lively)) for _ in range(20)]
+    await asyncio.sleep(0.1)
+    began_s = time.perf_counter()
+    assert (await ask(lively, HARD.replace(b"hard", b"easy")))[2] == "small"
+    assert time.perf_counter() - began_s < 0.5
+    assert {status for status, _, _ in await asyncio.gather(*slow)} == {200}

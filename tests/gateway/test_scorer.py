@@ -1,0 +1,247 @@
+"""Light routers score on the loop, heavy ones and long texts beside it."""
+
+import asyncio
+import gc
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from routecast.artifacts import load_router
+from routecast.gateway.batching import MAX_BATCH, BatchingThread, ScoreLateError
+from routecast.gateway.scorer import (
+    MAX_CHARACTERS,
+    MAX_CHARACTERS_ON_LOOP,
+    Scorer,
+    build_scorer,
+    cut_text,
+)
+from routecast.types import FloatArray
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class SlowRouter:
+    """Scores the number that a text is, over 1,000; one batch at a time, which takes a while."""
+
+    duration_s: float = 0.0
+    batches: list[list[str]] = field(default_factory=list)
+    threads: set[int] = field(default_factory=set)
+
+    def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
+        self.batches.append(list(prompts))
+        self.threads.add(threading.get_ident())
+        time.sleep(self.duration_s)
+        return np.array([int(prompt) / 1000 for prompt in prompts])
+
+
+@dataclass
+class ScriptedRouter:
+    """Does what it is told with the prompts."""
+
+    script: Callable[[Sequence[str]], Any]
+
+    def win_probabilities(self, prompts: Sequence[str]) -> Any:  # noqa: ANN401
+        return self.script(prompts)
+
+
+async def longest_stall_s(stop: asyncio.Event) -> float:
+    """Return for how long the loop was away from a task that sleeps 1 ms at a time."""
+    longest_s = 0.0
+    while not stop.is_set():
+        began_s = time.perf_counter()
+        await asyncio.sleep(0.001)
+        longest_s = max(longest_s, time.perf_counter() - began_s - 0.001)
+    return longest_s
+
+
+async def test_a_light_router_scores_a_short_text_on_the_loop() -> None:
+    router = SlowRouter()
+    assert await Scorer(router, is_heavy=False).score("250", timeout_s=1) == 0.25
+    assert router.threads == {threading.get_ident()}
+
+
+async def test_a_long_text_is_scored_beside_the_loop_by_any_router() -> None:
+    router = SlowRouter()
+    long = "250".zfill(MAX_CHARACTERS_ON_LOOP + 1)
+    assert await Scorer(router, is_heavy=False).score(long, timeout_s=1) == 0.25
+    assert threading.get_ident() not in router.threads
+
+
+async def test_requests_that_come_while_it_scores_become_one_batch() -> None:
+    router = SlowRouter(duration_s=0.05)
+    scorer = Scorer(router, is_heavy=True)
+    scores = await asyncio.gather(*(scorer.score(str(n), timeout_s=5) for n in range(20)))
+    assert scores == [n / 1000 for n in range(20)]  # each request gets its own text's score
+    assert router.batches[0] == ["0"]  # the first finds nobody to wait with
+    assert len(router.batches) == 2
+    assert sorted(map(int, router.batches[1])) == list(range(1, 20))
+
+
+async def test_a_batch_has_a_largest_size() -> None:
+    router = SlowRouter(duration_s=0.01)
+    scorer = Scorer(router, is_heavy=True)
+    await asyncio.gather(*(scorer.score(str(n), timeout_s=5) for n in range(3 * MAX_BATCH)))
+    assert max(map(len, router.batches)) == MAX_BATCH
+
+
+async def test_a_heavy_router_leaves_the_loop_free() -> None:
+    scorer = Scorer(SlowRouter(duration_s=0.3), is_heavy=True)
+    stop = asyncio.Event()
+    watching = asyncio.create_task(longest_stall_s(stop))
+    await scorer.score("1", timeout_s=5)
+    stop.set()
+    assert await watching < 0.15  # 0.3 if it had been on the loop; machines are noisy
+
+
+async def test_a_late_router_is_left_behind_in_time() -> None:
+    scorer = Scorer(SlowRouter(duration_s=0.5), is_heavy=True)
+    began_s = time.perf_counter()
+    with pytest.raises(ScoreLateError):
+        await scorer.score("1", timeout_s=0.05)
+    assert 0.04 < time.perf_counter() - began_s < 0.3
+
+
+async def test_behind_a_stuck_router_nobody_waits() -> None:
+    router = SlowRouter(duration_s=0.5)
+    scorer = Scorer(router, is_heavy=True)
+    with pytest.raises(ScoreLateError):
+        await scorer.score("1", timeout_s=0.05)
+    began_s = time.perf_counter()
+    for _ in range(100):
+        with pytest.raises(ScoreLateError):
+            await scorer.score("2", timeout_s=0.04)
+    assert time.perf_counter() - began_s < 1  # a hundred waits would be 4 s
+    await asyncio.sleep(0.5)
+    assert await scorer.score("3", timeout_s=5) == 0.003  # and when it is back, it is used
+    assert router.batches == [["1"], ["3"]]
+
+
+async def test_a_router_that_falls_behind_still_answers_some_in_time() -> None:
+    # 10 ms per text: of 64 that come at once, 200 ms are enough for at most 20, in any grouping.
+    # Alone, then half of the time that is left: 1, 9, 5, 2, ... are done in time.
+    def take_time(prompts: Sequence[str]) -> FloatArray:
+        time.sleep(0.01 * len(prompts))
+        return np.full(len(prompts), 0.5)
+
+    scorer = Scorer(ScriptedRouter(take_time), is_heavy=True)
+    asking = (scorer.score("x", timeout_s=0.2) for _ in range(64))
+    results = await asyncio.gather(*asking, return_exceptions=True)
+    assert 10 <= results.count(0.5) <= 20
+
+
+def refuse_sevens(prompts: Sequence[str]) -> FloatArray:
+    time.sleep(0.02)
+    if any("7" in prompt for prompt in prompts):
+        raise KeyError("seven")
+    return np.array([int(prompt) / 1000 for prompt in prompts])
+
+
+async def test_one_text_that_breaks_the_batch_breaks_no_other() -> None:
+    scorer = Scorer(ScriptedRouter(refuse_sevens), is_heavy=True)
+    asking = (scorer.score(str(n), timeout_s=5) for n in range(10))
+    results = await asyncio.gather(*asking, return_exceptions=True)
+    assert [isinstance(result, KeyError) for result in results] == [n == 7 for n in range(10)]
+    assert [result for n, result in enumerate(results) if n != 7] == [
+        n / 1000 for n in range(10) if n != 7
+    ]
+
+
+@pytest.mark.parametrize("is_heavy", [False, True])
+@pytest.mark.parametrize(
+    "answer",
+    [np.array([1.5]), np.array([-0.1]), np.array([math.inf]), np.array([0.1, 0.2]), np.array([])],
+)
+async def test_what_is_no_probability_is_refused(is_heavy: bool, answer: FloatArray) -> None:
+    scorer = Scorer(ScriptedRouter(lambda _: answer), is_heavy=is_heavy)
+    with pytest.raises(ValueError, match="win probability"):
+        await scorer.score("text", timeout_s=5)
+
+
+@pytest.mark.parametrize("is_heavy", [False, True])
+async def test_nan_passes_as_the_router_s_abstention(is_heavy: bool) -> None:
+    scorer = Scorer(ScriptedRouter(lambda _: np.array([math.nan])), is_heavy=is_heavy)
+    assert math.isnan(await scorer.score("text", timeout_s=5))
+
+
+async def test_a_client_that_stops_waiting_costs_the_router_nothing() -> None:
+    router = SlowRouter(duration_s=0.1)
+    scorer = Scorer(router, is_heavy=True)
+    first = asyncio.create_task(scorer.score("1", timeout_s=5))
+    second = asyncio.create_task(scorer.score("2", timeout_s=5))
+    await asyncio.sleep(0.03)
+    second.cancel()
+    assert await first == 0.001
+    await asyncio.sleep(0.05)
+    assert router.batches == [["1"]]
+
+
+def test_one_thread_serves_loop_after_loop_and_ends_with_its_owner() -> None:
+    router = SlowRouter()
+    worker = BatchingThread(router)
+    for number in (1, 2):
+        score = asyncio.run(worker.score(str(number), timeout_s=5))
+        assert score == number / 1000
+    assert len(router.threads) == 1
+    (thread,) = [thread for thread in threading.enumerate() if thread.ident in router.threads]
+    del worker
+    gc.collect()
+    thread.join(3)
+    assert not thread.is_alive()
+
+
+def test_the_baselines_and_the_default_router_are_light() -> None:
+    for name in ("random", "length", "default"):
+        assert not build_scorer(load_router(name).router).is_heavy, name
+
+
+def slow(prompts: Sequence[str]) -> FloatArray:
+    time.sleep(0.004)
+    return np.full(len(prompts), 0.5)
+
+
+def slow_at_first(prompts: Sequence[str], *, calls: list[int] = []) -> FloatArray:  # noqa: B006
+    calls.append(1)
+    time.sleep(0.05 if len(calls) == 1 else 0.0)
+    return np.full(len(prompts), 0.5)
+
+
+def fail(_: Sequence[str]) -> FloatArray:
+    raise KeyError("no")
+
+
+@pytest.mark.parametrize(
+    ("script", "is_heavy"), [(slow, True), (slow_at_first, False), (fail, True)]
+)
+def test_what_takes_long_is_heavy_and_a_slow_first_call_does_not_count(
+    script: Callable[[Sequence[str]], Any], is_heavy: bool
+) -> None:
+    assert build_scorer(ScriptedRouter(script)).is_heavy is is_heavy
+
+
+def test_a_router_that_never_comes_back_holds_up_no_start() -> None:
+    began_s = time.perf_counter()
+    scorer = build_scorer(SlowRouter(duration_s=2), patience_s=0.05)
+    assert scorer.is_heavy
+    assert time.perf_counter() - began_s < 1
+
+
+@settings(max_examples=20)
+@given(st.text(max_size=20), st.integers(0, 2))
+def test_a_text_is_scored_whole_up_to_the_limit_and_by_its_ends_beyond(
+    text: str, n_repeats: int
+) -> None:
+    assert cut_text(text) == text
+    long = text + "x" * (MAX_CHARACTERS * n_repeats) + text
+    cut = cut_text(long)
+    assert len(cut) == min(len(long), MAX_CHARACTERS)
+    assert cut.startswith(text)
+    assert cut.endswith(text)
