@@ -20,7 +20,7 @@ def windows(tiny_encoder: Path) -> TokenWindows:
 
 
 def words(windows: TokenWindows, ids: list[int]) -> str:
-    return " ".join(windows.tokenizer.id_to_token(token) for token in ids)
+    return " ".join(str(windows.tokenizer.id_to_token(token)) for token in ids)
 
 
 def test_the_middle_is_left_out_and_an_odd_one_goes_to_the_head() -> None:

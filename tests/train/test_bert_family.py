@@ -17,7 +17,12 @@ from routecast.errors import ArtifactError, ConfigError
 from routecast.routers.bert import INT8_NAME, load_classifier
 from routecast.train import bert_int8
 from routecast.train.bert_family import LEARNING_RATES, BertSettings
-from routecast.train.bert_tuning import check_length, merge_tuned, prepare_tuning
+from routecast.train.bert_tuning import (
+    check_length,
+    merge_tuned,
+    prepare_tuning,
+    row_losses,
+)
 from routecast.train.hugging_face import seeded
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
 from routecast.train.progress import Progress
@@ -143,6 +148,34 @@ def test_merged_low_rank_changes_score_as_unmerged_ones(tiny_encoder: Path) -> N
         merged = merge_tuned(model)
         torch.testing.assert_close(merged(input_ids=ids).logits, before, atol=1e-5, rtol=0)
     assert not any("lora" in name for name in merged.state_dict())
+
+
+def distilbert(folder: Path) -> None:
+    """Write an encoder whose head has two layers, one's name the end of the other's."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.DistilBertConfig(
+        vocab_size=50, dim=16, n_layers=1, n_heads=2, hidden_dim=16, max_position_embeddings=32
+    )
+    transformers.DistilBertModel(config).save_pretrained(str(folder))
+
+
+@pytest.mark.parametrize("tune", ["head", "lora"])
+def test_a_head_of_two_layers_is_trained_whole(tmp_path: Path, tune: str) -> None:
+    distilbert(tmp_path)
+    model = prepare_tuning(load_classifier(tmp_path), tune=tune, lora_rank=2)
+    batch = {
+        "input_ids": torch.arange(6).reshape(2, 3),
+        "attention_mask": torch.ones(2, 3, dtype=torch.long),
+        "targets": torch.tensor([0.5, 1.0]),
+    }
+    losses: Any = row_losses(model, batch)
+    losses.sum().backward()
+    trained = {name for name, weight in model.named_parameters() if weight.grad is not None}
+    heads = [name for name in trained if "classifier" in name]
+    assert len(heads) == 4  # weight and bias of each layer
+    assert all("lora" in name for name in trained - set(heads))
+    merged = merge_tuned(model)
+    assert sorted(merged.state_dict()) == sorted(load_classifier(tmp_path).state_dict())
 
 
 def test_low_rank_changes_are_saved_as_a_plain_model(train: Train, tmp_path: Path) -> None:

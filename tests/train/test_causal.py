@@ -61,19 +61,19 @@ def scores_of(fit: CausalFit, texts: Sequence[str]) -> FloatArray:
 
 @pytest.mark.parametrize(
     ("tune", "rate", "checkpointing", "tied"),
-    [("full", 3e-3, False, True), ("lora", 1e-2, True, True), ("lora", 1e-2, False, False)],
+    [("full", 1e-2, False, True), ("lora", 2e-2, True, True), ("lora", 2e-2, False, False)],
 )
 def test_it_learns_what_decides(
     tied: bool, tune: str, rate: float, checkpointing: bool, make_causal_lm: MakeCausalLM,
     template: str,
 ) -> None:  # fmt: skip
     settings = settings_for(
-        make_causal_lm(tied=tied), template, tune=tune, learning_rate=rate, n_steps=60,
-        eval_steps=30, gradient_checkpointing=checkpointing, lora_rank=8,
+        make_causal_lm(tied=tied), template, tune=tune, learning_rate=rate, n_steps=80,
+        eval_steps=40, gradient_checkpointing=checkpointing, lora_rank=8,
     )  # fmt: skip
     fit = fitted(settings)
     scores = scores_of(fit, queries(20, start=200).texts)
-    assert scores[1::2].mean() > scores[::2].mean() + 0.1
+    assert scores[1::2].mean() > scores[::2].mean() + 0.3
     assert fit.tuned.validation_loss == min(fit.tuned.validation_losses.values())
     names = {path.name for path in fit.classifier.folder.path.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= names

@@ -220,7 +220,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_step_stays_the_same(
     _, whole = fit_without_dropout(tiny_encoder, settings)
 
     def narrow(model: Any, batch: Mapping[str, Any]) -> Any:  # noqa: ANN401
-        losses = row_losses(model, batch)
+        losses: Any = row_losses(model, batch)
         if len(batch["input_ids"]) > 2:
             losses.sum().backward()  # gradients of the attempt that failed must not stay
             raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
@@ -311,3 +311,14 @@ def test_a_missing_extra_names_the_pip_command(
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'routecast\[torch\]'"):
         fit()
+
+
+def test_a_stopped_fit_may_go_on_in_smaller_parts(fit: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    def stop(step: int, *_: object) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(checkpoint=tmp_path / "kept", on_step=stop)
+    fitted, _ = fit(replace(QUICK, micro_batch=2), checkpoint=tmp_path / "kept")
+    assert (fitted.n_steps, fitted.micro_batch) == (12, 2)

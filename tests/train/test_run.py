@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from routecast.artifacts import load_artifact
+from routecast.errors import ConfigError
 from routecast.train.pipeline import TrainSettings
 from routecast.train.progress import Progress
 from routecast.train.run import TrainRequest, checkpoint_folder, run_training
@@ -81,3 +82,15 @@ def test_several_files_are_learned_from_together(
     sources = load_artifact(run.request.output).manifest.training.sources
     assert [source.name for source in sources] == ["outcomes.jsonl", "more.jsonl"]
     assert [source.n_prompts for source in sources] == [400, 400]
+
+
+def test_a_refused_resumption_loses_no_checkpoint(request_: TrainRequest) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_training(request_, watch=stop_after(12))  # type: ignore[arg-type]
+    options = {**request_.settings.options, "n_factors": 9}
+    other = replace(request_, settings=replace(request_.settings, options=options), resume=True)
+    with pytest.raises(ConfigError, match="belongs to another fit"):
+        run_training(other)
+    assert any(checkpoint_folder(request_.output).iterdir())
+    run_training(replace(request_, resume=True))
+    assert not checkpoint_folder(request_.output).exists()

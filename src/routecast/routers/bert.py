@@ -16,7 +16,7 @@ import numpy as np
 from routecast.embed.protocol import Cut
 from routecast.errors import ArtifactError
 from routecast.routers.binding import refuse_overlap
-from routecast.routers.length_batches import score_by_length
+from routecast.routers.length_batches import MAX_BATCH_TOKENS, score_by_length
 from routecast.routers.stored_model import StoredModel
 from routecast.routers.token_windows import TokenWindows, open_token_windows
 from routecast.stats.platt import sigmoid
@@ -26,6 +26,10 @@ INT8_NAME: Final = "model.int8.onnx"
 """The int8 copy in a model's folder."""
 
 FEATURE: Final = "the router 'bert'"
+
+CPU_BATCH_TOKENS: Final = 512
+"""Of a batch on a CPU, whose caches larger ones outgrow; on an accelerator it is
+`MAX_BATCH_TOKENS`."""
 
 LogOdds = Callable[[IntArray, IntArray], FloatArray]
 """Called with token ids and attention mask, shape (n_rows, n_tokens); returns W h_CLS + b of each
@@ -40,11 +44,13 @@ class BertRouter:
         windows: Turns prompts into token ids; of long ones, head and tail.
         log_odds: The network.
         pad_id: Token id that fills up shorter rows of a batch.
+        batch_tokens: Tokens of a batch at most, padding included.
     """
 
     windows: TokenWindows
     log_odds: LogOdds
     pad_id: int
+    batch_tokens: int = CPU_BATCH_TOKENS
 
     def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
         """Return P(strong wins) per prompt, shape (n_prompts,), in (0, 1).
@@ -59,7 +65,8 @@ class BertRouter:
         def score(batch: IntArray) -> FloatArray:
             return self.log_odds(*pad_rows([ids[row] for row in batch.tolist()], self.pad_id))
 
-        scores = score_by_length([len(row) for row in ids], score)
+        lengths = [len(row) for row in ids]
+        scores = score_by_length(lengths, score, max_tokens=self.batch_tokens)
         return sigmoid(scores[positions] if positions else np.empty(0))
 
     def cut(self, text: str) -> Cut:
@@ -104,31 +111,23 @@ def rebuild(stored: StoredModel) -> BertRouter:
             f"the manifest's settings name no 'length' of prompts but {length!r}; train again"
         )
     windows = open_token_windows(folder, max_tokens=length)
-    return BertRouter(windows, _log_odds(folder, stored.device), int(str(pad_id or 0)))
+    log_odds, batch_tokens = _network(folder, stored.device)
+    return BertRouter(windows, log_odds, int(str(pad_id or 0)), batch_tokens)
 
 
-def _log_odds(folder: Path, device: str | None) -> LogOdds:
+def _network(folder: Path, device: str | None) -> tuple[LogOdds, int]:
+    """Load the int8 copy or the network itself; return it with the tokens of a batch."""
     has_onnx = (folder / INT8_NAME).is_file() and find_spec("onnxruntime") is not None
     if has_onnx and device in (None, "cpu"):
         from routecast.routers.bert_onnx import onnx_log_odds
 
-        return onnx_log_odds(folder / INT8_NAME)
-    return torch_log_odds(folder, device=device)
-
-
-def torch_log_odds(folder: Path, *, device: str | None = None) -> LogOdds:
-    """Load a network with one output by torch.
-
-    Raises:
-        ArtifactError: If it cannot be read.
-        ConfigError: If there is no such device.
-        MissingExtraError: If torch or transformers is not installed.
-    """
+        return onnx_log_odds(folder / INT8_NAME), CPU_BATCH_TOKENS
     from routecast.routers.torch_device import pick_device
 
     place = pick_device(device, feature=FEATURE)
-    model = load_classifier(folder)
-    return model_log_odds(model.to(place).eval(), device=place)
+    model = load_classifier(folder).to(place).eval()
+    batch_tokens = CPU_BATCH_TOKENS if place.type == "cpu" else MAX_BATCH_TOKENS
+    return model_log_odds(model, device=place), batch_tokens
 
 
 def load_classifier(folder: Path) -> Any:  # noqa: ANN401 (a PreTrainedModel, whose class torch has)

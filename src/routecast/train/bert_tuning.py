@@ -50,25 +50,45 @@ def prepare_tuning(model: Any, *, tune: str, lora_rank: int) -> Any:  # noqa: AN
         ConfigError: If the architecture has no head that can be told from the encoder.
         MissingExtraError: If peft is needed and not installed.
     """
-    if tune == "head":
-        if getattr(model, "base_model", model) is model:
-            raise ConfigError(
-                f"{type(model).__name__} has no head that can be trained alone; use tune=full"
-            )
-        for weight in model.base_model.parameters():
-            weight.requires_grad_(requires_grad=False)
-    if tune != "lora":
+    if tune == "full":
         return model
+    if getattr(model, "base_model", model) is model:
+        raise ConfigError(
+            f"{type(model).__name__} has no head that can be told from its encoder; use tune=full"
+        )
+    if tune == "lora":
+        return _add_low_rank(model, lora_rank)
+    for weight in model.base_model.parameters():
+        weight.requires_grad_(requires_grad=False)
+    return model
+
+
+def _add_low_rank(model: Any, lora_rank: int) -> Any:  # noqa: ANN401
+    """Wrap the encoder's linear layers; the head is trained whole."""
     try:
         import peft
+        import torch
     except ModuleNotFoundError:
         raise MissingExtraError(FEATURE, "torch") from None
+    encoder = model.base_model_prefix
+    linear = [
+        name
+        for name, module in model.named_modules()
+        if name.startswith(f"{encoder}.") and isinstance(module, torch.nn.Linear)
+    ]
+    head = [
+        name
+        for name, child in model.named_children()
+        if child is not model.base_model and any(True for _ in child.parameters())
+    ]
+    # peft takes a name for all that end with it, and wraps what two names mean twice.
+    head = [name for name in head if not any(name.endswith(o) for o in head if o != name)]
     config = peft.LoraConfig(
-        task_type="SEQ_CLS",
         r=lora_rank,
         lora_alpha=2 * lora_rank,
         lora_dropout=0.0,
-        target_modules="all-linear",
+        target_modules=linear,
+        modules_to_save=head,
     )
     with quiet_loading():
         return peft.get_peft_model(model, config)

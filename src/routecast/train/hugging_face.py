@@ -132,15 +132,16 @@ def fine_tune(
         on_step: Called after each step.
 
     Raises:
-        ConfigError: If the checkpoint belongs to another fit, one row does not fit into memory, or
-            the loss is not finite.
+        ConfigError: If the checkpoint belongs to another fit (another ``micro_batch`` makes none,
+            so that a fit that ran out of memory can go on in smaller parts), one row does not fit
+            into memory, or the loss is not finite.
         MissingExtraError: If torch, transformers or accelerate is not installed.
         SystemExit: In every process but the first, where there are several: their work is done.
     """
     scaled = replace(training, weights=training.weights / training.weights.mean())
     with _folder(checkpoint) as folder, seeded(settings.seed):
         fingerprint = {
-            **asdict(settings),
+            **{name: v for name, v in asdict(settings).items() if name != "micro_batch"},
             **fit,
             "training": training.digest(),
             "validation": validation.digest(),

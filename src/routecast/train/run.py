@@ -11,7 +11,7 @@ from routecast.data.reading import Dropped
 from routecast.embed.cache import cached
 from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
-from routecast.errors import ArtifactError, ConfigError, RoutecastError, UpstreamError
+from routecast.errors import ArtifactError, ConfigError, RoutecastError
 from routecast.routers.torch_device import check_device_name
 from routecast.train.overlap import OnOverlap, OverlapReport, settle_overlap
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
@@ -143,10 +143,9 @@ def _checkpoints(request: TrainRequest) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder
-    except RoutecastError as error:
-        # What an upstream has answered is paid for; what is gone on from is not this run's alone.
-        if not (request.resume or isinstance(error, UpstreamError)):
-            shutil.rmtree(folder)
+    except RoutecastError:
+        if not any(folder.iterdir()):  # refused before there was anything to keep
+            folder.rmdir()
         raise
     shutil.rmtree(folder)
 
