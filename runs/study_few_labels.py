@@ -190,7 +190,8 @@ def _add_split(result: Result, sample: Sample, seed: int) -> None:
     prompts = sample.described
     vectors = prompts.embeddings
     whole = _fit(prompts, gaps, labelled)
-    scores = {"blend": _gaps(whole, prompts, rest)}
+    expected, familiarity = whole.model.predict(whole.model.scales.apply(prompts.take(rest)))
+    scores = {"blend": expected}
     for name, half in halves(prompts).items():
         scores[name] = _gaps(_fit(half, gaps, labelled), half, rest)
     neighbours = NearestNeighbours(vectors[labelled], gaps[labelled])
@@ -207,8 +208,7 @@ def _add_split(result: Result, sample: Sample, seed: int) -> None:
     ).calibration
     probabilities = calibration.apply(win_probabilities_of_gaps(scores["blend"]))
     result.calibration_errors.append(expected_calibration_error(probabilities, wins[rest]))
-    views = whole.model.scales.apply(prompts.take(rest))
-    unfamiliar = whole.model.predict(views)[1] < whole.model.least_familiarity
+    unfamiliar = familiarity < whole.model.least_familiarity
     result.abstained.append(float(unfamiliar.mean()))
 
 
@@ -254,8 +254,8 @@ def _page(results: Sequence[Result], arguments: argparse.Namespace) -> Iterator[
         + static_only
     )
     yield ""
-    yield "`sentence` is all-MiniLM-L6-v2. `content alone` and `form alone` are `blend` with one"
-    yield "half of its kernel."
+    yield "`sentence` is all-MiniLM-L6-v2. `content alone` (embedding, words, topics) and"
+    yield "`form alone` are `blend` with one half of its kernel."
     yield ""
     yield from _bars(results)
     for n_labels in arguments.n_labels:

@@ -1,4 +1,5 @@
 import math
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from routecast.routers.blend_terms import (
     MAX_CHARACTERS,
     TermScale,
     count_terms,
+    shape_of,
     shapes_of,
     term_cosines,
     words_of,
@@ -18,17 +20,25 @@ from routecast.routers.blend_terms import (
 PROMPTS = ["tea or tea", "Name a river.", "", "river tea", "prove 2 + 2 = 4, then rest"]
 
 
+def hashes(*terms: str) -> list[int]:
+    return [crc32(term.encode()) for term in terms]
+
+
 def test_words_are_taken_whatever_their_case_from_the_start_of_a_prompt() -> None:
-    assert words_of("Tea, TEA: na\u00efve\n2x") == ["tea", "tea", "na\u00efve", "2x"]
-    assert words_of("a " * MAX_CHARACTERS + "late") == ["a"] * (MAX_CHARACTERS // 2)
+    expected = hashes("tea", "tea", "na\u00efve", "2x")
+    assert words_of("Tea, TEA: na\u00efve\n2x") == expected
+    assert words_of("a " * MAX_CHARACTERS + "late") == hashes("a") * (MAX_CHARACTERS // 2)
 
 
 def test_shapes_of_a_short_prompt_worked_by_hand() -> None:
     # "is" up to 3 small letters, "USA" two capitals or more, "Paris" a first capital and 4 to 7,
     # "I" one capital alone, 12345 five digits counted as four.
-    assert shapes_of("is USA, Paris I\n12345 \u00e9") == [
+    assert shapes_of("is USA, Paris I\n12345 \u00e9") == hashes(
         *("a1", "AA1", ",", "Aa2", "Aa1", "\n", "d4", "\u00e9"),
         *("a1 AA1", "AA1 ,", ", Aa2", "Aa2 Aa1", "Aa1 \n", "\n d4", "d4 \u00e9"),
+    )
+    assert [shape_of(piece) for piece in ("of", "iPhone", "elephant", "\U0001f600")] == [
+        *("a1", "a2", "a3", "\U0001f600")
     ]
 
 

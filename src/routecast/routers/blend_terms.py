@@ -22,25 +22,26 @@ _PIECE: Final = re.compile(r"[A-Za-z]+|\d+|\n|[^\sA-Za-z\d]")
 _REMEMBERED: Final = 65_536
 
 
-def words_of(prompt: str) -> list[str]:
-    """Return the words of a prompt in lower case, repeated ones too."""
-    return _WORD.findall(prompt[:MAX_CHARACTERS].lower())
+def words_of(prompt: str) -> list[int]:
+    """Return the CRC-32 of each word of a prompt in lower case, repeated ones too."""
+    return list(map(_hash, _WORD.findall(prompt[:MAX_CHARACTERS].lower())))
 
 
-def shapes_of(prompt: str) -> list[str]:
-    """Return the shapes of a prompt's pieces, then of each two that follow one another.
+def shapes_of(prompt: str) -> list[int]:
+    """Return the CRC-32 of the shapes of a prompt's pieces, then of each two in a row.
 
     A stretch of ASCII letters has the shape ``a`` (all small), ``Aa`` (first one a capital) or
     ``AA`` (two capitals or more, nothing else), with 1, 2 or 3 for up to 3, up to 7 and more
     letters; a number that of its digits, up to 4; any other character but white space is its own
-    shape, and so is the end of a line.
+    shape, and so is the end of a line. Two in a row have a space between them.
     """
-    shapes = [_shape(piece) for piece in _PIECE.findall(prompt[:MAX_CHARACTERS])]
-    return [*shapes, *(f"{first} {second}" for first, second in pairwise(shapes))]
+    shapes = list(map(shape_of, _PIECE.findall(prompt[:MAX_CHARACTERS])))
+    return [*map(_hash, shapes), *map(_hash_of_two, shapes, shapes[1:])]
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _shape(piece: str) -> str:
+def shape_of(piece: str) -> str:
+    """Return the shape of one piece."""
     if piece.isdecimal():
         return f"d{min(len(piece), 4)}"
     if not (piece.isascii() and piece.isalpha()):
@@ -50,9 +51,14 @@ def _shape(piece: str) -> str:
     return f"{case}{1 + (len(piece) > 3) + (len(piece) > 7)}"
 
 
-@lru_cache(maxsize=2 * _REMEMBERED)
+@lru_cache(maxsize=_REMEMBERED)
 def _hash(term: str) -> int:
     return crc32(term.encode("utf-8", "surrogatepass"))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _hash_of_two(first: str, second: str) -> int:
+    return crc32(f"{first} {second}".encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,16 +110,16 @@ class TermRows:
 
 
 def count_terms(
-    prompts: Sequence[str], terms_of: Callable[[str], list[str]], *, n_slots: int
+    prompts: Sequence[str], terms_of: Callable[[str], list[int]], *, n_slots: int
 ) -> TermRows:
     """Return how many terms of each prompt fall into each slot."""
     ends, slots, counts = [0], [], []
     for prompt in prompts:
-        terms = terms_of(prompt)
-        hashes = np.fromiter(map(_hash, terms), dtype=np.int64, count=len(terms))
-        found, n_times = np.unique(hashes % n_slots, return_counts=True)
+        terms = np.array(terms_of(prompt), dtype=np.int64)
+        n_times = np.bincount(terms % n_slots, minlength=n_slots)
+        found = np.flatnonzero(n_times)
         slots.append(found)
-        counts.append(n_times)
+        counts.append(n_times[found])
         ends.append(ends[-1] + len(found))
     return TermRows(
         np.array(ends, dtype=np.int64),

@@ -112,12 +112,7 @@ def fit_blend(
     settings = settings or BlendSettings()
     if len(prompts) < 3:
         raise DataError(f"{len(prompts)} labelled prompts; 3 are the fewest to learn from")
-    scales = Scales(
-        surface=SurfaceScale.of(prompts.features),
-        topics=find_topics(prompts.embeddings, seed=settings.seed),
-        words=TermScale.of(prompts.words),
-        shapes=TermScale.of(prompts.shapes),
-    )
+    scales = _scales(prompts, seed=settings.seed)
     views = scales.apply(prompts)
     chosen = _draw(len(prompts), settings)
     centres = views.take(chosen)
@@ -143,6 +138,16 @@ def fit_blend(
         model=model,
         held_out_gaps=ridge.held_out + expected,
         signal_share=ridge.signal_share,
+    )
+
+
+def _scales(prompts: Descriptions, *, seed: int) -> Scales:
+    """Measure the labelled prompts, their labels unseen."""
+    return Scales(
+        surface=SurfaceScale.of(prompts.features),
+        topics=find_topics(prompts.embeddings, seed=seed),
+        words=TermScale.of(prompts.words),
+        shapes=TermScale.of(prompts.shapes),
     )
 
 
