@@ -122,12 +122,21 @@ async def test_the_upstream_gets_the_very_bytes_but_for_the_model(
 
 
 async def test_deep_nesting_and_ten_megabytes_reach_the_upstream_whole(gateway: "Gateway") -> None:
-    deep = b"[" * 20_000 + b"]" * 20_000
+    deep = b"[" * 1_000 + b"]" * 1_000
     for filler in (deep, b'"' + b"A" * 10_000_000 + b'"', b"[" + b'"model",' * 50_000 + b"0]"):
         body = b'{"messages":[{"role":"user","content":"hard"}],"x":' + filler + b',"model":"%s"}'
         async with gateway.http.post(gateway.chat_url, data=iter_of(body % b"auto")) as answer:
             await answer.read()
         assert gateway.big.requests[-1].body == body % b"upstream-big"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/route"])
+async def test_bottomless_nesting_is_a_400_that_says_so(gateway: "Gateway", path: str) -> None:
+    body = b'{"model":"auto","messages":[],"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    async with gateway.http.post(gateway.address + path, data=body) as answer:
+        error = (await answer.json())["error"]
+    assert (answer.status, error["code"]) == (400, "nested_too_deep")
+    assert not gateway.big.requests
 
 
 async def iter_of(body: bytes) -> AsyncIterator[bytes]:

@@ -159,10 +159,18 @@ def test_ten_megabytes_pass(size: int) -> None:
     assert read_request_body(body).with_model(b'"auto"') == body
 
 
-@pytest.mark.parametrize("depth", [900, 1100, 100_000])
+@pytest.mark.parametrize("depth", [500, 900, 990, 1000])
 def test_deep_nesting_passes(depth: int) -> None:
     body = b'{"model":"auto","x":' + b"[" * depth + b"]" * depth + b"}"
     assert read_request_body(body).with_model(b'"auto"') == body
+
+
+@pytest.mark.parametrize("depth", [100_000, 5_000_000])
+def test_nesting_that_no_parser_survives_is_refused(depth: int) -> None:
+    body = b'{"model":"auto","x":' + b"[" * depth + b"]" * depth + b"}"
+    with pytest.raises(RequestError) as caught:
+        read_request_body(body)
+    assert (caught.value.status, caught.value.code) == (400, "nested_too_deep")
 
 
 def test_time_is_linear_in_the_size_whatever_the_body_holds() -> None:

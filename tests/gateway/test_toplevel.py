@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routecast.gateway.toplevel import Member, top_level_members
+from routecast.errors import RequestError
+from routecast.gateway import toplevel
+from routecast.gateway.toplevel import MAX_LEVELS, Member, top_level_members
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -54,9 +56,48 @@ def test_what_is_no_object_is_refused(body: bytes) -> None:
         top_level_members(body, ["a"])
 
 
-@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"model":'])
-def test_nesting_is_never_too_deep(opening: bytes) -> None:
-    closing = opening.translate(bytes.maketrans(b"[{", b"]}"), b'"a:modelM ')[::-1]
-    body = b'{"x":' + opening * 50_000 + b"1" + closing * 50_000 + b',"a":7}'
+def nested(opening: bytes, n_times: int) -> bytes:
+    closing = opening.translate(bytes.maketrans(b"[{", b"]}"), b'"a:model1,')[::-1]
+    return b'{"x":' + opening * n_times + b"1" + closing * n_times + b',"a":7}'
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b"[1,", b'[{"model":'])
+def test_a_thousand_levels_pass_and_four_more_are_refused(opening: bytes) -> None:
+    n_brackets = sum(opening.count(bracket) for bracket in (b"[", b"{"))
+    n_times = MAX_LEVELS // n_brackets
+    body = nested(opening, n_times)
     (member,) = top_level_members(body, ["a"])
     assert body[member.start : member.end] == b"7"
+    with pytest.raises(RequestError, match="more than 1000 levels") as caught:
+        top_level_members(nested(opening, n_times + 4), ["a"])
+    assert (caught.value.status, caught.value.code) == (400, "nested_too_deep")
+
+
+def test_what_follows_too_deep_a_nesting_is_not_looked_at() -> None:
+    with pytest.raises(RequestError, match="levels"):
+        top_level_members(b'{"x":' + b"[" * (MAX_LEVELS + 1) + b'}"', ["a"])
+
+
+@pytest.mark.parametrize("slice_bytes", [2, 3, 7, 64])
+@given(document=st.dictionaries(st.text(max_size=3), values, max_size=3))
+def test_members_are_found_however_a_body_is_sliced(
+    slice_bytes: int, document: dict[str, object]
+) -> None:
+    body = json.dumps({**document, "end": '\\"[' * 9}).encode()
+    names = {key.lower() for key in document} | {"end"}
+    whole = top_level_members(body, names)
+    before = toplevel._SLICE_BYTES
+    toplevel._SLICE_BYTES = slice_bytes
+    try:
+        assert top_level_members(body, names) == whole
+    finally:
+        toplevel._SLICE_BYTES = before
+
+
+@pytest.mark.parametrize(
+    "piece", [b"[],", b"{},", b"[[]],", b'[{"":[]}],', b'"",', b'"\\n",', b"1,", b"[[[[]]]],"]
+)
+def test_a_wide_value_is_found_whole(piece: bytes) -> None:
+    value = b"[" + piece * 100_000 + b"0]"
+    (member,) = top_level_members(b'{"b":0,"a":' + value + b',"c":1}', ["a"])
+    assert (member.start, member.end) == (11, 11 + len(value))

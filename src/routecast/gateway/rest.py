@@ -1,5 +1,6 @@
 """Everything that is not the hot path: models, a decision without a call, health, metrics."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from os import urandom
@@ -16,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from routecast.errors import RequestError, RoutecastError
 from routecast.gateway.body import RequestBody, read_request_body
 from routecast.gateway.breaker import BreakerState
+from routecast.gateway.deciding import MAX_BYTES_ON_LOOP
 from routecast.gateway.endpoint import Gateway
 from routecast.gateway.errors import error_body, status_of
 from routecast.gateway.headers import decision_headers
@@ -171,7 +173,10 @@ async def _decide_only(gateway: Gateway, request: Request) -> Response:
     content = await read_body(headers, request.receive, max_bytes=max_bytes)
     if content is None:
         return Response()
-    body = read_request_body(content)
+    if len(content) <= MAX_BYTES_ON_LOOP:
+        body = read_request_body(content)
+    else:
+        body = await asyncio.to_thread(read_request_body, content)
     surface = _surface_of(body, gateway.decider.table, request.query_params.get("api"))
     decided = await gateway.decider.decide(surface, body, headers)
     decision = decided.decision

@@ -1,27 +1,47 @@
 """The top-level members of a JSON object, exactly where they stand in its bytes.
 
 For bodies that the fast path of ``routecast.gateway.body`` cannot be sure about: duplicate or
-escaped keys, text that msgspec refuses, nesting that no recursive parser survives. There is no
-recursion here, and the time is linear in the number of bytes.
+escaped keys, text that msgspec refuses, deep nesting. There is no recursion here, the time is
+linear in the number of bytes, and no search is so long that other threads wait for it.
 """
 
 import json
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Final
+
+from routecast.errors import RequestError
+
+MAX_LEVELS: Final = 1_000
+"""Brackets inside one another that a value may have; most parsers of JSON refuse more.
+
+The innermost three may pass uncounted.
+"""
+
+_SLICE_BYTES = 1 << 17  # a search holds the interpreter: of escapes alone, some 5 ms
 
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
-_FLAT = rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+"
+
+
+def _with_brackets(inner: bytes) -> bytes:
+    """Return the pattern of what is plain, a string, or ``inner`` in brackets, repeated."""
+    return rb'(?:[^"\[\]{}]++|' + _STRING + rb"|\[" + inner + rb"\]|\{" + inner + rb"\})*+"
+
+
 _SPACE = rb"[ \t\n\r]*+"
 
 _OPENING = re.compile(_SPACE + rb"\{" + _SPACE + rb"(\}" + _SPACE + rb")?")
 _KEY = re.compile(rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE, re.DOTALL)
-_SCALAR = re.compile(_STRING + rb"|[-+.0-9A-Za-z]++", re.DOTALL)
+_SCALAR = re.compile(rb"[-+.0-9A-Za-z]++")
 _AFTER = re.compile(_SPACE + rb"(?:(,)" + _SPACE + rb"|\}" + _SPACE + rb")")
-_TO_BRACKET = re.compile(
-    rb'(?:[^"\[\]{}]++|' + _STRING + rb"|\[" + _FLAT + rb"\]|\{" + _FLAT + rb"\})*+", re.DOTALL
+_INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_FLAT = re.compile(
+    _with_brackets(_with_brackets(_with_brackets(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+"))),
+    re.DOTALL,
 )
-_CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
+_BRACKETS = re.compile(rb"[\[{]{1,%d}+|[\]}]++" % (MAX_LEVELS + 1))
+_CLOSING = bytes.maketrans(b"[{", b"]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +65,8 @@ def top_level_members(body: bytes, names: Collection[str]) -> list[Member]:
 
     Raises:
         ValueError: If ``body`` is not one JSON object.
+        RequestError: With the code ``nested_too_deep`` if a value has more than ``MAX_LEVELS``
+            levels; what follows them is not looked at.
     """
     return [
         Member(key, start, end)
@@ -86,7 +108,10 @@ def _unescape(key: bytes) -> str:
 
 def _value_end(body: bytes, start: int) -> int:
     """Return the position after the value that begins at ``start``."""
-    if body[start : start + 1] not in (b"{", b"["):
+    first = body[start : start + 1]
+    if first == b'"':
+        return _string_end(body, start)
+    if first not in {b"{", b"["}:
         scalar = _SCALAR.match(body, start)
         if scalar is None:
             raise ValueError(f"a value was expected at byte {start}")
@@ -94,13 +119,50 @@ def _value_end(body: bytes, start: int) -> int:
     expected = bytearray()
     position = start
     while True:
-        bracket = body[position] if position < len(body) else 0
-        if bracket in _CLOSING:
-            expected.append(_CLOSING[bracket])
-        elif not expected or bracket != expected.pop():
-            raise ValueError(f"a bracket or string is not closed at byte {position}")
-        position += 1
+        found = _BRACKETS.match(body, position)
+        if found is None:
+            raise ValueError(f"a bracket is not closed at byte {position}")
+        position += _count_brackets(found[0], expected, position)
         if not expected:
             return position
-        run = _TO_BRACKET.match(body, position)
-        position = run.end() if run else position
+        position = _next_bracket(body, position)
+
+
+def _count_brackets(run: bytes, expected: bytearray, position: int) -> int:
+    """Note the brackets that open, or cross off those that close; return how many were used."""
+    if run[0] in b"[{":
+        expected += run.translate(_CLOSING)
+        if len(expected) > MAX_LEVELS:
+            raise RequestError(
+                f"the request body has brackets inside one another, more than {MAX_LEVELS} levels "
+                f"at byte {position}; nest less",
+                code="nested_too_deep",
+            )
+        return len(run)
+    n_closed = min(len(run), len(expected))
+    if expected[: -n_closed - 1 : -1] != run[:n_closed]:
+        raise ValueError(f"a bracket is closed by another kind at byte {position}")
+    del expected[-n_closed:]
+    return n_closed
+
+
+def _next_bracket(body: bytes, position: int) -> int:
+    """Return where the next bracket stands, but for those that open and close nearby."""
+    while position < len(body) and body[position] not in b"[]{}":
+        found = _FLAT.match(body, position, position + _SLICE_BYTES)
+        end = position if found is None else found.end()
+        position = _string_end(body, end) if body[end : end + 1] == b'"' else end
+    return position
+
+
+def _string_end(body: bytes, start: int) -> int:
+    """Return the position after the string that begins at ``start``."""
+    position = start + 1
+    while True:
+        found = _INSIDE.match(body, position, position + _SLICE_BYTES)
+        end = position if found is None else found.end()
+        if body[end : end + 1] == b'"':
+            return end + 1
+        if end - position < _SLICE_BYTES - 1:  # a backslash may be the last of a slice
+            raise ValueError(f"a string is not closed at byte {start}")
+        position = end
