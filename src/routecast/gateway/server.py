@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from routecast.errors import ConfigError
+from routecast.gateway.request_head import LimitedHeadProtocol
 from routecast.gateway.tls import TlsFiles
 
 LOOPBACK = "127.0.0.1"
@@ -71,8 +72,25 @@ def serve(app: ASGIApp, listener: socket.socket, *, tls: TlsFiles | None = None)
         listener: From ``bind``; closed at the end.
         tls: Speak TLS with these; plain HTTP if None.
     """
-    config = uvicorn.Config(
+    config = configure(app, tls=tls)
+    config.load()
+    server = uvicorn.Server(config)
+    gc.collect()
+    gc.freeze()  # what start-up made lives as long as the process: never look at it again
+    with _signals_spent():
+        server.run(sockets=[listener])
+
+
+def configure(app: ASGIApp, *, tls: TlsFiles | None = None) -> uvicorn.Config:
+    """Return how uvicorn serves the gateway.
+
+    Args:
+        app: The gateway, everything loaded.
+        tls: Speak TLS with these; plain HTTP if None.
+    """
+    return uvicorn.Config(
         app,
+        http=LimitedHeadProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -85,12 +103,6 @@ def serve(app: ASGIApp, listener: socket.socket, *, tls: TlsFiles | None = None)
         ssl_certfile=None if tls is None else str(tls.certificate),
         ssl_keyfile=None if tls is None else str(tls.key),
     )
-    config.load()
-    server = uvicorn.Server(config)
-    gc.collect()
-    gc.freeze()  # what start-up made lives as long as the process: never look at it again
-    with _signals_spent():
-        server.run(sockets=[listener])
 
 
 @contextmanager
