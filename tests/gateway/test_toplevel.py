@@ -62,20 +62,39 @@ def nested(opening: bytes, n_times: int) -> bytes:
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":', b"[1,", b'[{"model":'])
-def test_a_thousand_levels_pass_and_four_more_are_refused(opening: bytes) -> None:
+def test_a_thousand_levels_pass_and_nine_more_are_refused(opening: bytes) -> None:
     n_brackets = sum(opening.count(bracket) for bracket in (b"[", b"{"))
     n_times = MAX_LEVELS // n_brackets
     body = nested(opening, n_times)
     (member,) = top_level_members(body, ["a"])
     assert body[member.start : member.end] == b"7"
     with pytest.raises(RequestError, match="more than 1000 levels") as caught:
-        top_level_members(nested(opening, n_times + 4), ["a"])
+        top_level_members(nested(opening, n_times + 9), ["a"])
     assert (caught.value.status, caught.value.code) == (400, "nested_too_deep")
 
 
 def test_what_follows_too_deep_a_nesting_is_not_looked_at() -> None:
     with pytest.raises(RequestError, match="levels"):
         top_level_members(b'{"x":' + b"[" * (MAX_LEVELS + 1) + b'}"', ["a"])
+
+
+@given(
+    st.lists(st.sampled_from(["[]", "[[[[[[7]]]]]]", '{"]":[{}]}', '"[["', '"\\""', "1"])),
+    st.integers(1, 30),
+)
+def test_long_values_end_where_the_standard_library_says(pieces: list[str], n_times: int) -> None:
+    value = f"[{','.join(pieces * n_times)}]"
+    for _ in range(n_times):
+        value = f'[0,{{"a":{value}}},[[]],[[[[1]]]]]'
+    body = f'{{"b":{value},"a":[7]}}'.encode()
+    _, end = json.JSONDecoder().raw_decode(value)
+    assert [(m.key, m.start, m.end) for m in top_level_members(body, ["a", "b"])] == [
+        ("b", 5, 5 + end),
+        ("a", 5 + end + 5, len(body) - 1),
+    ]
+    for cut in (b"", b"}"):
+        with pytest.raises(ValueError, match=r"closed|expected"):
+            top_level_members(body[: 5 + end - 1] + cut + b"}", ["a"])
 
 
 @pytest.mark.parametrize("slice_bytes", [2, 3, 7, 64])
@@ -95,9 +114,10 @@ def test_members_are_found_however_a_body_is_sliced(
 
 
 @pytest.mark.parametrize(
-    "piece", [b"[],", b"{},", b"[[]],", b'[{"":[]}],', b'"",', b'"\\n",', b"1,", b"[[[[]]]],"]
-)
+    "piece", [b"[],", b"{},", b"[[]],", b'[{"":[]}],', b'"",', b'"\\n",', b"1,", b"[[[[]]]],",
+     b"[1," * 90 + b"1" + b"]" * 90 + b",", b'[{"]":' * 20 + b"{}" + b"}]" * 20 + b","]
+)  # fmt: skip
 def test_a_wide_value_is_found_whole(piece: bytes) -> None:
-    value = b"[" + piece * 100_000 + b"0]"
+    value = b"[" + piece * (1_000_000 // len(piece)) + b"0]"
     (member,) = top_level_members(b'{"b":0,"a":' + value + b',"c":1}', ["a"])
     assert (member.start, member.end) == (11, 11 + len(value))

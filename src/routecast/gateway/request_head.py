@@ -7,7 +7,7 @@ it.
 import asyncio
 from typing import Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD_BYTES: Final = 1 << 16
 """Of the request's path and headers together, or of the trailers after its body."""
@@ -83,10 +83,14 @@ class LimitedHeadProtocol(HttpToolsProtocol):
         To close while it still sends would reset the connection, and the answer be lost.
         """
         self._is_refused = True
-        if self.cycle and not self.cycle.response_complete:
+        if self._is_answering():
             self.transport.close()
             return
         self.transport.write(_REFUSAL)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         asyncio.get_running_loop().call_later(_LINGER_S, self.transport.close)
+
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = getattr(self, "cycle", None)  # None before the first
+        return cycle is not None and not cycle.response_complete

@@ -16,7 +16,7 @@ from routecast.errors import RequestError
 MAX_LEVELS: Final = 1_000
 """Brackets inside one another that a value may have; most parsers of JSON refuse more.
 
-The innermost three may pass uncounted.
+The innermost eight may pass uncounted.
 """
 
 _SLICE_BYTES = 1 << 17  # a search holds the interpreter: of escapes alone, some 5 ms
@@ -41,6 +41,14 @@ _FLAT = re.compile(
     re.DOTALL,
 )
 _BRACKETS = re.compile(rb"[\[{]{1,%d}+|[\]}]++" % (MAX_LEVELS + 1))
+_WHOLE = re.compile(rb'(?:[^"]++|' + _STRING + rb")*+", re.DOTALL)
+_STRINGS = re.compile(_STRING, re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_N_TURNS = 16
+_FIRST_WINDOW_BYTES = 512
+_LAST_WINDOW_BYTES = 64
+_N_CANCELLED_LEVELS = 8
+
 _CLOSING = bytes.maketrans(b"[{", b"]}")
 
 
@@ -116,8 +124,11 @@ def _value_end(body: bytes, start: int) -> int:
         if scalar is None:
             raise ValueError(f"a value was expected at byte {start}")
         return scalar.end()
-    expected = bytearray()
-    position = start
+    return _brackets_end(body, start, bytearray())
+
+
+def _brackets_end(body: bytes, position: int, expected: bytearray, n_turns: int = 0) -> int:
+    """Return the position after the brackets that are open; long values are left to windows."""
     while True:
         found = _BRACKETS.match(body, position)
         if found is None:
@@ -126,6 +137,52 @@ def _value_end(body: bytes, start: int) -> int:
         if not expected:
             return position
         position = _next_bracket(body, position)
+        n_turns += 1
+        if n_turns == _N_TURNS:
+            position = _pass_windows(body, position, expected)
+
+
+def _pass_windows(body: bytes, position: int, expected: bytearray) -> int:
+    """Pass over most of a long value, and return where one of its last brackets stands.
+
+    The windows grow while the value goes on and are halved once it ends in one, so that their
+    time is linear whatever the values' lengths. ``expected`` is kept up to date.
+    """
+    size, grows = _FIRST_WINDOW_BYTES, True
+    while size >= _LAST_WINDOW_BYTES:
+        found = _WHOLE.match(body, position, position + size)
+        end = position if found is None else found.end()
+        if end == position:
+            if body[end : end + 1] != b'"':
+                raise ValueError(f"a bracket is not closed at byte {position}")
+            position = _string_end(body, position)
+            continue
+        rest = bytearray(expected)
+        if _ends_within(_uncancelled(body[position:end]), rest, position):
+            grows = False
+        else:
+            expected[:] = rest
+            position = end
+        size = min(size * 2, _SLICE_BYTES) if grows else size // 2
+    return _next_bracket(body, position)
+
+
+def _ends_within(brackets: bytes, expected: bytearray, position: int) -> bool:
+    """Return whether these brackets close all that are open; ``expected`` is used up."""
+    for run in _BRACKETS.findall(brackets):
+        _count_brackets(run, expected, position)
+        if not expected:
+            return True
+    return False
+
+
+def _uncancelled(piece: bytes) -> bytes:
+    """Return the brackets of whole strings and plain text, less the innermost pairs."""
+    bare = _STRINGS.sub(b"", piece) if b'"' in piece else piece
+    brackets = bare.translate(None, _NO_BRACKETS)
+    for _ in range(_N_CANCELLED_LEVELS):
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return brackets
 
 
 def _count_brackets(run: bytes, expected: bytearray, position: int) -> int:
