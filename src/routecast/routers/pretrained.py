@@ -43,7 +43,7 @@ def find_pretrained(where: str, *, feature: str) -> PretrainedFolder:
     """
     folder = Path(where).expanduser()
     revision = ""
-    if not folder.is_dir():
+    if not where.strip() or not folder.is_dir():
         if not where.strip() or not may_be_hub_id(where):
             raise ConfigError(
                 f"there is no folder {where!r}; give the folder of a Hugging Face model, or an id "
