@@ -150,7 +150,7 @@ def test_keys_are_asked_for_over_tls(settings: Path, monkeypatch: pytest.MonkeyP
         assert lines[-3] == "  https on 127.0.0.1: clients must show one of 2 keys"
         assert "-H 'authorization: Bearer YOUR_KEY'" in lines[-2]
         assert f"--cacert {tls / 'certificate.pem'} https://" in lines[-2]
-        statuses = []
+        statuses, challenges = [], []
         for headers in ({}, {"x-api-key": "wrong"}, {"authorization": "Bearer second-key"}):
             request = urllib.request.Request(f"{address}/v1/models", headers=headers)
             try:
@@ -158,9 +158,9 @@ def test_keys_are_asked_for_over_tls(settings: Path, monkeypatch: pytest.MonkeyP
                     statuses.append(answer.status)
             except urllib.error.HTTPError as error:
                 statuses.append(error.status)
-                assert error.headers["www-authenticate"] == "Bearer"
+                challenges.append(error.headers["www-authenticate"])
                 error.close()
-        assert statuses == [401, 401, 200]
+        assert (statuses, challenges) == ([401, 401, 200], ["Bearer", "Bearer"])
     assert "client-key" not in "\n".join(lines)
 
 

@@ -1,5 +1,6 @@
 """Which model made which response."""
 
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -158,7 +159,7 @@ def test_a_place_under_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_place_that_is_not_writable_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversations.os, "access", lambda *_: False)  # root may write everywhere
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
     with pytest.raises(ConfigError, match="is not writable; let state_folder"):
         check_place(tmp_path / "new" / "conversations.sqlite")
 

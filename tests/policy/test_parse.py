@@ -234,7 +234,7 @@ def test_a_text_where_a_number_belongs_is_not_repeated() -> None:
     [
         (
             "apis = []",
-            "models.third.apis = [] is refused: accepted: a list of one or more of chat,",
+            "third.apis = [] is refused: accepted: a list of one or more of chat, resp",
         ),
         ('apis = ["chat", "chat"]', "is refused: it should name each API once"),
         ('apis = ["gemini"]', "is refused: it should be 'chat', 'responses', 'completions'"),
