@@ -76,7 +76,11 @@ async def relay(
         if worker is None or not (watcher.done() or (is_stop(error) and exchange.has_begun)):
             raise
         worker.uncancel()
-        ended = exchange.leave() if watcher.done() else await exchange.stop()
+        if watcher.done():
+            ended = exchange.leave()
+        else:
+            watcher.cancel()  # a client that leaves now must not cancel its own last words
+            ended = await exchange.stop()
     finally:
         watcher.cancel()
         exchange.close()
