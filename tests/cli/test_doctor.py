@@ -143,3 +143,20 @@ def test_the_command_prints_one_json_document(tmp_path: Path) -> None:
     assert (document["n_faults"], document["n_warnings"]) == (1, 0)
     assert document["findings"][0]["state"] == "fault"
     assert "there is no file" in document["findings"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "state", "message"),
+    [("new", State.OK, "can be written"), ("routecast.toml", State.FAULT, "is no folder")],
+)
+def test_the_state_folder_is_tried_where_a_route_serves_responses(
+    find: Find, folder: str, state: State, message: str
+) -> None:
+    findings = find(
+        {
+            'model = "simulated"': 'model = "simulated"\napis = ["chat", "responses"]',
+            "port = 0": f'port = 0\nstate_folder = "{folder}"',
+        }
+    )
+    assert findings["server.state_folder"].state is state
+    assert message in findings["server.state_folder"].message

@@ -8,10 +8,14 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -145,7 +149,8 @@ def test_keys_are_asked_for_over_tls(settings: Path, monkeypatch: pytest.MonkeyP
         assert address.startswith("https://")
         assert lines[-3] == "  https on 127.0.0.1: clients must show one of 2 keys"
         assert "-H 'authorization: Bearer YOUR_KEY'" in lines[-2]
-        statuses = []
+        assert f"--cacert {tls / 'certificate.pem'} https://" in lines[-2]
+        statuses, challenges = [], []
         for headers in ({}, {"x-api-key": "wrong"}, {"authorization": "Bearer second-key"}):
             request = urllib.request.Request(f"{address}/v1/models", headers=headers)
             try:
@@ -153,8 +158,9 @@ def test_keys_are_asked_for_over_tls(settings: Path, monkeypatch: pytest.MonkeyP
                     statuses.append(answer.status)
             except urllib.error.HTTPError as error:
                 statuses.append(error.status)
+                challenges.append(error.headers["www-authenticate"])
                 error.close()
-        assert statuses == [401, 401, 200]
+        assert (statuses, challenges) == ([401, 401, 200], ["Bearer", "Bearer"])
     assert "client-key" not in "\n".join(lines)
 
 
@@ -179,6 +185,67 @@ def test_a_log_of_requests_is_json_from_its_first_line_to_its_last(settings: Pat
             server.kill()
     assert json.loads(line)["request_id"] == caught.value.headers["x-request-id"]
     assert json.loads(line)["error_code"] == "model_not_found"
+
+
+class _Unfinished(BaseHTTPRequestHandler):
+    """Begins a stream, or nothing where none is asked for, and then waits until it is let go."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if b"stream" in body:
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.end_headers()
+            self.wfile.write(b'data: {"choices": []}\n\n')
+        self.server.is_over.wait(30)  # type: ignore[attr-defined]
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def unfinished_upstream() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Unfinished) as upstream:
+        upstream.is_over = threading.Event()  # type: ignore[attr-defined]
+        thread = threading.Thread(target=upstream.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{upstream.server_port}/v1"
+        finally:
+            upstream.is_over.set()  # type: ignore[attr-defined]
+            upstream.shutdown()
+            thread.join()
+
+
+def test_ctrl_c_says_what_it_waits_for_and_again_tells_clients_and_ends(settings: Path) -> None:
+    with unfinished_upstream() as url:
+        settings.write_text(SETTINGS.replace("http://127.0.0.1:1/v1", url))
+        with served(settings) as (server, address, _), ThreadPoolExecutor(1) as pool:
+            chat, messages = f"{address}/v1/chat/completions", '"messages": []'
+            body = f'{{"model": "small", {messages}, "stream": true}}'.encode()
+            with urllib.request.urlopen(chat, data=body, timeout=30) as answer:
+                assert answer.readline() == b'data: {"choices": []}\n'
+                plain = f'{{"model": "small", {messages}}}'.encode()
+                waiting = pool.submit(urllib.request.urlopen, chat, data=plain, timeout=30)
+                time.sleep(0.5)
+                server.send_signal(signal.SIGINT)
+                assert server.stderr is not None
+                line = server.stderr.readline()
+                assert server.poll() is None
+                server.send_signal(signal.SIGINT)
+                began_s = time.monotonic()
+                event = answer.read().decode().strip()
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                waiting.result()
+            caught.value.close()
+            assert server.wait(timeout=30) == 0
+            assert time.monotonic() - began_s < 5
+            assert server.stderr.read() == ""
+    assert line == "waiting up to 10 s for 2 open answers; Ctrl-C again to stop at once\n"
+    error = json.loads(event.removeprefix("data: "))["error"]
+    assert error["message"] == "the gateway is stopping; try again"
+    assert (caught.value.status, caught.value.headers["retry-after"]) == (503, "1")
 
 
 def test_a_missing_client_key_or_tls_file_is_named(settings: Path) -> None:
@@ -293,3 +360,32 @@ def test_the_commands_load_nothing_heavy_until_they_run() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
     ).stdout.split()
     assert not {"aiohttp", "starlette", "pydantic", "uvicorn", "msgspec"} & set(loaded)
+
+
+RESPONSES = SETTINGS.replace('/v1"\n', '/v1"\napis = ["chat", "responses"]\n')
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["config", "check"]])
+def test_a_state_folder_that_is_a_file_is_refused_before_anything_is_announced(
+    settings: Path, command: list[str]
+) -> None:
+    settings.write_text(f'{RESPONSES}[server]\nstate_folder = "state"\n')
+    (settings.parent / "state").write_text("")
+    run = CliRunner().invoke(app, [*command, "--config", str(settings)])
+    assert isinstance(run.exception, ConfigError)
+    assert "state' is no folder; let state_folder" in str(run.exception)
+    assert run.output == ""
+
+
+def test_a_missing_router_is_named_with_file_route_and_folder(settings: Path) -> None:
+    settings.write_text(SETTINGS.replace('"random"', '"nowhere"'))
+    message = str(refusal_of("config", "check", "--config", str(settings)))
+    assert message.startswith(f"{settings}: routes.auto.router: unknown router 'nowhere'")
+    assert message.endswith(f"looked in {str(settings.parent)!r}")
+
+
+def test_a_missing_secret_file_is_named_with_the_folder(settings: Path) -> None:
+    settings.write_text(SETTINGS.replace("env:ROUTECAST_TEST_KEY", "file:nokey.txt"))
+    message = str(refusal_of("config", "check", "--config", str(settings)))
+    assert "models.big.api_key: secret file 'nokey.txt' cannot be read" in message
+    assert message.endswith(f"looked in {str(settings.parent)!r}")

@@ -315,3 +315,10 @@ async def test_web_pages_are_refused_on_every_endpoint(
     assert (answer.status, error["code"]) == (403, code)
     assert "access-control-allow-origin" not in answer.headers
     assert gateway.big.n_requests == 0
+
+
+async def test_an_unknown_path_of_anthropic_s_answers_in_its_shape(gateway: "Gateway") -> None:
+    async with gateway.http.post(f"{gateway.address}/v1/messages/batches") as answer:
+        document = await answer.json()
+    assert (answer.status, document["type"]) == (404, "error")
+    assert document["error"]["type"] == "not_found_error"

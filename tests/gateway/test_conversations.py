@@ -1,6 +1,8 @@
 """Which model made which response."""
 
+import os
 import sqlite3
+import time
 from pathlib import Path
 
 import anyio
@@ -14,6 +16,7 @@ from routecast.gateway.conversations import (
     Conversations,
     FileConversations,
     MemoryConversations,
+    check_place,
     read_origins,
 )
 
@@ -140,3 +143,39 @@ def test_a_request_says_what_it_goes_on_from(
         conversation=msgspec.Raw(conversation),
     )
     assert read_origins(fields) == origins
+
+
+def test_a_place_is_checked_and_nothing_is_made_there(tmp_path: Path) -> None:
+    check_place(tmp_path / "new" / "deep" / "conversations.sqlite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_under_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"file' is no folder; let state_folder in \[server\]"):
+        check_place(tmp_path / "file" / "conversations.sqlite")
+
+
+def test_a_place_that_is_not_writable_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(ConfigError, match="is not writable; let state_folder"):
+        check_place(tmp_path / "new" / "conversations.sqlite")
+
+
+def test_a_file_that_is_there_is_opened_by_the_check(tmp_path: Path) -> None:
+    path = tmp_path / "conversations.sqlite"
+    FileConversations(path).close()
+    check_place(path)
+    path.write_bytes(b"this is no database, and long enough to be seen as none" * 20)
+    with pytest.raises(ConfigError, match="cannot be kept in"):
+        check_place(path)
+
+
+async def test_what_is_unknown_is_said_so_soon(tmp_path: Path) -> None:
+    remembered = FileConversations(tmp_path / "conversations.sqlite")
+    began_s = time.perf_counter()
+    assert await remembered.find("resp_1") is None
+    assert 0.08 <= time.perf_counter() - began_s < 0.3  # 20 and 60 ms
+    remembered.close()

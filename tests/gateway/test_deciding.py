@@ -220,3 +220,16 @@ async def test_a_large_body_is_decided_as_a_small_one_is(full_gateway: "Gateway"
     url = f"{full_gateway.address}/v1/route"
     async with full_gateway.http.post(url, data=BytesIO(body.encode())) as answer:
         assert answer.status == 413
+
+
+@pytest.mark.parametrize("asked", [{"messages": HARD}, {"input": "hard"}])
+async def test_a_model_of_embeddings_alone_is_refused_in_the_model_s_words(
+    starts_gateway: Any,  # noqa: ANN401
+    asked: dict[str, Any],
+) -> None:
+    settings = '[models.vec]\nmodel = "v"\nbase_url = "http://127.0.0.1:1"\napis = ["embeddings"]'
+    async with starts_gateway(route_settings=settings) as gateway:
+        error = await ask(gateway, model="vec", status=400, **asked)
+    assert "model 'vec' has apis ['embeddings']" in error["message"]
+    assert "name a route or another model" in error["message"]
+    assert "/v1/" not in error["message"]

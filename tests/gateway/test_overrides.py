@@ -51,3 +51,9 @@ def test_two_wishes_do_not_go_together() -> None:
     headers = [(b"x-routecast-force", b"weak"), (b"x-routecast-threshold", b"0.3")]
     with pytest.raises(RequestError, match="x-routecast-force and x-routecast-threshold do not go"):
         read_wish(headers)
+
+
+@pytest.mark.parametrize(("n", "times"), [(2, "twice"), (3, "3 times")])
+def test_a_header_that_is_given_again_is_said_to_be(n: int, times: str) -> None:
+    with pytest.raises(RequestError, match=f"x-routecast-force is given {times}; send it once"):
+        read_wish([(b"x-routecast-force", b"weak")] * n)

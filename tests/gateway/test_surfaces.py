@@ -1,6 +1,8 @@
 """The paths that clients call."""
 
-from routecast.gateway.surfaces import SURFACES
+import pytest
+
+from routecast.gateway.surfaces import SURFACES, api_of_path
 from routecast.upstream.apis import Api
 
 
@@ -27,3 +29,17 @@ def test_every_api_has_a_surface_and_only_embeddings_cannot_be_routed() -> None:
     assert {surface.api for surface in SURFACES.values()} == set(Api)
     unroutable = {surface.api for surface in SURFACES.values() if not surface.is_routable}
     assert unroutable == {Api.EMBEDDINGS}
+
+
+@pytest.mark.parametrize(
+    ("path", "api"),
+    [
+        ("/v1/responses", Api.RESPONSES),
+        ("/v1/messages/batches", Api.MESSAGES),
+        ("/v1/messages/batches/b_1/results", Api.MESSAGES),
+        ("/v1/messagesx", Api.CHAT),
+        ("/v1/models", Api.CHAT),
+    ],
+)
+def test_errors_take_the_shape_of_the_path_s_api(path: str, api: Api) -> None:
+    assert api_of_path(path) is api

@@ -48,3 +48,10 @@ def test_only_the_models_that_are_called_are_kept() -> None:
         ConfigError, match=r"'d' is not configured; choose one of \['a', 'b', 'c'\]"
     ):
         only_models(settings, ("a", "d"))
+
+
+def test_a_model_that_does_not_speak_chat_is_refused_up_front() -> None:
+    text = '[models.judge]\nmodel = "x"\nbase_url = "http://host/v1"\napis = ["messages"]\n'
+    settings = parse_settings(text, source="test")
+    with pytest.raises(ConfigError, match=r"'judge' has apis = \['messages'\], and labelling asks"):
+        only_models(settings, ("judge",))

@@ -232,7 +232,10 @@ def test_a_text_where_a_number_belongs_is_not_repeated() -> None:
 @pytest.mark.parametrize(
     ("line", "refusal"),
     [
-        ("apis = []", "models.third.apis = [] is refused: it should have at least 1 item"),
+        (
+            "apis = []",
+            "third.apis = [] is refused: accepted: a list of one or more of chat, resp",
+        ),
         ('apis = ["chat", "chat"]', "is refused: it should name each API once"),
         ('apis = ["gemini"]', "is refused: it should be 'chat', 'responses', 'completions'"),
         ('apis = "chat"', "models.third.apis = 'chat' is refused: it should be a list"),
@@ -307,3 +310,13 @@ def test_every_setting_is_described_in_a_sentence() -> None:
     for table in definitions.values():
         for name, field in table["properties"].items():
             assert field["description"].endswith("."), name
+
+
+def test_an_acronym_that_begins_a_description_stays_one() -> None:
+    third = '[models.third]\nmodel = "x"\nbase_url = "http://host/v1"\nprice = { input = 1.0 }\n'
+    assert "price.output is missing; add it: US dollars per million" in refusal_of(GOOD + third)
+
+
+def test_choices_are_listed_once_where_models_are_named_as_their_roles() -> None:
+    text = GOOD.replace("strong_share = 0.3", 'strong_share = 0.3\nfallback = ["other"]')
+    assert "choose one of ['strong', 'weak']" in refusal_of(text)

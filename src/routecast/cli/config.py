@@ -32,9 +32,7 @@ def check(
 
     from routecast.gateway.loading import load_gateway, read_settings
 
-    loaded = load_gateway(
-        read_settings(config), os.environ, folder=config.parent, insecure=insecure
-    )
+    loaded = load_gateway(read_settings(config), os.environ, path=config, insecure=insecure)
     table = loaded.table
     if as_json:
         document = {

@@ -1,6 +1,8 @@
 """`routecast serve`: the gateway."""
 
 import shlex
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +34,7 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the routes of a settings file as an OpenAI-compatible API."""
+    import logging
     import os
     import sys
 
@@ -48,14 +51,16 @@ def serve(
         log_as_json(settings.server.log, sys.stderr),
         bind(settings.server.port, host=settings.server.host) as listener,
     ):
-        loaded = load_gateway(settings, os.environ, folder=config.parent, insecure=insecure)
+        loaded = load_gateway(settings, os.environ, path=config, insecure=insecure)
+        app = build_app(loaded.table, loaded.settings.server, loaded.guard, folder=config.parent)
         address = address_of(listener, tls=loaded.tls)
         if settings.server.log == "info" and not sys.stderr.isatty():
+            tell: Callable[[str], None] = logging.getLogger("routecast.gateway").info
             _log_announcement(address, loaded)
         else:
-            typer.echo(_announcement(address, loaded), err=True)
-        app = build_app(loaded.table, loaded.settings.server, loaded.guard, folder=config.parent)
-        serve_app(app, listener, tls=loaded.tls)
+            tell = partial(typer.echo, err=True)
+            tell(_announcement(address, loaded))
+        serve_app(app, listener, tls=loaded.tls, tell=tell)
 
 
 def _log_announcement(address: str, loaded: "Loaded") -> None:
@@ -90,7 +95,8 @@ def _announcement(address: str, loaded: "Loaded") -> str:
 def _try_it(address: str, model: str, loaded: "Loaded") -> str:
     body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "What is 2 + 2?"}}]}}'
     key = "" if loaded.guard.keys is None else "-H 'authorization: Bearer YOUR_KEY' "
+    trust = "" if loaded.tls is None else f"--cacert {shlex.quote(str(loaded.tls.certificate))} "
     return (
-        f"curl -i {address}/v1/chat/completions -H 'content-type: application/json' "
+        f"curl -i {trust}{address}/v1/chat/completions -H 'content-type: application/json' "
         f"{key}-d {shlex.quote(body)}"
     )

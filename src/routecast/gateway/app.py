@@ -4,6 +4,7 @@ The surfaces run in raw ASGI, everything else in Starlette: on one core that is 
 between 80% and 50% of a bare relay's requests per second.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from routecast.artifacts import LoadedRouter
 from routecast.errors import RequestError
 from routecast.gateway.breaker import Breaker
-from routecast.gateway.conversations import Conversations, FileConversations, MemoryConversations
+from routecast.gateway.conversations import (
+    Conversations,
+    FileConversations,
+    MemoryConversations,
+    conversations_file,
+)
 from routecast.gateway.deciding import Decider
 from routecast.gateway.endpoint import Gateway, SurfaceEndpoint
 from routecast.gateway.errors import send_error
@@ -27,7 +33,8 @@ from routecast.gateway.plan import open_session, prepare_upstream
 from routecast.gateway.rest import build_rest
 from routecast.gateway.routes import RouteTable, build_route_table
 from routecast.gateway.scorer import build_scorer
-from routecast.gateway.surfaces import SURFACES
+from routecast.gateway.stopping import is_stop, stop_error
+from routecast.gateway.surfaces import SURFACES, api_of_path
 from routecast.policy.settings import ServerSettings, Settings
 from routecast.upstream.apis import Api
 
@@ -111,8 +118,7 @@ def _open_conversations(
     """Return what remembers responses: a file only where a route may need it."""
     if folder is None or not any(Api.RESPONSES in route.apis for route in table.routes.values()):
         return MemoryConversations()
-    place = folder / Path(settings.state_folder).expanduser()
-    return FileConversations(place / "conversations.sqlite")
+    return FileConversations(conversations_file(settings, folder))
 
 
 def _route_paths(gateway: Gateway, metrics: GatewayMetrics) -> ASGIApp:
@@ -141,7 +147,11 @@ def _route_paths(gateway: Gateway, metrics: GatewayMetrics) -> ASGIApp:
             gateway.guard.check(scope["path"], scope["headers"])
             await rest(scope, receive, send)
         except RequestError as error:
-            api = Api.CHAT if endpoint is None else endpoint.surface.api
+            api = api_of_path(scope["path"])
             await send_error(send_then_drain(send, receive), error, api=api)
+        except asyncio.CancelledError as error:
+            if not is_stop(error):
+                raise
+            await send_error(send, stop_error(), api=api_of_path(scope["path"]))
 
     return app

@@ -6,6 +6,7 @@ OpenAI's Responses API keeps conversations at the upstream: ``previous_response_
 """
 
 import asyncio
+import os
 import sqlite3
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +18,13 @@ import msgspec
 
 from routecast.errors import ConfigError
 from routecast.gateway.body import Fields
+from routecast.policy.cross_checks import routable_apis
+from routecast.policy.settings import ServerSettings, Settings
+from routecast.upstream.apis import Api
 
 MAX_REMEMBERED: Final = 100_000
 _PRUNE_EVERY: Final = 1_000
-_LOOK_AGAIN_AFTER_S = (0.05, 0.1, 0.2)  # another worker may be about to write it
+_LOOK_AGAIN_AFTER_S = (0.02, 0.06)  # another worker may be about to write it
 _BUSY_TIMEOUT_S: Final = 5.0
 
 
@@ -104,10 +108,7 @@ class FileConversations:
             self._database = self._thread.submit(_open, path).result()
         except (OSError, sqlite3.Error) as error:
             self._thread.shutdown()
-            raise ConfigError(
-                f"the conversations of /v1/responses cannot be kept in {str(path)!r}: {error}; let "
-                "state_folder in [server] name a folder that can be written"
-            ) from None
+            raise _refusal(path, str(error)) from None
 
     async def find(self, identity: str) -> str | None:
         """Return the model that made it; None if that is not known, or no longer."""
@@ -152,10 +153,55 @@ class FileConversations:
             return  # a full disk must not end a request; what is not written is not known later
 
 
+def keeps_conversations(settings: Settings) -> bool:
+    """Return whether a route can be asked in the responses API, so that a file is needed."""
+    return any(
+        Api.RESPONSES in routable_apis(route, settings) for route in settings.routes.values()
+    )
+
+
+def conversations_file(settings: ServerSettings, folder: Path) -> Path:
+    """Return the file that the workers share.
+
+    Args:
+        settings: With the state folder.
+        folder: Where a relative one begins: the settings file's own folder.
+    """
+    return folder / Path(settings.state_folder).expanduser() / "conversations.sqlite"
+
+
+def check_place(path: Path) -> None:
+    """Refuse a file that ``FileConversations`` could not open; none is made here.
+
+    Raises:
+        ConfigError: If the file cannot be written, or made if there is none.
+    """
+    try:
+        if path.exists():
+            FileConversations(path).close()
+            return
+        nearest = next(parent for parent in path.parents if parent.exists())
+    except OSError as error:
+        raise _refusal(path, str(error)) from None
+    if not nearest.is_dir():
+        raise _refusal(path, f"{str(nearest)!r} is no folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise _refusal(path, f"folder {str(nearest)!r} is not writable")
+
+
+def _refusal(path: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"the conversations of /v1/responses cannot be kept in {str(path)!r}: {why}; let "
+        "state_folder in [server] name a folder that can be written"
+    )
+
+
 def _open(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
+    database.execute("BEGIN IMMEDIATE")  # refused where the file can be read alone
+    database.execute("ROLLBACK")
     database.execute(
         "CREATE TABLE IF NOT EXISTS made "
         "(number INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB UNIQUE NOT NULL, model TEXT NOT NULL)"

@@ -11,6 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from routecast.errors import ArtifactError, ConfigError, MissingExtraError
+from routecast.gateway.conversations import (
+    check_place,
+    conversations_file,
+    keeps_conversations,
+)
 from routecast.gateway.guard import check_exposure, is_loopback_host
 from routecast.gateway.loading import (
     load_routers,
@@ -94,6 +99,7 @@ async def examine(
     findings = [_ok("settings", f"{path} can be read; models: {n_models}, routes: {n_routes}")]
     folder = path.parent
     findings += _examine_server(settings.server, environ, folder, insecure=insecure)
+    findings += _examine_state(settings, folder)
     per_model = await asyncio.gather(
         *(
             _examine_model(settings, name, environ, folder, asks=asks, timeout_s=timeout_s)
@@ -138,6 +144,19 @@ def _examine_server(
                 fix="set tls_certificate and tls_key, or put a proxy with TLS before it",
             )
     yield _examine_port(server)
+
+
+def _examine_state(settings: Settings, folder: Path) -> Iterator[Finding]:
+    if not keeps_conversations(settings):
+        return
+    place = conversations_file(settings.server, folder)
+    try:
+        check_place(place)
+    except ConfigError as error:
+        fix = "let state_folder in [server] name a folder that can be written"
+        yield _fault("server.state_folder", error, fix=fix)
+    else:
+        yield _ok("server.state_folder", f"{str(place.parent)!r} can be written")
 
 
 def _examine_port(server: ServerSettings) -> Finding:

@@ -24,6 +24,7 @@ from routecast.gateway.relay import relay
 from routecast.gateway.request_id import HEADER as REQUEST_ID
 from routecast.gateway.request_id import find_request_id, make_id
 from routecast.gateway.response_ids import ResponseIdReader
+from routecast.gateway.stopping import is_stop, stop_error
 from routecast.gateway.surfaces import Surface
 from routecast.gateway.usage import UsageReader, readable_encodings
 from routecast.policy.settings import ServerSettings
@@ -90,13 +91,20 @@ class SurfaceEndpoint:
             self.gateway.guard.check(scope["path"], scope["headers"])
             await self._serve(request, scope, receive, send)
         except RoutecastError as error:
-            request.status, request.error_code = status_of(error), code_of(error)
             if not request.is_read:
                 send = send_then_drain(send, receive)
-            own = [(REQUEST_ID, request.request_id.encode())]
-            await send_error(send, error, api=self.surface.api, headers=own)
+            await self._refuse(request, error, send)
+        except asyncio.CancelledError as cancelled:
+            if not is_stop(cancelled):
+                raise
+            await self._refuse(request, stop_error(), send)
         finally:
             self._tell(request)
+
+    async def _refuse(self, request: _Request, error: RoutecastError, send: Send) -> None:
+        request.status, request.error_code = status_of(error), code_of(error)
+        own = [(REQUEST_ID, request.request_id.encode())]
+        await send_error(send, error, api=self.surface.api, headers=own)
 
     async def _serve(self, request: _Request, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a caller that may ask.

@@ -95,6 +95,8 @@ async def send_error(
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
     ]
+    if status_of(error) == 401:
+        own.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, UpstreamUnavailableError):
         own.append((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()))
     start = {"type": "http.response.start", "status": status_of(error)}

@@ -24,6 +24,9 @@ class Ended(StrEnum):
     BROKE_OFF = "broke_off"
     """The upstream failed in the middle of its answer."""
 
+    STOPPED = "stopped"
+    """The gateway was ended in the middle of it."""
+
     FAILED = "failed"
     """No upstream began an answer; the client has an error of ours."""
 

@@ -42,6 +42,9 @@ class Failure(StrEnum):
     CLIENT_LEFT = "client_left"
     """The client closed its connection, so the call was cancelled."""
 
+    STOPPED = "stopped"
+    """The gateway was ended, so the call was cancelled."""
+
 
 _WORDS = {
     Failure.CONNECT: "could not be reached",

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routecast.artifacts import LoadedRouter, load_router
-from routecast.errors import ConfigError
+from routecast.errors import ArtifactError, ConfigError
+from routecast.gateway.conversations import (
+    check_place,
+    conversations_file,
+    keeps_conversations,
+)
 from routecast.gateway.guard import Guard, build_guard
 from routecast.gateway.routes import RouteTable, build_route_table
 from routecast.gateway.tls import TlsFiles, find_tls_files
@@ -36,25 +41,39 @@ class Loaded:
 
 
 def load_gateway(
-    settings: Settings, environ: Mapping[str, str], *, folder: Path, insecure: bool = False
+    settings: Settings, environ: Mapping[str, str], *, path: Path, insecure: bool = False
 ) -> Loaded:
     """Look up the secrets, read the TLS files, load the routers and find their thresholds.
 
     Args:
         settings: Checked settings.
         environ: Where ``env:NAME`` secrets are.
-        folder: Where relative paths begin: the settings file's own folder.
+        path: The settings file; relative paths begin at its folder, and messages begin with it.
         insecure: Whether other machines may call without a key.
 
     Raises:
         ConfigError: If a secret, file or router is missing, a router cannot answer a route's goal,
-            or the gateway would be open to other machines without a key.
+            the state folder cannot be used, or the gateway would be open to other machines without
+            a key.
         ArtifactError: If a router is damaged or does not fit.
     """
+    try:
+        return _load(settings, environ, folder=path.parent, insecure=insecure)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from None
+
+
+def _load(
+    settings: Settings, environ: Mapping[str, str], *, folder: Path, insecure: bool
+) -> Loaded:
     keys = resolve_client_keys(settings.server, environ, folder=folder)
     guard = build_guard(settings.server, keys, insecure=insecure)
     tls = find_tls_files(settings.server, folder=folder)
     endpoints = resolve_endpoints(settings, environ, folder=folder)
+    if keeps_conversations(settings):
+        check_place(conversations_file(settings.server, folder))
     routers = load_routers(settings, folder=folder, environ=environ)
     table = build_route_table(settings, routers, endpoints)
     return Loaded(settings=settings, table=table, guard=guard, tls=tls)
@@ -100,11 +119,23 @@ def load_routers(
         The routers by the name that the routes use.
 
     Raises:
-        ConfigError: If there is no such router.
-        ArtifactError: If one is damaged or does not fit.
+        ConfigError: If there is no such router; the message names the route.
+        ArtifactError: If one is damaged or does not fit; so does this one.
     """
-    names = sorted({route.router for route in settings.routes.values()})
-    return {name: load_router(_place(name, folder), environ=environ) for name in names}
+    keys = {route.router: f"routes.{key}.router" for key, route in settings.routes.items()}
+    return {name: _load_one(name, keys[name], folder, environ) for name in sorted(keys)}
+
+
+def _load_one(name: str, key: str, folder: Path, environ: Mapping[str, str] | None) -> LoadedRouter:
+    place = _place(name, folder)
+    try:
+        return load_router(place, environ=environ)
+    except ConfigError as error:
+        is_known = name == "default" or name in BASELINES or Path(place).exists()
+        searched = "" if is_known else f"; looked in {str(folder.absolute())!r}"
+        raise ConfigError(f"{key}: {error}{searched}") from None
+    except ArtifactError as error:
+        raise ArtifactError(f"{key}: {error}") from None
 
 
 def _place(name: str, folder: Path) -> str:

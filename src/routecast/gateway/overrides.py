@@ -50,7 +50,10 @@ def read_wish(headers: Iterable[tuple[bytes, bytes]]) -> Wish | None:
     if not given:
         return None
     if len(given) > 1:
-        names = sorted(name.decode("latin-1") for name, _ in given)
+        names = sorted({name.decode("latin-1") for name, _ in given})
+        if len(names) == 1:
+            times = "twice" if len(given) == 2 else f"{len(given)} times"
+            raise _refusal(f"{names[0]} is given {times}; send it once")
         raise _refusal(f"{' and '.join(names)} do not go together; send one of them")
     ((name, value),) = given
     kind = _NAMES.get(name)

@@ -27,6 +27,7 @@ from routecast.gateway.headers import RawHeaders, add_headers, client_headers
 from routecast.gateway.lost_connection import watch_connection
 from routecast.gateway.outlet import Outlet
 from routecast.gateway.plan import Plan, Upstream
+from routecast.gateway.stopping import is_stop, stop_error
 from routecast.gateway.upstream_call import (
     has_end,
     may_retry,
@@ -71,11 +72,15 @@ async def relay(
     watcher = asyncio.create_task(_cancel_when_client_leaves(receive, worker))
     try:
         ended = await exchange.run()
-    except asyncio.CancelledError:
-        if worker is None or not watcher.done():
+    except asyncio.CancelledError as error:
+        if worker is None or not (watcher.done() or (is_stop(error) and exchange.has_begun)):
             raise
         worker.uncancel()
-        ended = exchange.leave()
+        if watcher.done():
+            ended = exchange.leave()
+        else:
+            watcher.cancel()  # a client that leaves now must not cancel its own last words
+            ended = await exchange.stop()
     finally:
         watcher.cancel()
         exchange.close()
@@ -240,6 +245,21 @@ class _Exchange:
         headers = self._answer_headers(candidates[0].name, False)
         await send_error(self._send, error, api=self._plan.surface.api, headers=headers)
         return Ended.FAILED
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the client has been sent some of an answer."""
+        return self._begun_outlet() is not None
+
+    async def stop(self) -> Ended:
+        """Tell the client that the gateway ends before its answer, where that can be said."""
+        outlet = self._begun_outlet()
+        if outlet is None or outlet.is_complete:
+            return self._settle(Ended.COMPLETE, None)
+        number = next_sequence_number(outlet.last_sent)
+        event = error_event(stop_error(), self._plan.surface.api, sequence_number=number)
+        await outlet.break_off(event)
+        return self._settle(Ended.STOPPED, Failure.STOPPED)
 
     def leave(self) -> Ended:
         """Take note that the client has left; it may have done so after the last byte."""

@@ -24,7 +24,7 @@ from routecast.gateway.headers import decision_headers
 from routecast.gateway.intake import read_body, send_then_drain
 from routecast.gateway.metrics import CONTENT_TYPE, GatewayMetrics
 from routecast.gateway.routes import RouteTable
-from routecast.gateway.surfaces import SURFACES, Surface
+from routecast.gateway.surfaces import SURFACES, Surface, api_of_path
 from routecast.upstream.apis import Api
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[Mapping[str, Any]]]
@@ -113,7 +113,6 @@ async def _refuse_path(request: Request, error: Exception) -> Response:
     path = request.url.path
     surface = SURFACES.get(path)
     allowed = ("POST",) if surface else _OTHER_PATHS.get(path, _GET)
-    api = Api.CHAT if surface is None else surface.api
     if surface is not None or (isinstance(error, HTTPException) and error.status_code == 405):
         refusal = RequestError(
             f"{request.method} is not accepted at {path!r}; send {' or '.join(allowed)}",
@@ -132,7 +131,10 @@ async def _refuse_path(request: Request, error: Exception) -> Response:
         )
         headers = {}
     return _Refusal(
-        error_body(refusal, api), refusal.status, headers, media_type="application/json"
+        error_body(refusal, api_of_path(path)),
+        refusal.status,
+        headers,
+        media_type="application/json",
     )
 
 
@@ -199,8 +201,23 @@ def _surface_of(body: RequestBody, table: RouteTable, api: str | None) -> Surfac
     """Return the surface that the body is for: the one named, or the one whose fields it has.
 
     Raises:
-        RequestError: If the named API is none that routes have.
+        RequestError: If the named API is none that routes have, or the model that the body names
+            does not speak the one that is meant.
     """
+    meant = _api_of(body, table, api)
+    spoken = table.apis.get(body.model)
+    if spoken is not None and meant not in spoken:
+        able = [str(known) for known in _SURFACE_PATHS if known in spoken]
+        advice = "send the body of one of these" if able else "name a route or another model"
+        raise RequestError(
+            f"model {body.model[:100]!r} has apis {[str(known) for known in sorted(spoken)]!r}, "
+            f"and the request is one of {str(meant)!r}; {advice}",
+            code="model_not_served_here",
+        )
+    return SURFACES[_SURFACE_PATHS[meant]]
+
+
+def _api_of(body: RequestBody, table: RouteTable, api: str | None) -> Api:
     routable = [*_SURFACE_PATHS]
     if api is not None:
         if api not in routable:
@@ -209,14 +226,14 @@ def _surface_of(body: RequestBody, table: RouteTable, api: str | None) -> Surfac
                 f"{[str(known) for known in routable]!r}",
                 code="unknown_api",
             )
-        return SURFACES[_SURFACE_PATHS[Api(api)]]
+        return Api(api)
     fields = body.fields
     if fields.input != _NULL:
-        return SURFACES[_SURFACE_PATHS[Api.RESPONSES]]
+        return Api.RESPONSES
     if fields.prompt != _NULL:
-        return SURFACES[_SURFACE_PATHS[Api.COMPLETIONS]]
-    speaks_chat = body.model in table.speaking(Api.CHAT) or body.model.startswith("router-")
-    return SURFACES[_SURFACE_PATHS[Api.CHAT if speaks_chat else Api.MESSAGES]]
+        return Api.COMPLETIONS
+    spoken = table.apis.get(body.model, frozenset())
+    return Api.MESSAGES if Api.MESSAGES in spoken and Api.CHAT not in spoken else Api.CHAT
 
 
 _NULL = msgspec.Raw(b"null")

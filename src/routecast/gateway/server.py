@@ -1,22 +1,28 @@
 """The gateway as a process: a socket, and a server until it is told to stop."""
 
+import asyncio
 import errno
 import gc
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from routecast.errors import ConfigError
 from routecast.gateway.request_head import LimitedHeadProtocol
+from routecast.gateway.stopping import STOPPING
 from routecast.gateway.tls import TlsFiles
 
 LOOPBACK = "127.0.0.1"
 _KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that they close them first
 _SHUTDOWN_S = 10
+_LAST_WORDS_S = 1  # for clients to take the error that ends their answers
+_LOOK_EVERY_S = 0.05
 _REASONS = {
     errno.EADDRINUSE: "is in use",
     errno.EACCES: "needs more rights than we have",
@@ -64,17 +70,27 @@ def address_of(listener: socket.socket, *, tls: TlsFiles | None = None) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def serve(app: ASGIApp, listener: socket.socket, *, tls: TlsFiles | None = None) -> None:
+def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    tls: TlsFiles | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
     """Serve an app until Ctrl-C or SIGTERM; open answers get a few seconds to finish.
+
+    Those that do not are told why they end: event streams by an error event, and who has nothing
+    yet by an error. A second Ctrl-C does so at once.
 
     Args:
         app: The gateway, everything loaded.
         listener: From ``bind``; closed at the end.
         tls: Speak TLS with these; plain HTTP if None.
+        tell: Shows people a line while the end waits for open answers.
     """
     config = configure(app, tls=tls)
     config.load()
-    server = uvicorn.Server(config)
+    server = _Server(config, tell)
     gc.collect()
     gc.freeze()  # what start-up made lives as long as the process: never look at it again
     with _signals_spent():
@@ -99,10 +115,51 @@ def configure(app: ASGIApp, *, tls: TlsFiles | None = None) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_SHUTDOWN_S,
+        timeout_graceful_shutdown=_SHUTDOWN_S + 3 * _LAST_WORDS_S,  # we are to be first
         ssl_certfile=None if tls is None else str(tls.certificate),
         ssl_keyfile=None if tls is None else str(tls.key),
     )
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's, but people are told what its end waits for, and clients why answers end."""
+
+    def __init__(self, config: uvicorn.Config, tell: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._tell = tell
+        self._is_hurried = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end at the first signal, and hurry at another Ctrl-C."""
+        if self.should_exit and sig == signal.SIGINT:
+            self._is_hurried = True
+        else:
+            super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End, with what is open."""
+        ending = asyncio.create_task(self._end_open_answers())
+        await super().shutdown(sockets)
+        await ending
+
+    async def _end_open_answers(self) -> None:
+        tasks, connections = self.server_state.tasks, self.server_state.connections
+        await asyncio.sleep(2 * _LOOK_EVERY_S)  # most need no longer
+        if tasks:
+            answers = "an open answer" if len(tasks) == 1 else f"{len(tasks)} open answers"
+            self._tell(f"waiting up to {_SHUTDOWN_S} s for {answers}; Ctrl-C again to stop at once")
+        await _wait_until(lambda: not tasks or self._is_hurried, at_most_s=_SHUTDOWN_S)
+        for task in tuple(tasks):
+            task.cancel(STOPPING)
+        await _wait_until(lambda: not (tasks or connections), at_most_s=_LAST_WORDS_S)
+        for connection in tuple(connections):
+            connection.transport.abort()
+
+
+async def _wait_until(is_over: Callable[[], bool], *, at_most_s: float) -> None:
+    ends_s = monotonic() + at_most_s
+    while not is_over() and monotonic() < ends_s:  # noqa: ASYNC110 (uvicorn's sets tell nobody)
+        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 @contextmanager

@@ -41,3 +41,11 @@ _ALL = (
 SURFACES: Mapping[str, Surface] = {surface.path: surface for surface in _ALL}
 """Every surface by its path. A route of embeddings would mix vectors of two models, so there is
 none."""
+
+
+def api_of_path(path: str) -> Api:
+    """Return the API whose shape errors at a path take; OpenAI's where it belongs to none."""
+    surface = SURFACES.get(path)
+    if surface is not None:
+        return surface.api
+    return Api.MESSAGES if path.startswith("/v1/messages/") else Api.CHAT

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from routecast.errors import ConfigError
 from routecast.label.templates import TEMPLATES_DIGEST
 from routecast.policy.settings import Settings
+from routecast.upstream.apis import Api
 from routecast.upstream.endpoint import Endpoint
 
 Mode = Literal["pairwise", "grade"]
@@ -72,13 +73,20 @@ def only_models(settings: Settings, names: Collection[str]) -> Settings:
     """Return settings with the named models alone, so that no other model's key is looked for.
 
     Raises:
-        ConfigError: If a model is not configured.
+        ConfigError: If a model is not configured, or does not speak chat, in which all are asked.
     """
     for name in names:
         if name not in settings.models:
             raise ConfigError(
                 f"model {name!r} is not configured; choose one of {sorted(settings.models)!r}, "
                 f"add [models.{name}], or give its answers in a column {f'answer|{name}'!r}"
+            )
+        apis = [str(api) for api in settings.models[name].apis]
+        if Api.CHAT not in apis:
+            raise ConfigError(
+                f"model {name!r} has apis = {apis!r}, and labelling asks in chat alone; name "
+                f"another model, or add 'chat' to the apis of [models.{name}] if its upstream "
+                "speaks it"
             )
     models = {name: model for name, model in settings.models.items() if name in names}
     return settings.model_copy(update={"models": models, "routes": {}})

@@ -19,7 +19,7 @@ def cross_check(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         for key, model in unknown:
             choices = sorted(settings.models)
             if key == "fallback":
-                choices = ["strong", "weak", *choices]
+                choices = list(dict.fromkeys(["strong", "weak", *choices]))
             yield (
                 ("routes", name, key),
                 f"= {model!r} is no configured model; choose one of {choices!r}",

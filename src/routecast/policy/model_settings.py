@@ -26,6 +26,8 @@ def _check_base_url(value: str) -> str:
 
 
 def _check_apis(value: tuple[Api, ...]) -> tuple[Api, ...]:
+    if not value:
+        raise ValueError(f"accepted: a list of one or more of {', '.join(Api)}")
     if len(set(value)) != len(value):
         raise ValueError("it should name each API once")
     return value
@@ -63,7 +65,7 @@ class ModelSettings(Table):
 
     apis: Annotated[
         tuple[Annotated[Api, Field(strict=False)], ...], AfterValidator(_check_apis)
-    ] = Field(default=(Api.CHAT,), min_length=1, strict=False)
+    ] = Field(default=(Api.CHAT,), strict=False)
     """The APIs that the upstream speaks for this model: chat, responses, completions, messages
     (Anthropic's) and embeddings. Nothing is translated between them."""
 

@@ -123,4 +123,7 @@ def _field_description(location: tuple[str, ...]) -> str:
     field = table.model_fields.get(location[-1]) if table else None
     if field is None or field.description is None:
         return "add it"
-    return f"add it: {field.description[0].lower()}{' '.join(field.description[1:].split())}"
+    first, *others = field.description.split()
+    if not any(letter.isupper() for letter in first[1:]):  # an acronym stays one
+        first = first.lower()
+    return f"add it: {' '.join([first, *others])}"

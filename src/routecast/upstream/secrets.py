@@ -48,7 +48,7 @@ def resolve_secret(
     else:
         looks_like_path = any(mark in place for mark in "/\\.")
         source = f"secret file {place!r}" if looks_like_path else "the secret file"
-        secret = _read_secret((folder or Path()) / Path(place).expanduser(), source)
+        secret = _read_secret(Path(place).expanduser(), folder or Path(), source)
     if not secret:
         raise ConfigError(f"{source} is empty; put the key there")
     if not (secret.isascii() and secret.isprintable()) or " " in secret:
@@ -56,10 +56,11 @@ def resolve_secret(
     return secret
 
 
-def _read_secret(path: Path, source: str) -> str:
+def _read_secret(path: Path, folder: Path, source: str) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return (folder / path).read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:
         raise ConfigError(f"{source} is not text; write the key into it and nothing else") from None
     except OSError as error:
-        raise ConfigError(f"{source} cannot be read: {error.strerror}") from None
+        searched = "" if path.is_absolute() else f"; looked in {str(folder.absolute())!r}"
+        raise ConfigError(f"{source} cannot be read: {error.strerror}{searched}") from None
