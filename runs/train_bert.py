@@ -71,7 +71,9 @@ loss. Scored by the int8 copy.
 (a) 1,531 gold labels of the pair, drawn from MMLU by prompt, the same draws as in
 [light_routers.md](light_routers.md), measured on the rest of MMLU: means over the draws, the worst
 in brackets. The learning rate was chosen of 3e-5 and 1e-4 by the log loss of each draw's 153
-validation prompts. (b) MMLU-Pro and ZeroEval without the benchmarks' questions, learning rate 5e-5;
+validation prompts (draw 5 tried 1e-4 alone, and draws 2 and 4 were left out, for want of time).
+
+(b) MMLU-Pro and ZeroEval without the benchmarks' questions, learning rate 5e-5;
 strong and weak are sets of models of about the pair's strength, each prompt's label the mean over
 their pairs: {", ".join(STRONG_MODELS)} against {", ".join(WEAK_MODELS)}.
 
