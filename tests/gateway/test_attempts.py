@@ -163,12 +163,63 @@ async def test_an_open_breaker_moves_on_without_a_try() -> None:
 
 
 async def test_a_breaker_that_opens_ends_the_retries() -> None:
-    strong = Model("strong", breaker=Breaker(n_failures=2, open_s=30))
+    strong = Model("strong", breaker=Breaker(n_failures=1, open_s=30))
     script = Script({"strong": [BUSY, BUSY, BUSY], "weak": [OK]})
     await script.play(strong, Model("weak"))
-    assert script.asked == ["strong", "strong", "weak"]
-    assert script.waits_s == [0.5]
+    assert script.asked == ["strong", "weak"]
+    assert script.waits_s == []
     assert strong.breaker.state is BreakerState.OPEN
+
+
+async def test_a_request_counts_as_one_failure_of_a_model_however_often_it_is_tried() -> None:
+    strong = Model("strong", breaker=Breaker(n_failures=3, open_s=30))
+    weak = Model("weak", breaker=Breaker(n_failures=3, open_s=30))
+    states = []
+    for _ in range(3):
+        await Script({"strong": [BUSY] * 3, "weak": [UNREACHABLE] * 3}).play(strong, weak)
+        states.append((str(strong.breaker.state), str(weak.breaker.state)))
+    assert states == [("closed", "closed"), ("closed", "closed"), ("open", "open")]
+
+
+async def test_an_answer_after_a_failed_try_says_that_the_request_is_counted() -> None:
+    strong = Model("strong")
+    assert (await Script({"strong": [BUSY, OK]}).play(strong)).is_counted
+    assert not (await Script({"strong": [LIMITED, OK]}).play(strong)).is_counted
+
+
+def opened(name: str, open_s: float) -> Model:
+    """A model whose breaker is open for so long."""
+    model = Model(name, breaker=Breaker(n_failures=1, open_s=open_s))
+    model.breaker.record_failure(model.breaker.admit())
+    return model
+
+
+async def test_when_every_breaker_is_open_the_one_that_closes_soonest_is_asked_first() -> None:
+    strong, weak = opened("strong", 30), opened("weak", 20)
+    script = Script({"strong": [], "weak": [OK]})
+    outcome = await script.play(strong, weak)
+    assert (outcome.model, outcome.answer, script.asked) == (weak, "an answer", ["weak"])
+    assert weak.breaker.state is BreakerState.CLOSED
+    assert strong.breaker.state is BreakerState.OPEN
+    assert [attempt.failure for attempt in script.failed] == ["circuit_open"] * 2
+
+
+async def test_a_last_resort_that_fails_asks_the_next_once_and_prolongs_no_pause() -> None:
+    strong, weak = opened("strong", 30), opened("weak", 20)
+    script = Script({"strong": [BUSY, OK], "weak": [UNREACHABLE, OK]})
+    outcome = await script.play(strong, weak)
+    assert (script.asked, script.waits_s, outcome.answer) == (["weak", "strong"], [], "busy")
+    assert 29 < strong.breaker.wait_s < 30
+    assert 19 < weak.breaker.wait_s < 20
+
+
+async def test_while_a_last_resort_is_out_nobody_else_is_sent() -> None:
+    strong = opened("strong", 30)
+    assert strong.breaker.admit_early() != 0
+    script = Script({"strong": []})
+    outcome = await script.play(strong)
+    assert (outcome.answer, script.asked) == (None, [])
+    assert [attempt.failure for attempt in script.failed] == ["circuit_open"]
 
 
 async def test_too_many_requests_do_not_open_the_breaker() -> None:

@@ -109,6 +109,33 @@ def test_calls_from_before_the_outage_tell_nothing_about_it(end: str) -> None:
     assert breaker.admit() == 0  # the probe is still out
 
 
+def test_an_early_probe_closes_it_by_its_answer_and_leaves_the_pause_by_its_failure() -> None:
+    breaker, clock = breaker_and_clock()
+    fail(breaker, 3)
+    clock.now_s += 10
+    early = breaker.admit_early()
+    assert early != 0
+    assert (breaker.admit_early(), breaker.admit()) == (0, 0)  # one at a time
+    breaker.record_failure(early)
+    assert (breaker.state, breaker.wait_s) == (BreakerState.OPEN, 20.0)
+    breaker.record_answer(breaker.admit_early())
+    assert state_of(breaker) is BreakerState.CLOSED
+
+
+def test_each_change_is_told_once() -> None:
+    clock, told = Clock(), list[str]()
+    breaker = Breaker(n_failures=2, open_s=30.0, clock_s=clock, tell=told.append)
+    fail(breaker, 2)
+    breaker.record_failure(breaker.admit_early())
+    assert told == ["open"]
+    clock.now_s += 30
+    fail(breaker, 1)
+    clock.now_s += 30
+    breaker.record_success(breaker.admit())
+    breaker.record_success(breaker.admit())
+    assert told == ["open", "open", "closed"]
+
+
 def count_by_hand(ends: Sequence[bool], limit: int) -> int:
     """An oracle: after how many calls, one after the other, the breaker refuses the next."""
     n_in_a_row = 0

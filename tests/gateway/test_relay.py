@@ -149,7 +149,8 @@ async def test_an_upstream_that_is_not_there_is_a_502_without_its_key_or_address
         "upstream_failed",
     )
     assert "model 'big' could not be reached" in error["message"]
-    assert answer.headers["x-routecast-model"] == "big"
+    assert "x-routecast-model" not in answer.headers  # nobody answered
+    assert answer.headers["x-routecast-reason"] == "reaches_threshold"
     assert "sk-" not in content
     assert str(port) not in content
 

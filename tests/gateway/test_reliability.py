@@ -97,9 +97,9 @@ def lively(shared_lively: "Gateway") -> "Gateway":
 
 
 async def ask(gateway: "Gateway", body: bytes = HARD) -> tuple[int, bytes, str]:
-    """Return the answer's status, body and the model that gave it."""
+    """Return the answer's status, body and the model that gave it, "" if none did."""
     async with gateway.http.post(gateway.chat_url, data=body) as answer:
-        return answer.status, await answer.read(), answer.headers["x-routecast-model"]
+        return answer.status, await answer.read(), answer.headers.get("x-routecast-model", "")
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -356,18 +356,49 @@ async def test_streams_that_never_finish_open_the_breaker_too(
         assert (await ask(gateway, HARD_STREAM))[2] == "small"
 
 
-async def test_when_all_are_left_alone_the_client_is_told_when_to_come_back(
+async def test_when_all_are_left_alone_one_request_at_a_time_tries_and_the_others_are_told(
     starts_gateway: "StartGateway",
 ) -> None:
     settings = "breaker_failures = 1\nbreaker_open_s = 20"
     async with starts_gateway(server_settings=settings) as gateway:
-        gateway.big.misbehave(BUSY)
+        gateway.big.misbehave(BUSY, Hang(duration_s=0.3))
         assert (await ask(gateway))[0] == 503
+        last_resort = asyncio.create_task(ask(gateway))
+        await eventually(lambda: gateway.big.n_requests == 2)
         async with gateway.http.post(gateway.chat_url, data=HARD) as answer:
             error = (await answer.json())["error"]
             assert (answer.status, error["code"]) == (503, "upstream_unavailable")
             assert 18 <= int(answer.headers["retry-after"]) <= 20
-    assert gateway.big.n_requests == 1
+            assert "x-routecast-model" not in answer.headers
+        assert gateway.big.n_requests == 2
+        assert (await last_resort)[0::2] == (200, "big")
+        assert (await ask(gateway))[0::2] == (200, "big")  # its answer closed the breaker
+
+
+async def test_bad_requests_that_no_model_bears_silence_nobody(
+    starts_gateway: "StartGateway",
+) -> None:
+    # Each is refused three times by both models; with the default of 5 two of them opened both.
+    settings = "retry_budget = 1.0"
+    async with starts_gateway(retries=2, fallback=["weak"], server_settings=settings) as gateway:
+        gateway.big.misbehave(*[Refuse(status=500)] * 9)
+        gateway.small.misbehave(*[Refuse(status=500)] * 9)
+        for _ in range(3):
+            assert (await ask(gateway))[0] == 500
+        assert (gateway.big.n_requests, gateway.small.n_requests) == (9, 9)
+        assert (await ask(gateway))[0::2] == (200, "big")
+
+
+@pytest.mark.parametrize("silence_s", [0.7, 0.2])
+async def test_the_first_silence_of_a_stream_may_last_as_long_as_the_others(
+    starts_gateway: "StartGateway", silence_s: float
+) -> None:
+    async with starts_gateway(
+        first_byte_timeout_s=0.3, between_chunks_timeout_s=5.0 if silence_s > 0.3 else 0.1
+    ) as gateway:
+        gateway.big.misbehave(Pause(duration_s=silence_s, n_events=1))
+        content = (await ask(gateway, HARD_STREAM))[1]
+    assert (b"fell silent" in content, b"[DONE]" in content) == (silence_s < 0.3, silence_s > 0.3)
 
 
 async def test_too_many_requests_open_no_breaker(starts_gateway: "StartGateway") -> None:

@@ -87,11 +87,14 @@ class Outcome(Generic[Model, Answer]):
         answer: What to pass on, a refusal included; None when nobody gave one.
         ticket: For the model's breaker, when the answer has come to its end; 0 for a refusal,
             which the breaker knows already.
+        is_counted: Whether the breaker has counted a failure of this request already; it counts
+            one at most, so that a request that no model can bear does not silence a model.
     """
 
     model: Model | None
     answer: Answer | None
     ticket: int
+    is_counted: bool = False
 
 
 def is_usable(status: int, *, fell_back: bool) -> bool:
@@ -135,8 +138,12 @@ async def ask_in_turn(
     failed: list[Attempt],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     draw_jitter: Callable[[], float] = random.random,
+    is_last_resort: bool = False,
 ) -> Outcome[Model, Answer]:
     """Ask each model, with its retries, until one gives a usable answer.
+
+    If all their breakers are open, they are asked all the same, the one that would close soonest
+    first, but none while another such call to it is out.
 
     Args:
         models: The one that was decided for first, then the fallback chain; at least one.
@@ -145,6 +152,7 @@ async def ask_in_turn(
             cancelled has them too.
         sleep: Waits for so many seconds.
         draw_jitter: Draws from [0, 1).
+        is_last_resort: Whether open breakers are passed by.
 
     Returns:
         The first usable answer. When nobody gave one, the last refusal of the first model that
@@ -154,8 +162,9 @@ async def ask_in_turn(
     for model in models:
         fell_back = model is not models[0]
         model.budget.earn()
-        n_failures = 0
-        while ticket := model.breaker.admit():
+        n_failures, is_counted = 0, False
+        admit = model.breaker.admit_early if is_last_resort else model.breaker.admit
+        while ticket := admit():
             began_s = time.perf_counter()
             tried = None
             try:
@@ -166,8 +175,8 @@ async def ask_in_turn(
             verdict = judge(tried, fell_back=fell_back)
             if verdict is Verdict.USE:
                 model.breaker.record_answer(ticket)
-                return Outcome(model, tried.answer, ticket)
-            _settle(model.breaker, ticket, tried)
+                return Outcome(model, tried.answer, ticket, is_counted)
+            is_counted = _settle(model.breaker, ticket, tried, is_counted=is_counted)
             failed.append(_attempt(model.name, tried, time.perf_counter() - began_s))
             if tried.answer is not None and refusal.model in (None, model):
                 refusal = Outcome(model, tried.answer, 0)
@@ -176,16 +185,26 @@ async def ask_in_turn(
             if delay_s is None:
                 break
             await sleep(delay_s)
-        if not n_failures:
+        if not (n_failures or is_last_resort):
             failed.append(_attempt(model.name, Tried(failure=Failure.CIRCUIT_OPEN), 0.0))
-    return refusal
+    if is_last_resort or any(attempt.failure != Failure.CIRCUIT_OPEN for attempt in failed):
+        return refusal
+    soonest = sorted(models, key=lambda model: model.breaker.wait_s)
+    return await ask_in_turn(
+        soonest, ask, failed=failed, sleep=sleep, draw_jitter=draw_jitter, is_last_resort=True
+    )
 
 
-def _settle(breaker: Breaker, ticket: int, tried: Tried[Answer]) -> None:
-    if is_fault(tried):
-        breaker.record_failure(ticket)
-    else:
+def _settle(breaker: Breaker, ticket: int, tried: Tried[Answer], *, is_counted: bool) -> bool:
+    """Tell the breaker of a try that was of no use; return whether the request is counted now."""
+    if not is_fault(tried):
         breaker.record_success(ticket)
+    elif is_counted:
+        breaker.release(ticket)
+    else:
+        breaker.record_failure(ticket)
+        return True
+    return is_counted
 
 
 def _attempt(name: str, tried: Tried[Answer], total_s: float) -> Attempt:

@@ -35,6 +35,7 @@ class Breaker:
         n_failures: int,
         open_s: float,
         clock_s: Callable[[], float] = time.monotonic,
+        tell: Callable[[BreakerState], None] = lambda _: None,
     ) -> None:
         """Begin closed.
 
@@ -42,10 +43,12 @@ class Breaker:
             n_failures: Failures in a row that open it, at least 1.
             open_s: Seconds without calls before the first probe.
             clock_s: Tells the time.
+            tell: Is told when it opens, anew after a failed probe too, and when it closes.
         """
         self._limit = n_failures
         self._open_s = open_s
         self._clock_s = clock_s
+        self._tell = tell
         self._ticket = 1
         self._n_failures = 0
         self._probe_at_s: float | None = None  # None while it is closed
@@ -75,11 +78,26 @@ class Breaker:
         self._ticket += 1
         return self._ticket
 
+    def admit_early(self) -> int:
+        """Return a ticket for one call although the pause is not over, or 0 if a probe is out.
+
+        For a request that nobody else can answer. An answer closes the breaker; a failure leaves
+        the pause as long as it was.
+        """
+        if self._probe_at_s is None:
+            return self._ticket
+        if self._is_probing:
+            return 0
+        self._is_probing = True
+        self._ticket += 1
+        return self._ticket
+
     def record_answer(self, ticket: int) -> None:
         """The model has begun to answer: the first byte is there."""
         if self._is_probing and ticket == self._ticket:
             self._probe_at_s = None
             self._change_state()
+            self._tell(BreakerState.CLOSED)
 
     def record_success(self, ticket: int) -> None:
         """The answer came to its end."""
@@ -92,9 +110,12 @@ class Breaker:
         if ticket != self._ticket:
             return
         self._n_failures += 1
-        if self._is_probing or self._n_failures >= self._limit:
+        if self._is_probing and self.wait_s > 0:
+            self._change_state()
+        elif self._is_probing or self._n_failures >= self._limit:
             self._probe_at_s = self._clock_s() + self._open_s
             self._change_state()
+            self._tell(BreakerState.OPEN)
 
     def release(self, ticket: int) -> None:
         """The call ended without telling anything: the client left. Another probe may go."""

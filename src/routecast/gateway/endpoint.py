@@ -21,8 +21,8 @@ from routecast.gateway.headers import RawHeaders, decision_headers, upstream_hea
 from routecast.gateway.intake import read_body, send_then_drain
 from routecast.gateway.plan import Plan, Upstream
 from routecast.gateway.relay import relay
+from routecast.gateway.request_id import CURRENT_IDS, find_request_id, make_id
 from routecast.gateway.request_id import HEADER as REQUEST_ID
-from routecast.gateway.request_id import find_request_id, make_id
 from routecast.gateway.response_ids import ResponseIdReader
 from routecast.gateway.stopping import is_stop, stop_error
 from routecast.gateway.surfaces import Surface
@@ -86,6 +86,7 @@ class SurfaceEndpoint:
         """Serve one request; errors are answered in the API's own shape."""
         decision_id = make_id()
         request_id = find_request_id(scope["headers"], otherwise=decision_id)
+        CURRENT_IDS.set((request_id, decision_id))
         request = _Request(request_id, decision_id, perf_counter())
         try:
             self.gateway.guard.check(scope["path"], scope["headers"])

@@ -5,7 +5,7 @@ from enum import StrEnum
 from itertools import groupby
 
 from routecast.errors import UpstreamError, UpstreamTimeoutError, UpstreamUnavailableError
-from routecast.gateway.exchange import Attempt
+from routecast.gateway.exchange import Attempt, RelayResult
 
 
 class Failure(StrEnum):
@@ -83,6 +83,32 @@ def no_answer_error(failed: Sequence[Attempt], *, retry_after_s: float) -> Upstr
 def broken_answer_error(model: str, failure: Failure) -> UpstreamError:
     """Return the error for a client who has some of an answer and gets no more."""
     return UpstreamError(f"{describe_failure(model, failure)}; try again")
+
+
+def describe_trouble(result: RelayResult) -> str:
+    """Say which models failed a request and who answered instead, in words for the log."""
+    tries = [
+        (attempt.model, attempt.status, attempt.failure)
+        for attempt in result.attempts
+        if attempt.failure is not None or (attempt.status or 0) >= 400
+    ]
+    parts = [_describe_tries(*key, n_tries=len(list(same))) for key, same in groupby(tries)]
+    asked = result.attempts[0].model
+    if result.model not in (None, asked) and result.status is not None and result.status < 400:
+        parts.append(f"model {result.model!r} answered instead")
+    return "; ".join(parts)
+
+
+def _describe_tries(model: str, status: int | None, failure: str | None, *, n_tries: int) -> str:
+    if failure is not None and failure not in (Failure.REFUSED, Failure.CLIENT_LEFT):
+        return describe_failure(model, Failure(failure), n_tries=n_tries)
+    if failure == Failure.CLIENT_LEFT:
+        return f"the client left model {model!r}"
+    times = f" in {n_tries} tries" if n_tries > 1 else ""
+    hint = ""
+    if status in {401, 403}:
+        hint = f": it refuses this gateway's key for it (models.{model}.api_key), not the client's"
+    return f"model {model!r} refused with status {status}{times}{hint}"
 
 
 def describe_failure(model: str, failure: Failure, *, n_tries: int = 1) -> str:

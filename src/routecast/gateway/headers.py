@@ -38,6 +38,9 @@ _CLIENT_ONLY = _HOP_BY_HOP | {
     b"x-goog-api-key",
 }
 _OURS = b"x-routecast-"
+MODEL_HEADER = b"x-routecast-model"
+"""Names the model that answered."""
+
 # An upstream's own CORS headers would let web pages read what the gateway does not let them.
 _NEVER_TO_CLIENT = (_OURS, b"access-control-")
 
@@ -82,12 +85,23 @@ def _without_named(headers: RawHeaders) -> RawHeaders:
     return [header for header in headers if header[0] not in hops]
 
 
-def client_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """Return the upstream's end-to-end headers, names in lower case."""
+def client_headers(
+    headers: Iterable[tuple[bytes, bytes]], *, secret: bytes | None = None
+) -> RawHeaders:
+    """Return the upstream's end-to-end headers, names in lower case.
+
+    Args:
+        headers: As the upstream sent them.
+        secret: Headers whose value holds it are left out.
+    """
     lowered = [(name.lower(), value) for name, value in headers]
     if any(name == b"connection" for name, _ in lowered):
         lowered = _without_named(lowered)
-    return [header for header in lowered if _passes_to_client(header[0])]
+    if secret is None:
+        return [header for header in lowered if _passes_to_client(header[0])]
+    return [
+        header for header in lowered if _passes_to_client(header[0]) and secret not in header[1]
+    ]
 
 
 @lru_cache(maxsize=1024)
@@ -116,7 +130,7 @@ def decision_headers(
         model, reason = answered_by, Reason.FALLBACK
     headers = [
         (b"x-routecast-decision", decision_id.encode()),
-        (b"x-routecast-model", model.encode()),
+        (MODEL_HEADER, model.encode()),
         (b"x-routecast-reason", reason.encode()),
     ]
     if decision.win_probability is not None:

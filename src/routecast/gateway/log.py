@@ -17,10 +17,13 @@ from logging.handlers import QueueHandler, QueueListener
 from typing import Any, Literal, TextIO
 
 from routecast.gateway.cost import cost_of
-from routecast.gateway.exchange import Attempt, Served
+from routecast.gateway.exchange import Attempt, Ended, Served
+from routecast.gateway.failures import describe_trouble
+from routecast.gateway.request_id import CURRENT_IDS
 from routecast.upstream.prices import Price
 
 _REQUESTS = logging.getLogger("routecast.requests")
+_FAILED = frozenset({Ended.BROKE_OFF, Ended.FAILED})
 _MAX_WAITING = 10_000
 _MAX_FOREIGN_CHARACTERS = 200
 
@@ -51,6 +54,18 @@ def _message_of(record: logging.LogRecord) -> str:
     return message.partition("\n")[0][:_MAX_FOREIGN_CHARACTERS]
 
 
+_UNFINISHED = "ASGI callable returned without completing response."
+
+
+def _tells_something_new(record: logging.LogRecord) -> bool:
+    """Leave out uvicorn's word on an answer that broke off: ours names the model and the request.
+
+    An answer that cannot be ended properly is left unfinished, so that the client sees it broken.
+    """
+    is_echo = record.name == "uvicorn.error" and record.msg == _UNFINISHED
+    return not (is_echo and CURRENT_IDS.get() is not None)
+
+
 class _Handover(QueueHandler):
     """Gives records to the writing thread as they are, and drops them when it lags behind."""
 
@@ -58,6 +73,11 @@ class _Handover(QueueHandler):
     n_dropped = 0
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Note whose request it is, which the writing thread could not tell any more."""
+        ids = CURRENT_IDS.get()
+        if ids is not None:
+            named = dict(zip(("request_id", "decision_id"), ids, strict=True))
+            record.fields = {**named, **getattr(record, "fields", {})}
         return record
 
     def enqueue(self, record: logging.LogRecord) -> None:
@@ -86,7 +106,9 @@ def log_as_json(level: Literal["warning", "info"], stream: TextIO) -> Iterator[N
     listener = QueueListener(waiting, writer)
     listener.start()
     try:
-        root.handlers = [_Handover(waiting)]
+        handover = _Handover(waiting)
+        handover.addFilter(_tells_something_new)
+        root.handlers = [handover]
         root.setLevel(logging.WARNING)
         ours.setLevel(level.upper())
         yield
@@ -100,7 +122,10 @@ def log_as_json(level: Literal["warning", "info"], stream: TextIO) -> Iterator[N
 
 @dataclass(frozen=True)
 class RequestLog:
-    """Logs one line per request, at level ``info``; an ``Observer``.
+    """Logs one line per request; an ``Observer``.
+
+    Its level is ``warning`` where a model failed the request or another had to stand in, else
+    ``info``.
 
     Attributes:
         prices: By model, for the line's ``cost_usd``.
@@ -110,9 +135,23 @@ class RequestLog:
 
     def __call__(self, served: Served) -> None:
         """Log what became of a request."""
-        if _REQUESTS.isEnabledFor(logging.INFO):
+        trouble = find_trouble(served)
+        level = logging.INFO if trouble is None else logging.WARNING
+        if _REQUESTS.isEnabledFor(level):
             fields = describe_served(served, cost_usd=cost_of(served.result, self.prices))
-            _REQUESTS.info("request", extra={"fields": fields})
+            _REQUESTS.log(level, "%s", trouble or "request", extra={"fields": fields})
+
+
+def find_trouble(served: Served) -> str | None:
+    """Return in words how upstreams failed a request, None if none did or a retry mended it."""
+    result, decision = served.result, served.decision
+    if result is None or decision is None:
+        return None
+    is_error = result.status is not None and result.status >= 400
+    is_replaced = result.model is not None and result.model != decision.model
+    if is_error or is_replaced or result.ended in _FAILED:
+        return describe_trouble(result)
+    return None
 
 
 def describe_served(served: Served, *, cost_usd: float | None) -> dict[str, Any]:

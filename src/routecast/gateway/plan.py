@@ -1,9 +1,11 @@
 """What the relay needs to know of a request: whom to ask, in which order, and what to send."""
 
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 import msgspec
@@ -11,7 +13,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from routecast.errors import ConfigError
-from routecast.gateway.breaker import Breaker
+from routecast.gateway.breaker import Breaker, BreakerState
+from routecast.gateway.echoes import secret_of
 from routecast.gateway.events import Tap
 from routecast.gateway.headers import RawHeaders
 from routecast.gateway.retry_budget import RetryBudget
@@ -19,6 +22,8 @@ from routecast.gateway.surfaces import SURFACES, Surface
 from routecast.policy.settings import ServerSettings
 from routecast.upstream.endpoint import Endpoint
 from routecast.upstream.retry import RetryPolicy
+
+_LOGGER = logging.getLogger("routecast.gateway")
 
 BASE_DELAY_S = 0.5
 """The longest wait before the first retry; half of it at least."""
@@ -39,6 +44,7 @@ class Upstream:
         endpoint: Where the model is.
         name: Its name in the settings.
         model_json: Its own name for the model, as a JSON string.
+        secret: What must never come back from it; None where it has no key.
         urls: Its addresses by ``Surface.upstream_path``.
         timeout: How long one try waits.
         retry_policy: How often and how patiently it is tried.
@@ -49,6 +55,7 @@ class Upstream:
     endpoint: Endpoint
     name: str
     model_json: bytes
+    secret: bytes | None
     urls: Mapping[str, URL]
     timeout: aiohttp.ClientTimeout
     retry_policy: RetryPolicy
@@ -97,6 +104,7 @@ def prepare_upstream(endpoint: Endpoint, server: ServerSettings) -> Upstream:
         endpoint=endpoint,
         name=endpoint.name,
         model_json=json.dumps(endpoint.model).encode(),
+        secret=secret_of(endpoint.api_key),
         urls=urls,
         timeout=aiohttp.ClientTimeout(
             total=timeouts.total_s, connect=timeouts.connect_s, sock_read=timeouts.first_byte_s
@@ -107,9 +115,23 @@ def prepare_upstream(endpoint: Endpoint, server: ServerSettings) -> Upstream:
             max_delay_s=MAX_DELAY_S,
             max_retry_after_s=MAX_RETRY_AFTER_S,
         ),
-        breaker=Breaker(n_failures=server.breaker_failures, open_s=server.breaker_open_s),
+        breaker=Breaker(
+            n_failures=server.breaker_failures,
+            open_s=server.breaker_open_s,
+            tell=partial(_log_breaker, endpoint.name, server.breaker_open_s),
+        ),
         budget=RetryBudget(server.retry_budget),
     )
+
+
+def _log_breaker(model: str, open_s: float, state: BreakerState) -> None:
+    """Log that a model is left alone from now on, or no longer."""
+    fields = {"model": model, "breaker": str(state)}
+    if state is BreakerState.OPEN:
+        message = "model %r has failed too often and is left alone for %g s"
+        _LOGGER.warning(message, model, open_s, extra={"fields": fields})
+    else:
+        _LOGGER.warning("model %r answers again", model, extra={"fields": fields})
 
 
 @asynccontextmanager

@@ -19,11 +19,12 @@ from routecast.gateway.attempts import (
     ask_in_turn,
     is_usable,
 )
+from routecast.gateway.echoes import erase_secret
 from routecast.gateway.errors import error_event, send_error, status_of
-from routecast.gateway.events import has_ended, next_sequence_number
+from routecast.gateway.events import Tap, has_ended, next_sequence_number
 from routecast.gateway.exchange import Attempt, Ended, RelayResult
 from routecast.gateway.failures import Failure, broken_answer_error, no_answer_error
-from routecast.gateway.headers import RawHeaders, add_headers, client_headers
+from routecast.gateway.headers import MODEL_HEADER, RawHeaders, add_headers, client_headers
 from routecast.gateway.lost_connection import watch_connection
 from routecast.gateway.outlet import Outlet
 from routecast.gateway.plan import Plan, Upstream
@@ -194,18 +195,22 @@ class _Exchange:
         return tried
 
     def _open_outlet(self, upstream: Upstream, response: aiohttp.ClientResponse) -> Outlet:
-        headers = client_headers(response.raw_headers)
+        headers = client_headers(response.raw_headers, secret=upstream.secret)
         is_event_stream = _is_plain_event_stream(headers)
         if is_event_stream:  # it may get events of ours, so its length is not known
             headers = [header for header in headers if header[0] != b"content-length"]
-        taps_for = self._plan.taps_for
+        taps: tuple[Tap, ...] = ()
+        if response.status == 200 and self._plan.taps_for is not None:
+            taps = self._plan.taps_for(upstream, headers)
+        elif response.status >= 400 and upstream.secret is not None:
+            headers, taps = erase_secret(headers, upstream.secret)
         fell_back = upstream is not self._plan.candidates[0]
         return Outlet(
             self._send,
             status=response.status,
             headers=add_headers(headers, self._answer_headers(upstream.name, fell_back)),
             is_event_stream=is_event_stream,
-            taps=taps_for(upstream, headers) if taps_for and response.status == 200 else (),
+            taps=taps,
             keep_alive_s=self._keep_alive_s,
         )
 
@@ -243,7 +248,8 @@ class _Exchange:
         error = no_answer_error(self._attempts, retry_after_s=wait_s)
         self._error_status = status_of(error)
         headers = self._answer_headers(candidates[0].name, False)
-        await send_error(self._send, error, api=self._plan.surface.api, headers=headers)
+        own = [header for header in headers if header[0] != MODEL_HEADER]
+        await send_error(self._send, error, api=self._plan.surface.api, headers=own)
         return Ended.FAILED
 
     @property
@@ -278,7 +284,7 @@ class _Exchange:
         breaker, ticket = self._outcome.model.breaker, self._outcome.ticket
         if ended is Ended.COMPLETE:
             breaker.record_success(ticket)
-        elif ended is Ended.BROKE_OFF:
+        elif ended is Ended.BROKE_OFF and not self._outcome.is_counted:
             breaker.record_failure(ticket)
         else:
             breaker.release(ticket)

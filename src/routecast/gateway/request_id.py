@@ -2,9 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from contextvars import ContextVar
 from os import urandom
 
 HEADER = b"x-request-id"
+CURRENT_IDS: ContextVar[tuple[str, str] | None] = ContextVar("current_ids", default=None)
+"""The request id and the decision id of the request that this task serves, for its log lines."""
+
 _USABLE = re.compile(rb"[!-~]{1,128}")
 
 

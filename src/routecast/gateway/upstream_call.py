@@ -72,6 +72,8 @@ async def read_first_chunk(response: aiohttp.ClientResponse, upstream: Upstream)
     connection = response.connection  # None once the whole answer is there
     if connection is not None and connection.protocol is not None:
         connection.protocol.read_timeout = upstream.endpoint.timeouts.between_chunks_s
+        if connection.transport is not None and connection.transport.is_reading():
+            connection.protocol.start_timeout()  # the one that runs still has the other length
     return chunk
 
 
@@ -124,7 +126,9 @@ def _failure_before_an_answer(error: Exception) -> Failure:
 
 
 def _log(upstream: Upstream, failure: Failure, error: Exception) -> None:
-    _LOGGER.warning("%s: %s", describe_failure(upstream.name, failure), _kind(error))
+    fields = {"model": upstream.name, "failure": str(failure)}
+    message = describe_failure(upstream.name, failure)
+    _LOGGER.warning("%s: %s", message, _kind(error), extra={"fields": fields})
 
 
 def _kind(error: Exception) -> str:

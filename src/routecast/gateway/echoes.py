@@ -1,0 +1,83 @@
+"""Our key in what an upstream answers: some repeat what they were sent, in headers or errors."""
+
+import zlib
+from typing import Final
+
+from routecast.gateway.events import Tap
+from routecast.gateway.headers import RawHeaders
+
+MIN_SECRET_CHARACTERS: Final = 8
+"""Shorter keys are placeholders such as ``none`` or ``ollama``, which stand in innocent answers."""
+
+_MAX_DECODED_BYTES: Final = 1 << 22
+_DECODABLE: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
+_OF_THE_PACKED: Final = frozenset({b"content-encoding", b"content-length"})
+
+
+def secret_of(api_key: str | None) -> bytes | None:
+    """Return what must never reach a client, None where there is no key or only a placeholder."""
+    if api_key is None or len(api_key) < MIN_SECRET_CHARACTERS:
+        return None
+    return api_key.encode()
+
+
+def erase_secret(headers: RawHeaders, secret: bytes) -> tuple[RawHeaders, tuple[Tap, ...]]:
+    """Return the headers of an error answer, and the tap that keeps a secret out of its body.
+
+    What is packed by gzip or deflate is unpacked for it, up to 4 MiB, and so loses its encoding
+    and its length. Other codings cannot be read here: their bodies pass as they are.
+    """
+    encoding = dict(headers).get(b"content-encoding", b"identity").strip().lower()
+    if encoding in _DECODABLE:
+        kept = [header for header in headers if header[0] not in _OF_THE_PACKED]
+        return kept, (SecretEraser(secret, is_packed=True),)
+    return headers, (SecretEraser(secret),) if encoding == b"identity" else ()
+
+
+class SecretEraser:
+    """A tap that puts as many asterisks in a secret's place, so that lengths stay true."""
+
+    usage = None
+
+    def __init__(self, secret: bytes, *, is_packed: bool = False) -> None:
+        """Begin at the start of an answer.
+
+        Args:
+            secret: What is taken out; not empty.
+            is_packed: Whether the body comes in gzip or deflate; it goes on unpacked.
+        """
+        self._secret = secret
+        self._held = b""
+        self._n_decoded = 0
+        # 32 + 15: a gzip or zlib header tells which of the two it is
+        self._unpacker = zlib.decompressobj(32 + zlib.MAX_WBITS) if is_packed else None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return what goes on: all but an end that may be the beginning of the secret."""
+        if self._unpacker is not None:
+            chunk = self._unpack(self._unpacker, chunk)
+        secret = self._secret
+        window = (self._held + chunk).replace(secret, b"*" * len(secret))
+        n_held = min(len(window), len(secret) - 1)
+        while n_held and not secret.startswith(window[-n_held:]):
+            n_held -= 1
+        self._held = window[len(window) - n_held :]
+        return window[: len(window) - n_held]
+
+    def finish(self) -> bytes:
+        """Return what was held back: the end of the answer, and not the secret."""
+        held, self._held = self._held, b""
+        return held
+
+    def _unpack(self, unpacker: "zlib._Decompress", packed: bytes) -> bytes:
+        """Return what a chunk unpacks to, cut off where it is broken or has grown too large."""
+        left = _MAX_DECODED_BYTES - self._n_decoded
+        if left <= 0:
+            return b""
+        try:
+            plain = unpacker.decompress(packed, left)
+        except zlib.error:
+            self._n_decoded = _MAX_DECODED_BYTES
+            return b""
+        self._n_decoded += len(plain)
+        return plain
