@@ -18,7 +18,7 @@ _NULL = msgspec.Raw(b"null")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ENCODED = re.compile(rb'"(?:data:[^",]{0,100},)?[A-Za-z0-9+/=_-]{2048}')
 _MAX_MATCH_BYTES = 2_200
-_SLICE_BYTES = 1 << 20  # one search through a large body would keep every other thread waiting
+_SLICE_BYTES = 1 << 17  # one search through a large body would keep every other thread waiting
 
 
 def read_needs(body: RequestBody, api: Api) -> Needs:

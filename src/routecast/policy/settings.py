@@ -62,7 +62,7 @@ class ServerSettings(Table):
     always allowed."""
 
     breaker_failures: int = Field(default=5, ge=1)
-    """Failures of a model in a row after which it is left alone for a while."""
+    """Requests in a row that a model failed, after which it is left alone for a while."""
 
     breaker_open_s: float = Field(default=30.0, gt=0)
     """Seconds that a failing model is left alone before one request tries it again."""
