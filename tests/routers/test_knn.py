@@ -94,6 +94,18 @@ def test_prompts_score_alike_alone_and_together_and_leave_the_vectors_alone() ->
     assert np.all((together > 0) & (together < 1))
 
 
+@given(st.integers(0, 1000), st.integers(0, 5000))
+def test_one_prompt_alone_has_the_gap_that_it_has_among_others(seed: int, n: int) -> None:
+    generator = np.random.default_rng(seed)
+    vectors = generator.normal(size=(3, 2)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    knn = make_knn(length_slope=0.05, length_mean=3.0, length_deviation=0.7)
+    prompts = ["a" * n, "bb", ""]
+    among = knn.predict(prompts, vectors)
+    alone = [knn.predict([p], vectors[i : i + 1])[0] for i, p in enumerate(prompts)]
+    assert alone == pytest.approx(among, abs=1e-6)
+
+
 def test_what_is_stored_scores_the_same() -> None:
     embedder = load_embedder("static")
     prompts = ["one", "two words", "three more words"]

@@ -10,6 +10,7 @@ References:
     Nadaraya (1964), On Estimating Regression; Watson (1964), Smooth Regression Analysis.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,7 +41,7 @@ class Knn:
             (n_centres,).
         masses: Summed weights of each cluster's prompts, above 0, same shape.
         sharpness: A centre at cosine c counts exp(sharpness (c - 1)).
-        prior: Mass, in the kernel's unit, that the mean gap of all prompts counts with.
+        prior: Mass, in the kernel's unit, that the mean gap of all prompts counts with, above 0.
         base_gap: That mean gap, in [-1, 1].
         length_slope: Rise of the gap per standard deviation of the log of length.
         length_mean: Of log(1 + characters).
@@ -59,6 +60,8 @@ class Knn:
 
     def predict(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> FloatArray:
         """Return the expected gap of prompts, strong minus weak, shape (n_prompts,)."""
+        if len(prompts) == 1:
+            return np.array([self._predict_one(prompts[0], embeddings[0])])
         gaps = self.standard_lengths(prompts)
         gaps *= self.length_slope
         gaps += self.base_gap
@@ -68,6 +71,15 @@ class Knn:
             sums = kernel @ self._sums  # (n_rows, 2)
             gaps[rows] += sums[:, 0] / (sums[:, 1] + self.prior)
         return gaps
+
+    def _predict_one(self, prompt: str, embedding: EmbeddingArray) -> float:
+        """Do the same for one prompt, in a third of the time: no array for each single number."""
+        kernel = kernel_of(self.centres @ embedding, self.sharpness)
+        gap_sum, mass = (kernel @ self._sums).tolist()
+        deviation = (math.log1p(len(prompt)) - self.length_mean) / self.length_deviation
+        deviation = min(max(deviation, -MAX_DEVIATIONS), MAX_DEVIATIONS)
+        nearby: float = gap_sum / (mass + self.prior)
+        return self.length_slope * deviation + self.base_gap + nearby
 
     @cached_property
     def _sums(self) -> EmbeddingArray:
@@ -148,6 +160,8 @@ class BoundKnn:
     ) -> FloatArray:
         """Return P(strong wins) for prompts whose embeddings are at hand."""
         wins = self.knn.predict(prompts, embeddings)
+        if len(wins) == 1:
+            return np.array([min(max((wins.item() + 1.0) / 2.0, _EDGE), 1.0 - _EDGE)])
         wins += 1.0
         wins /= 2.0
         np.maximum(wins, _EDGE, out=wins)

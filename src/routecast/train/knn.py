@@ -94,8 +94,9 @@ def fit_knn(
         length_deviation=_deviation(logs, weights) or 1.0,
     )
     sums_without, masses_without = _without_itself(model, embeddings, places, sums, weights)
-    prior = settings.prior * float(np.median(masses_without))
-    nearby = sums_without / np.maximum(masses_without + prior, np.finfo(np.float64).tiny)
+    least = float(np.finfo(np.float32).tiny)  # where nothing counts, the mean gap does
+    prior = max(settings.prior * float(np.median(masses_without)), least)
+    nearby = sums_without / (masses_without + prior)
     slope = settings.length_weight * _deviation(nearby, weights)
     return replace(model, prior=prior, length_slope=slope)
 
