@@ -87,7 +87,7 @@ def _save(model: Any, folder: Path, tokenizer: Path) -> None:  # noqa: ANN401 (t
     write_int8(load_classifier(folder).eval(), folder / INT8_NAME)
 
 
-def _bert_of_the_papers_size() -> Any:  # noqa: ANN401
+def _bert_of_the_papers_size() -> Any:  # noqa: ANN401 (torch's)
     """Return BERT-base with random weights; a network takes as long whatever their values."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification

@@ -206,7 +206,7 @@ def process(
         "--router",
         router,
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 (our own command line)
         try:
             port = int(child.stdout.readline() if child.stdout else "")
             pin(child.pid, core)
@@ -250,7 +250,7 @@ def litellm_proxy(command: Path, *, core: int, upstreams: str) -> Iterator[tuple
         config = Path(folder) / "config.yaml"
         config.write_text(f"model_list:\n{models}\nlitellm_settings: {{telemetry: false}}\n")
         address = ["--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
-        with subprocess.Popen(  # noqa: S603
+        with subprocess.Popen(  # noqa: S603 (our own command line)
             [command, "--config", config, *address],
             env=environment,
             cwd=folder,
@@ -434,7 +434,7 @@ def report_process(router: str) -> str:
         for attempt in range(N_STARTS):
             port = free_port()
             serve = ["from routecast.cli.main import main; main()", "serve", "--port", str(port)]
-            with subprocess.Popen(  # noqa: S603
+            with subprocess.Popen(  # noqa: S603 (our own command line)
                 [sys.executable, "-c", *serve, "--config", config], stderr=subprocess.DEVNULL
             ) as child:
                 url = f"http://127.0.0.1:{port}/readyz"

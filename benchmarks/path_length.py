@@ -63,10 +63,10 @@ class PathCounter:
         sys.settrace(self._before[0])
         sys.setprofile(self._before[1])
 
-    def _enter(self, frame: FrameType, _event: str, _argument: object) -> Any:  # noqa: ANN401
+    def _enter(self, frame: FrameType, _event: str, _argument: object) -> Any:  # noqa: ANN401 (as sys.settrace has it)
         return self._count_line if is_counted(frame) else None
 
-    def _count_line(self, _frame: FrameType, event: str, _argument: object) -> Any:  # noqa: ANN401
+    def _count_line(self, _frame: FrameType, event: str, _argument: object) -> Any:  # noqa: ANN401 (as sys.settrace has it)
         if event == "line":
             self.n_lines += 1
         return self._count_line

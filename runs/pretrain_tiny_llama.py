@@ -126,7 +126,7 @@ def architecture() -> LlamaConfig:
     )
 
 
-def pretrain(model: Any, ids: IntArray, *, n_steps: int) -> float:  # noqa: ANN401
+def pretrain(model: Any, ids: IntArray, *, n_steps: int) -> float:  # noqa: ANN401 (torch's)
     """Predict the next token; return the mean loss of the last 50 steps, in nats."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -35,7 +35,7 @@ space = st.sampled_from(["", " ", "\n\t", "\r\n  "])
 scalars = strings | st.sampled_from(["1", "1e400", "-0.0", "9" * 60, "true", "null", "{}", "[ ]"])
 
 
-def joined(opening: str, closing: str) -> Any:  # noqa: ANN401
+def joined(opening: str, closing: str) -> Any:  # noqa: ANN401 (bytes or text)
     def write(members: list[str], gap: str) -> str:
         return opening + gap + f"{gap},{gap}".join(members) + gap + closing
 

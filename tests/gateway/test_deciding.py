@@ -224,7 +224,7 @@ async def test_a_large_body_is_decided_as_a_small_one_is(full_gateway: "Gateway"
 
 @pytest.mark.parametrize("asked", [{"messages": HARD}, {"input": "hard"}])
 async def test_a_model_of_embeddings_alone_is_refused_in_the_model_s_words(
-    starts_gateway: Any,  # noqa: ANN401
+    starts_gateway: Any,  # noqa: ANN401 (conftest's protocol)
     asked: dict[str, Any],
 ) -> None:
     settings = '[models.vec]\nmodel = "v"\nbase_url = "http://127.0.0.1:1"\napis = ["embeddings"]'

@@ -105,12 +105,12 @@ def _has_schema(fields: Fields, api: Api) -> bool:
     return False
 
 
-def _format_of(value: msgspec.Raw) -> Any:  # noqa: ANN401
+def _format_of(value: msgspec.Raw) -> Any:  # noqa: ANN401 (whatever the client sent)
     parsed = _parse(value)
     return parsed.get("format") if isinstance(parsed, dict) else None
 
 
-def _is_schema(form: Any) -> bool:  # noqa: ANN401
+def _is_schema(form: Any) -> bool:  # noqa: ANN401 (whatever the client sent)
     return isinstance(form, dict) and form.get("type") == "json_schema"
 
 

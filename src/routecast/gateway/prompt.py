@@ -183,7 +183,7 @@ def _completion_prompt(prompt: Any) -> str | None:  # noqa: ANN401 (whatever the
     return None
 
 
-def _parse(value: msgspec.Raw) -> Any:  # noqa: ANN401
+def _parse(value: msgspec.Raw) -> Any:  # noqa: ANN401 (whatever the client sent)
     try:
         return json.loads(bytes(value))
     except (ValueError, RecursionError):

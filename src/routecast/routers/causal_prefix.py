@@ -27,7 +27,7 @@ class SharedPrefix:
             self._layers = _plain_layers(_read(model, self.ids))
         self.is_shared = bool(self._layers)
 
-    def read(self, model: Any, rows: Sequence[Sequence[int]]) -> "torch.Tensor":  # noqa: ANN401
+    def read(self, model: Any, rows: Sequence[Sequence[int]]) -> "torch.Tensor":  # noqa: ANN401 (torch's)
         """Return the model's logits at the last token of each row, after the prefix.
 
         Args:
@@ -61,7 +61,7 @@ class SharedPrefix:
         return cache
 
 
-def _read(model: Any, ids: Sequence[int]) -> object:  # noqa: ANN401
+def _read(model: Any, ids: Sequence[int]) -> object:  # noqa: ANN401 (torch's)
     import torch
 
     with torch.inference_mode():

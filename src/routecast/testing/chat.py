@@ -69,7 +69,7 @@ def _say(simulation: Simulation) -> tuple[str | None, list[ToolCall]]:
     return simulate_text(simulation, schema), []
 
 
-def _demanded_tools(request: Any) -> list[tuple[str, Json]]:  # noqa: ANN401
+def _demanded_tools(request: Any) -> list[tuple[str, Json]]:  # noqa: ANN401 (whatever a client sent)
     """Return name and schema of the tools that must be called."""
     choice = request.get("tool_choice")
     functions = [tool["function"] for tool in request.get("tools") or [] if "function" in tool]

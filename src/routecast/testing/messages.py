@@ -71,7 +71,7 @@ def _blocks(simulation: Simulation) -> list[Json]:
     return [{"type": "text", "text": simulate_text(simulation, schema)}]
 
 
-def _demanded_tools(request: Any) -> list[tuple[str, Json]]:  # noqa: ANN401
+def _demanded_tools(request: Any) -> list[tuple[str, Json]]:  # noqa: ANN401 (whatever a client sent)
     choice = request.get("tool_choice") or {}
     tools = request.get("tools") or []
     if choice.get("type") == "tool":
@@ -101,6 +101,6 @@ def _envelope(simulation: Simulation) -> Json:
     }
 
 
-def _n_input_tokens(request: Any) -> int:  # noqa: ANN401
+def _n_input_tokens(request: Any) -> int:  # noqa: ANN401 (whatever a client sent)
     contents = [message.get("content") for message in request.get("messages") or []]
     return n_tokens(sum(map(n_characters, [request.get("system"), *contents])))

@@ -95,7 +95,7 @@ def _output(simulation: Simulation) -> list[Json]:
     ]
 
 
-def _demanded_tools(request: Any) -> list[tuple[str, Json]]:  # noqa: ANN401
+def _demanded_tools(request: Any) -> list[tuple[str, Json]]:  # noqa: ANN401 (whatever a client sent)
     choice = request.get("tool_choice")
     tools = [tool for tool in request.get("tools") or [] if tool.get("type") == "function"]
     if isinstance(choice, dict):

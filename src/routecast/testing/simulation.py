@@ -86,7 +86,7 @@ def call_tools(simulation: Simulation, tools: list[tuple[str, Json]]) -> list[To
     ]
 
 
-def simulate_value(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+def simulate_value(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 (any JSON value)
     """Return the plainest value that fits a JSON schema; of alternatives, the first."""
     root = schema if root is None else root
     if "$ref" in schema:

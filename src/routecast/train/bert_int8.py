@@ -98,7 +98,7 @@ def write_int8(model: Any, path: Path) -> None:  # noqa: ANN401 (a PreTrainedMod
         whole.unlink(missing_ok=True)
 
 
-def _export(model: Any, path: Path) -> None:  # noqa: ANN401
+def _export(model: Any, path: Path) -> None:  # noqa: ANN401 (torch's)
     import torch
 
     class Scored(torch.nn.Module):
@@ -108,7 +108,7 @@ def _export(model: Any, path: Path) -> None:  # noqa: ANN401
             super().__init__()
             self.model = model
 
-        def forward(self, input_ids: Any, attention_mask: Any) -> Any:  # noqa: ANN401
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:  # noqa: ANN401 (torch's)
             return self.model(input_ids=input_ids, attention_mask=attention_mask).logits[:, 0]
 
     n_ids = model.config.vocab_size

@@ -63,7 +63,7 @@ def prepare_tuning(model: Any, *, tune: str, lora_rank: int) -> Any:  # noqa: AN
     return model
 
 
-def _add_low_rank(model: Any, lora_rank: int) -> Any:  # noqa: ANN401
+def _add_low_rank(model: Any, lora_rank: int) -> Any:  # noqa: ANN401 (torch's)
     """Wrap the encoder's linear layers; the head is trained whole."""
     try:
         import peft
@@ -100,7 +100,7 @@ def merge_tuned(model: Any) -> Any:  # noqa: ANN401 (torch's)
         return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
-def row_losses(model: Any, batch: Mapping[str, "torch.Tensor"]) -> "torch.Tensor":  # noqa: ANN401
+def row_losses(model: Any, batch: Mapping[str, "torch.Tensor"]) -> "torch.Tensor":  # noqa: ANN401 (torch's)
     """Return the logistic loss of each row against P(strong wins), in nats, shape (n_rows,)."""
     import torch
 
@@ -110,7 +110,7 @@ def row_losses(model: Any, batch: Mapping[str, "torch.Tensor"]) -> "torch.Tensor
     )
 
 
-def save_classifier(model: Any, folder: Path, *, tokenizer: Path) -> None:  # noqa: ANN401
+def save_classifier(model: Any, folder: Path, *, tokenizer: Path) -> None:  # noqa: ANN401 (torch's)
     """Write configuration, weights and tokenizer: all that scoring reads."""
     with quiet_loading():
         model.cpu().eval().save_pretrained(str(folder))

@@ -57,7 +57,7 @@ def add_adapters(
     return wrapped
 
 
-def _row_layers(model: Any) -> list[str]:  # noqa: ANN401
+def _row_layers(model: Any) -> list[str]:  # noqa: ANN401 (torch's)
     """Return the names of the layers with a row per token; peft follows a tied one by itself."""
     layers = [model.get_input_embeddings()]
     head = model.get_output_embeddings()

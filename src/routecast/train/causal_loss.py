@@ -26,7 +26,7 @@ def label_losses(label_ids: Sequence[int]) -> RowLosses:
         the right, and ``targets``, shape (n_rows, n_labels). It gives nats, shape (n_rows,).
     """
 
-    def row_losses(model: Any, batch: Mapping[str, "torch.Tensor"]) -> "torch.Tensor":  # noqa: ANN401
+    def row_losses(model: Any, batch: Mapping[str, "torch.Tensor"]) -> "torch.Tensor":  # noqa: ANN401 (torch's)
         import torch
 
         last = batch["attention_mask"].sum(dim=1) - 1

@@ -56,7 +56,7 @@ def add_label_tokens(
     return ids
 
 
-def _row_tensors(model: Any) -> "list[torch.Tensor]":  # noqa: ANN401
+def _row_tensors(model: Any) -> "list[torch.Tensor]":  # noqa: ANN401 (torch's)
     """Return what has a row per token: input and output embeddings once each, an output bias."""
     head = model.get_output_embeddings()
     found = [model.get_input_embeddings().weight, head.weight, getattr(head, "bias", None)]

@@ -185,7 +185,7 @@ class PairTrainer(Trainer):
         }
         return {"input_ids": ids, "attention_mask": mask, **columns}
 
-    def _get_train_sampler(self, train_dataset: object = None) -> SequentialSampler:  # noqa: ARG002
+    def _get_train_sampler(self, train_dataset: object = None) -> SequentialSampler:  # noqa: ARG002 (as the Trainer calls it)
         return SequentialSampler(self._ordered)
 
 
@@ -208,7 +208,7 @@ class _Watch(TrainerCallback):
     def __init__(self, trainer: PairTrainer, on_step: Step | None) -> None:
         self._trainer, self._on_step = trainer, on_step
 
-    def on_step_end(self, args: object, state: TrainerState, *_: object, **__: object) -> None:  # noqa: ARG002
+    def on_step_end(self, args: object, state: TrainerState, *_: object, **__: object) -> None:  # noqa: ARG002 (as the Trainer calls it)
         if self._on_step is not None:
             losses = self._trainer.validation_losses()
             newest = losses[max(losses)] if losses else None
