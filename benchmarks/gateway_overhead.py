@@ -282,7 +282,7 @@ def wait_until_ready(url: str, child: "subprocess.Popen[bytes]", *, within_s: fl
                 if answer.status == 200:
                     return time.perf_counter() - began_s
         except OSError:
-            time.sleep(0.01)
+            time.sleep(0.01)  # it does not listen yet
     raise RuntimeError(f"{url} was not ready within {within_s} s")
 
 

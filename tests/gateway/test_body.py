@@ -1,6 +1,7 @@
 """Bytes pass: only the value of the top-level model changes."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ space = st.sampled_from(["", " ", "\n\t", "\r\n  "])
 scalars = strings | st.sampled_from(["1", "1e400", "-0.0", "9" * 60, "true", "null", "{}", "[ ]"])
 
 
-def joined(opening: str, closing: str) -> Any:  # noqa: ANN401 (bytes or text)
+def joined(opening: str, closing: str) -> Callable[[list[str], str], str]:
     def write(members: list[str], gap: str) -> str:
         return opening + gap + f"{gap},{gap}".join(members) + gap + closing
 
