@@ -1,0 +1,145 @@
+"""Every router, fitted to the same few labels, scores the same other prompts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import polars as pl
+from runs.few_labels.blend_fits import BLEND, HALVES, score_blend
+from runs.few_labels.sets import Sample
+
+from routecast.data.outcomes import Outcomes
+from routecast.embed.protocol import EmbedderIdentity
+from routecast.errors import DataError
+from routecast.evaluate.metrics import oracle_scores
+from routecast.train.fitting import fit_all
+from routecast.train.neighbours import NearestNeighbours
+from routecast.train.prepare import Prepared, prepare
+from routecast.train.registry import Family, find_family
+from routecast.train.sources import set_of_outcomes
+from routecast.types import EmbeddingArray, FloatArray, IntArray
+
+FAMILIES = ("mf", "sw", "knn")
+NEIGHBOURS, LENGTH, ORACLE = "nearest neighbours", "length", "oracle"
+MEMBERS = (*HALVES, NEIGHBOURS, LENGTH)
+"""What `blend` is made of, as far as it can stand alone, and what it must not fall behind."""
+
+ROUTERS = (BLEND, *HALVES, *FAMILIES, NEIGHBOURS, LENGTH, ORACLE)
+FRACTIONS = (0.8, 0.2, 0.0)
+"""Of the labels, for fitting and for choosing settings, in families that need labels for both."""
+
+_STRONG, _WEAK = "strong", "weak"
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """What one draw of labels gave.
+
+    Attributes:
+        scores: Of the prompts to evaluate on, by router, each of shape (n_evaluated,).
+        calibration_error: Of `blend`, calibrated on its labels, each predicted from the others.
+        abstained: Share of the prompts that `blend` abstains on.
+        refused: Families that could not be fitted to these labels; their scores are all equal.
+    """
+
+    scores: dict[str, FloatArray]
+    calibration_error: float
+    abstained: float
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KnownVectors:
+    """An embedder of a sample's prompts, whose vectors are at hand.
+
+    Attributes:
+        identity: Of the embedder that made them.
+        row_of: Position of each prompt in the sample.
+        vectors: Shape (n_prompts, dimension).
+    """
+
+    identity: EmbedderIdentity
+    row_of: dict[str, int]
+    vectors: EmbeddingArray
+
+    @classmethod
+    def of(cls, sample: Sample, identity: EmbedderIdentity) -> Self:
+        """Take the vectors of a sample."""
+        rows = {prompt: row for row, prompt in enumerate(sample.prompts)}
+        return cls(identity, rows, sample.described.embeddings)
+
+    def embed(self, texts: Sequence[str]) -> EmbeddingArray:
+        """Return their vectors, shape (n_texts, dimension)."""
+        return self.vectors[self.rows(texts)]
+
+    def rows(self, texts: Sequence[str]) -> IntArray:
+        """Return the positions of texts in the sample, shape (n_texts,)."""
+        return np.array([self.row_of[text] for text in texts], dtype=np.int64)
+
+
+def score_split(
+    sample: Sample, labelled: IntArray, rest: IntArray, *, embedder: KnownVectors, seed: int
+) -> SplitScores:
+    """Fit everything to some prompts and score others."""
+    hard = prepare_labels(sample, labelled, soft=False, embedder=embedder, seed=seed)
+    soft = hard
+    if not sample.is_right_or_wrong:
+        soft = prepare_labels(sample, labelled, soft=True, embedder=embedder, seed=seed)
+    blended = score_blend(sample, soft, rest, rows=embedder.rows(soft.prompts), seed=seed)
+    scores, refused = dict(blended.scores), []
+    for name in FAMILIES:
+        family = find_family(name)
+        prepared = soft if family.learns_margins else hard
+        try:
+            scores[name] = _fitted(family, prepared, embedder, seed)(
+                [sample.prompts[row] for row in rest.tolist()]
+            )
+        except DataError:  # among a hundred labels the two models may be just as good
+            scores[name] = np.zeros(len(rest))
+            refused.append(name)
+    gaps, vectors = sample.strong - sample.weak, sample.described.embeddings
+    scores[NEIGHBOURS] = NearestNeighbours(vectors[labelled], gaps[labelled]).scores(vectors[rest])
+    scores[LENGTH] = np.array([len(sample.prompts[row]) for row in rest], dtype=np.float64)
+    scores[ORACLE] = oracle_scores(
+        weak_quality=sample.weak[rest], strong_quality=sample.strong[rest]
+    )
+    return SplitScores(scores, blended.calibration_error, blended.abstained, tuple(refused))
+
+
+def prepare_labels(
+    sample: Sample, labelled: IntArray, *, soft: bool, embedder: KnownVectors, seed: int
+) -> Prepared:
+    """Turn labels into comparisons and split them, as ``train --outcomes`` does.
+
+    Args:
+        sample: The set.
+        labelled: Positions of the labelled prompts.
+        soft: Keep the margins, as families do that learn from them.
+        embedder: Gives the vectors.
+        seed: Of the split.
+    """
+    columns = {
+        "prompt": [sample.prompts[row] for row in labelled.tolist()],
+        f"quality|{_STRONG}": sample.strong[labelled],
+        f"quality|{_WEAK}": sample.weak[labelled],
+    }
+    labels = set_of_outcomes(
+        Outcomes(table=pl.DataFrame(columns)), models=(_STRONG, _WEAK), soft=soft
+    )
+    return prepare(
+        [labels],
+        strong=(_STRONG,),
+        weak=(_WEAK,),
+        fractions=FRACTIONS,
+        seed=seed,
+        embedder=embedder,
+    )
+
+
+def _fitted(
+    family: Family, prepared: Prepared, embedder: KnownVectors, seed: int
+) -> Callable[[Sequence[str]], FloatArray]:
+    """Fit a family with its own search of settings; return the best fit's win probabilities."""
+    tried = fit_all(family, family.candidates({}), prepared, embedder=embedder, seed=seed)
+    return tried[0].bound.win_probabilities
