@@ -65,7 +65,7 @@ def main() -> int:
     arguments = _arguments()
     figures = arguments.output.with_suffix(".json")
     if arguments.again:
-        cells = msgspec.json.decode(figures.read_bytes(), type=list[Cell])
+        cells = read_cells(figures)
     else:
         cells = measure(_jobs(arguments), n_processes=arguments.jobs, figures=figures)
     pictures = [
@@ -97,6 +97,11 @@ def measure(jobs: Sequence[Job], *, n_processes: int, figures: Path) -> list[Cel
                 _write(figures, msgspec.json.encode([cells[number] for number in sorted(cells)]))
                 print(cell.title, cell.embedder, cell.n_labels, file=sys.stderr, flush=True)
     return [cells[number] for number in sorted(cells)]
+
+
+def read_cells(figures: Path) -> list[Cell]:
+    """Read what an earlier run measured."""
+    return msgspec.json.decode(figures.read_bytes(), type=list[Cell])
 
 
 def embed_all(job: Job) -> None:
