@@ -16,14 +16,14 @@ import argparse
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 from runs.few_labels.bars import shortfalls
-from runs.few_labels.cells import Cell, figures_of, measure_splits
+from runs.few_labels.cells import Cell, Split, figures_of, measure_splits
 from runs.few_labels.figure import write_figure
 from runs.few_labels.page import page_lines
 from runs.few_labels.sets import PAIRS, Pair, read_labelled, read_sample
@@ -42,12 +42,20 @@ QUICK_SETS, QUICK_SPLITS = ("mmlu", "gsm8k", "llmrouter"), {300: 2, 1_000: 2}
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A cell to measure, and where its parts lie."""
+    """A pair and an embedder to study, and where their parts lie.
+
+    Attributes:
+        pair: Which set and which models.
+        embedder: ``static`` or ``sentence``.
+        n_splits: How many draws, by number of labels.
+        folder: Of the shared data.
+        sentence: The sentence-transformers model.
+        cache: Where its vectors are kept.
+    """
 
     pair: Pair
     embedder: str
-    n_labels: int
-    n_splits: int
+    n_splits: Mapping[int, int]
     folder: Path
     sentence: str | None
     cache: Path | None
@@ -82,21 +90,26 @@ def main() -> int:
 
 
 def measure(jobs: Sequence[Job], *, n_processes: int, figures: Path) -> list[Cell]:
-    """Measure the cells in processes of one thread each; the figures are written as they come."""
+    """Measure in processes of one thread each, the largest sets first.
+
+    The figures are written after each job, so that a run that stops leaves what it had.
+    """
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # of the processes
-    cells: dict[int, Cell] = {}
+    cells: dict[int, list[Cell]] = {}
     with ProcessPoolExecutor(n_processes, multiprocessing.get_context("spawn")) as pool:
-        for _ in pool.map(embed_all, _first_of_each_file(jobs)):
-            pass
-        order = sorted(range(len(jobs)), key=lambda number: -jobs[number].n_labels)
-        running = {pool.submit(measure_cell, jobs[number]): number for number in order}
+        n_rows = _embed_all(pool, jobs)
+        order = sorted(range(len(jobs)), key=lambda number: -n_rows[number])
+        running = {pool.submit(measure_job, jobs[number]): number for number in order}
         for done in as_completed(running):
-            cell = done.result()
-            if cell is not None:
-                cells[running[done]] = cell
-                _write(figures, msgspec.json.encode([cells[number] for number in sorted(cells)]))
-                print(cell.title, cell.embedder, cell.n_labels, file=sys.stderr, flush=True)
-    return [cells[number] for number in sorted(cells)]
+            job = jobs[running[done]]
+            cells[running[done]] = done.result()
+            _write(figures, msgspec.json.encode(_in_order(cells)))
+            print(f"{len(cells)} of {len(jobs)}: {job.pair.title}, {job.embedder}", file=sys.stderr)
+    return _in_order(cells)
+
+
+def _in_order(cells: Mapping[int, list[Cell]]) -> list[Cell]:
+    return [cell for number in sorted(cells) for cell in cells[number]]
 
 
 def read_cells(figures: Path) -> list[Cell]:
@@ -104,25 +117,41 @@ def read_cells(figures: Path) -> list[Cell]:
     return msgspec.json.decode(figures.read_bytes(), type=list[Cell])
 
 
-def embed_all(job: Job) -> None:
-    """Put the vectors of a set into the cache, so that no two processes embed them."""
-    job.load_embedder().embed(read_labelled(job.pair, job.folder).prompts)
+def _embed_all(pool: ProcessPoolExecutor, jobs: Sequence[Job]) -> list[int]:
+    """Return the rows of each job, its vectors in the cache: no two processes embed a set."""
+    of_set = {(job.pair.file, job.pair.group, job.embedder): job for job in jobs}
+    counts = dict(zip(of_set, pool.map(embed_set, of_set.values()), strict=True))
+    return [counts[job.pair.file, job.pair.group, job.embedder] for job in jobs]
 
 
-def measure_cell(job: Job) -> Cell | None:
-    """Measure one cell; None where it leaves too few prompts to evaluate on."""
+def embed_set(job: Job) -> int:
+    """Put the vectors of a set into the cache, if there is one; return its number of rows."""
+    prompts = read_labelled(job.pair, job.folder).prompts
+    if job.embedder == SENTENCE and job.cache is not None:
+        job.load_embedder().embed(prompts)
+    return len(prompts)
+
+
+def measure_job(job: Job) -> list[Cell]:
+    """Measure a pair with each number of labels that leaves enough prompts to evaluate on."""
     embedder = job.load_embedder()
     sample = read_sample(job.pair, embedder, job.folder)
-    splits = measure_splits(sample, embedder.identity, n_labels=job.n_labels, n_splits=job.n_splits)
-    if not splits:
-        return None
+    cells = []
+    for n_labels, n_splits in job.n_splits.items():
+        splits = measure_splits(sample, embedder.identity, n_labels=n_labels, n_splits=n_splits)
+        if splits:
+            cells.append(_cell(job, n_labels, len(sample.prompts), splits))
+    return cells
+
+
+def _cell(job: Job, n_labels: int, n_prompts: int, splits: Sequence[Split]) -> Cell:
     refused = [name for split in splits for name in split.scored.refused]
     return Cell(
         set_name=job.pair.name,
         title=job.pair.title,
         embedder=job.embedder,
-        n_labels=job.n_labels,
-        n_prompts=len(sample.prompts),
+        n_labels=n_labels,
+        n_prompts=n_prompts,
         n_evaluated=min(split.n_evaluated for split in splits),
         routers=figures_of(splits),
         calibration_errors=tuple(split.scored.calibration_error for split in splits),
@@ -132,14 +161,13 @@ def measure_cell(job: Job) -> Cell | None:
 
 
 def _jobs(arguments: argparse.Namespace) -> list[Job]:
-    """List the cells, pair by pair, those of one set together."""
+    """List pairs and embedders, those of one set together."""
     names = [pair.name for pair in PAIRS]
     return [
         Job(
             pair=pair,
             embedder=embedder,
-            n_labels=n_labels,
-            n_splits=n_splits,
+            n_splits=QUICK_SPLITS if arguments.quick else N_SPLITS,
             folder=arguments.data,
             sentence=arguments.sentence,
             cache=arguments.embeddings,
@@ -147,7 +175,6 @@ def _jobs(arguments: argparse.Namespace) -> list[Job]:
         for pair in sorted(PAIRS, key=lambda one: names.index(one.name))
         if pair.name in arguments.sets
         for embedder in _embedders(arguments, pair)
-        for n_labels, n_splits in (QUICK_SPLITS if arguments.quick else N_SPLITS).items()
     ]
 
 
@@ -155,16 +182,6 @@ def _embedders(arguments: argparse.Namespace, pair: Pair) -> Iterator[str]:
     yield STATIC
     if arguments.sentence and pair.name not in arguments.static_only:
         yield SENTENCE
-
-
-def _first_of_each_file(jobs: Sequence[Job]) -> list[Job]:
-    """Return one job for each file whose sentence vectors are kept."""
-    kept = {
-        (job.pair.file, job.pair.group): job
-        for job in jobs
-        if job.embedder == SENTENCE and job.cache is not None
-    }
-    return list(kept.values())
 
 
 def _picture(arguments: argparse.Namespace, embedder: str) -> Path:
@@ -193,8 +210,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--again", action="store_true", help="write what was measured anew")
     arguments = parser.parse_args()
     arguments.sets = arguments.sets or (QUICK_SETS if arguments.quick else names)
-    if arguments.quick:
-        arguments.sentence = None
+    if arguments.quick and arguments.sentence:
+        parser.error("--quick is for the static embedder only; leave --sentence out")
+    for folder in (arguments.data, arguments.output.parent):
+        if not folder.is_dir():
+            parser.error(f"there is no folder {str(folder)!r}")
     return arguments
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _N_COLUMNS = 4
+_MARGIN = 0.02  # of APGR; bands that are wider than all curves are cut
 _STYLES: dict[str, dict[str, Any]] = {
     "mf": {"color": "#c44d00", "marker": "s"},
     "sw": {"color": "#00735a", "marker": "^"},
@@ -58,6 +59,8 @@ def _draw(cells: Sequence[Cell]) -> Figure:
     grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
     for axes, title in zip(grid.flat, titles, strict=False):
         _draw_pair(axes, [cell for cell in cells if cell.title == title])
+    drawn = [cell.routers[name].mean for cell in cells for name in _STYLES]
+    grid.flat[0].set_ylim(min(*drawn, RANDOM_APGR) - _MARGIN, max(drawn) + _MARGIN)
     for axes in grid.flat[len(titles) :]:
         axes.set_axis_off()
     handles, labels = grid.flat[0].get_legend_handles_labels()
