@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 from runs.few_labels.bars import shortfalls
-from runs.few_labels.cells import Cell, Split, figures_of, measure_splits
+from runs.few_labels.cells import N_DECIMALS, Cell, Split, figures_of, measure_splits
 from runs.few_labels.figure import write_figure
 from runs.few_labels.page import page_lines
 from runs.few_labels.sets import PAIRS, Pair, read_labelled, read_sample
@@ -154,8 +154,10 @@ def _cell(job: Job, n_labels: int, n_prompts: int, splits: Sequence[Split]) -> C
         n_prompts=n_prompts,
         n_evaluated=min(split.n_evaluated for split in splits),
         routers=figures_of(splits),
-        calibration_errors=tuple(split.scored.calibration_error for split in splits),
-        abstained=tuple(split.scored.abstained for split in splits),
+        calibration_errors=tuple(
+            round(split.scored.calibration_error, N_DECIMALS) for split in splits
+        ),
+        abstained=tuple(round(split.scored.abstained, N_DECIMALS) for split in splits),
         n_refused={name: refused.count(name) for name in sorted(set(refused))},
     )
 

@@ -21,6 +21,9 @@ MAX_EVALUATED = 4_000
 
 MIN_EVALUATED = 50
 N_RESAMPLES = 400
+N_DECIMALS = 5
+"""Of what is kept; more would differ from machine to machine."""
+
 _RESAMPLING_SEED = 20261121
 
 
@@ -146,7 +149,7 @@ def figures_of(splits: Sequence[Split]) -> dict[str, RouterFigures]:
     }
     return {
         name: RouterFigures(
-            apgr=tuple(split.apgr[name] for split in splits),
+            apgr=tuple(round(split.apgr[name], N_DECIMALS) for split in splits),
             interval=_interval(means[name]),
             ahead=_interval(means[BLEND] - means[name]),
         )
@@ -193,4 +196,4 @@ def _evaluate(sample: Sample, rest: IntArray, scored: SplitScores, counts: Count
 
 def _interval(samples: FloatArray) -> tuple[float, float]:
     ends = percentile_interval(samples)
-    return ends.low, ends.high
+    return round(ends.low, N_DECIMALS), round(ends.high, N_DECIMALS)
