@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 import anyio
@@ -14,6 +15,7 @@ from routecast.gateway.breaker import BreakerState
 from routecast.gateway.events import Tap
 from routecast.gateway.exchange import Ended, RelayResult, Usage
 from routecast.gateway.headers import RawHeaders
+from routecast.gateway.leaving import watch_client
 from routecast.gateway.plan import Plan, Upstream, open_pool, prepare_upstream
 from routecast.gateway.pool import ConnectionPool
 from routecast.gateway.relay import relay
@@ -68,7 +70,7 @@ class Relayed:
             ),
             answer_headers=lambda name, fell_back: [(b"x-by", f"{name} {fell_back}".encode())],
             keep_alive_s=0.1,
-            receive=receive,
+            watch=partial(watch_client, scope, receive),
             send=send,
         )
         self.results.append(result)

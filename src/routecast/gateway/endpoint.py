@@ -18,6 +18,7 @@ from routecast.gateway.exchange import Observer, RelayResult, Served
 from routecast.gateway.guard import Guard
 from routecast.gateway.headers import RawHeaders, decision_headers, upstream_headers
 from routecast.gateway.intake import read_body, send_then_drain
+from routecast.gateway.leaving import watch_client
 from routecast.gateway.plan import Plan, Upstream
 from routecast.gateway.relay import relay
 from routecast.gateway.request_id import CURRENT_IDS, find_request_id, make_id
@@ -139,7 +140,7 @@ class SurfaceEndpoint:
             plan,
             answer_headers=partial(_answer_headers, request, decided),
             keep_alive_s=gateway.settings.keep_alive_s,
-            receive=receive,
+            watch=partial(watch_client, scope, receive),
             send=send,
         )
         request.status = 499 if result.status is None else result.status

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from starlette.types import Receive, Send
+from starlette.types import Send
 
 from routecast.gateway.attempts import (
     Outcome,
@@ -25,6 +25,7 @@ from routecast.gateway.events import Tap, has_ended, next_sequence_number
 from routecast.gateway.exchange import Attempt, Ended, RelayResult
 from routecast.gateway.failures import Failure, broken_answer_error, no_answer_error
 from routecast.gateway.headers import MODEL_HEADER, RawHeaders, add_headers, client_headers
+from routecast.gateway.leaving import Watch
 from routecast.gateway.outlet import Outlet
 from routecast.gateway.plan import Plan, Upstream
 from routecast.gateway.pool import ConnectionPool
@@ -50,7 +51,7 @@ async def relay(
     *,
     answer_headers: AnswerHeaders,
     keep_alive_s: float,
-    receive: Receive,
+    watch: Watch,
     send: Send,
 ) -> RelayResult:
     """Send a request upstream and pass the answer on, until either side leaves.
@@ -60,7 +61,7 @@ async def relay(
         plan: Whom to ask, and what to send.
         answer_headers: What is added to the answer's headers.
         keep_alive_s: Seconds of silence in a stream until a comment is sent.
-        receive: Tells when the client leaves: then the call is cancelled at once.
+        watch: Tells when the client leaves: then the call is cancelled at once.
         send: Takes the answer, as fast as the client takes it. Where no model answered, it gets
             an error in the API's own shape.
 
@@ -69,31 +70,30 @@ async def relay(
     """
     exchange = _Exchange(pool, plan, answer_headers, keep_alive_s, send)
     worker = asyncio.current_task()
-    watcher = asyncio.create_task(_cancel_when_client_leaves(receive, worker))
+    has_left = False
+
+    def leave() -> None:
+        nonlocal has_left
+        has_left = True
+        if worker is not None:
+            worker.cancel()
+
+    end_watch = watch(leave)
     try:
         ended = await exchange.run()
     except asyncio.CancelledError as error:
-        if worker is None or not (watcher.done() or (is_stop(error) and exchange.has_begun)):
+        if worker is None or not (has_left or (is_stop(error) and exchange.has_begun)):
             raise
         worker.uncancel()
-        if watcher.done():
+        if has_left:
             ended = exchange.leave()
         else:
-            watcher.cancel()  # a client that leaves now must not cancel its own last words
+            end_watch()  # a client that leaves now must not cancel its own last words
             ended = await exchange.stop()
     finally:
-        watcher.cancel()
+        end_watch()
         exchange.close()
     return exchange.result(ended)
-
-
-async def _cancel_when_client_leaves(
-    receive: Receive, worker: "asyncio.Task[object] | None"
-) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    if worker is not None:
-        worker.cancel()
 
 
 @dataclass(slots=True)
