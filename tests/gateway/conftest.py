@@ -16,6 +16,7 @@ import pytest
 from routecast.artifacts import LoadedRouter
 from routecast.gateway import plan
 from routecast.gateway.app import create_app
+from routecast.gateway.client_connection import ClientConnection
 from routecast.policy.parse import parse_settings
 from routecast.testing import FakeUpstream, serve_on_loopback, serve_upstream
 from routecast.types import FloatArray
@@ -135,7 +136,7 @@ async def start_gateway(
         )
         settings = parse_settings(text, source="test")
         app = create_app(settings, {"length-like": loaded}, environ={"BIG_KEY": STRONG_KEY})
-        async with serve_on_loopback(app) as address:
+        async with serve_on_loopback(app, http=ClientConnection) as address:
             yield Gateway(address, big, small, router, http)
 
 
@@ -299,7 +300,7 @@ async def start_full_gateway(
         environ = {"BIG_KEY": STRONG_KEY, "SMALL_KEY": "sk-small-secret"}
         app = create_app(settings, {"words": loaded}, environ=environ)
         router.prompts.clear()  # it was timed
-        async with serve_on_loopback(app) as address:
+        async with serve_on_loopback(app, http=ClientConnection) as address:
             yield Gateway(address, big, small, router, http)
 
 

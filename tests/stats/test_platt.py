@@ -43,6 +43,29 @@ def test_fit_agrees_with_a_general_optimiser() -> None:
     assert [fitted.slope, fitted.intercept] == pytest.approx(slow.x, abs=1e-4)
 
 
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=20), st.floats(0.01, 50), st.floats(-800, 800)
+)
+def test_a_probability_maps_alike_alone_and_among_others_to_the_last_bit(
+    values: list[float], slope: float, intercept: float
+) -> None:
+    scaling = PlattScaling(slope=slope, intercept=intercept)
+    together = scaling.apply(np.array(values))
+    alone = np.concatenate([scaling.apply(np.array([value])) for value in values])
+    assert np.array_equal(together, alone)
+    # the formula on whole arrays; NumPy's log and exp differ from the C library's in the last bits
+    slow = sigmoid(slope * log_odds(np.array(values)) + intercept)
+    assert together == pytest.approx(slow, rel=1e-11, abs=0)
+    assert np.all((together >= 0) & (together <= 1))
+
+
+def test_the_ends_stay_finite_and_an_abstention_stays_one() -> None:
+    scaled = PlattScaling(slope=3.0, intercept=-900.0).apply(np.array([0.0, 1.0, np.nan]))
+    assert np.all(np.isfinite(scaled[:2]))
+    assert np.isnan(scaled[2])
+    assert PlattScaling(slope=1.0, intercept=0.0).apply(np.array([])).shape == (0,)
+
+
 @given(st.lists(st.floats(0.001, 0.999), min_size=2, max_size=50, unique=True))
 def test_order_is_kept(values: list[float]) -> None:
     probabilities = np.sort(np.array(values))

@@ -86,7 +86,7 @@ class StaticEmbedder:
         if len(ids) > MAX_TOKENS:
             ids = ids[: MAX_TOKENS // 2] + ids[-MAX_TOKENS // 2 :]
         total = _sum_rows(self._vectors.take(ids, axis=0))
-        norm = float(total @ total) ** 0.5
+        norm = float(total.dot(total)) ** 0.5
         if norm > 0:
             np.divide(total, norm, out=embedding)
         else:
