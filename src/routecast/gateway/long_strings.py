@@ -13,7 +13,7 @@ import msgspec
 
 from routecast.gateway.elements import MAX_RUN_BYTES
 
-_SLICE_BYTES = 1 << 16
+_SLICE_BYTES = 1 << 15
 _STRING = msgspec.json.Decoder(str)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
 
