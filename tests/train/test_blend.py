@@ -164,7 +164,7 @@ def test_more_labels_leave_smaller_deviations_where_the_signal_is_known(
         found.model.gap_deviations(found.model.views(fresh, word_embedder.embed(fresh)))
         for found in (fit(*planted(n), word_embedder) for n in (50, 400))
     )
-    assert many.mean() < 0.8 * few.mean()
+    assert many.mean() < 0.9 * few.mean()
 
 
 def test_equal_labels_give_that_gap_everywhere(word_embedder: Embedder) -> None:
