@@ -31,10 +31,10 @@ class KnnSettings:
     """
 
     n_centres: int = 512
-    sharpness: float = 30.0
-    prior: float = 0.1
-    length_weight: float = 0.5
-    length_far_share: float = 0.1
+    sharpness: float = 50.0
+    prior: float = 30.0
+    length_weight: float = 0.25
+    length_far_share: float = 0.05
     seed: int = 0
 
     def __post_init__(self) -> None:
