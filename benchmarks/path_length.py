@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import routecast
 from routecast.artifacts import load_router
 from routecast.gateway.app import create_app
+from routecast.gateway.client_connection import ClientConnection
 from routecast.policy.parse import parse_settings
 from routecast.testing import FakeUpstream, serve_on_loopback, serve_upstream
 from routecast.testing.asgi import answer_lifespan, read_body
@@ -124,7 +125,7 @@ async def gateway(upstream: ASGIApp) -> AsyncIterator[tuple[str, int]]:
             source="the count's settings",
         )
         app = create_app(settings, {"random": load_router("random")})
-        async with serve_on_loopback(app) as address:
+        async with serve_on_loopback(app, http=ClientConnection) as address:
             host, _, port = address.removeprefix("http://").partition(":")
             yield host, int(port)
 

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 import anyio
 import pytest
-from multidict import CIMultiDict
 from starlette.types import Receive, Scope, Send
 
 from routecast.gateway import plan as plan_module
@@ -15,7 +15,9 @@ from routecast.gateway.breaker import BreakerState
 from routecast.gateway.events import Tap
 from routecast.gateway.exchange import Ended, RelayResult, Usage
 from routecast.gateway.headers import RawHeaders
-from routecast.gateway.plan import Plan, Upstream, open_session, prepare_upstream
+from routecast.gateway.leaving import watch_client
+from routecast.gateway.plan import Plan, Upstream, open_pool, prepare_upstream
+from routecast.gateway.pool import ConnectionPool
 from routecast.gateway.relay import relay
 from routecast.gateway.surfaces import SURFACES
 from routecast.policy.settings import ServerSettings
@@ -44,7 +46,7 @@ class Relayed:
 
     big: FakeUpstream
     small: FakeUpstream
-    session: aiohttp.ClientSession
+    pool: ConnectionPool
     urls: Mapping[str, str]
     upstreams: tuple[Upstream, ...] = ()
     address: str = ""
@@ -57,18 +59,18 @@ class Relayed:
             raise RuntimeError("no lifespan")
         await receive()
         result = await relay(
-            self.session,
+            self.pool,
             Plan(
                 candidates=self.upstreams,
                 surface=SURFACES["/v1/chat/completions"],
                 query=b"",
                 body_for=lambda _: self.body,
-                headers_for=lambda upstream: CIMultiDict({"x-for": upstream.name}),
+                headers_for=lambda upstream: [(b"x-for", upstream.name.encode())],
                 taps_for=self.taps_for,
             ),
             answer_headers=lambda name, fell_back: [(b"x-by", f"{name} {fell_back}".encode())],
             keep_alive_s=0.1,
-            receive=receive,
+            watch=partial(watch_client, scope, receive),
             send=send,
         )
         self.results.append(result)
@@ -105,9 +107,9 @@ async def shared(anyio_backend: str) -> AsyncIterator[Relayed]:
     async with (
         serve_upstream(big) as big_url,
         serve_upstream(small) as small_url,
-        open_session() as session,
+        open_pool() as pool,
     ):
-        relayed = Relayed(big, small, session, {"big": big_url, "small": small_url})
+        relayed = Relayed(big, small, pool, {"big": big_url, "small": small_url})
         async with serve_on_loopback(relayed) as relayed.address:
             yield relayed
 
@@ -131,6 +133,7 @@ def summary(result: RelayResult) -> list[tuple[str, int | None, str | None]]:
 async def test_a_whole_answer(relayed: Relayed) -> None:
     result = await relayed.ask()
     assert (result.model, result.status, result.ended) == ("big", 200, Ended.COMPLETE)
+    assert result.error_code is None
     assert summary(result) == [("big", 200, None)]
     (attempt,) = result.attempts
     assert attempt.first_byte_s is not None
@@ -172,6 +175,7 @@ async def test_nobody_answers(relayed: Relayed) -> None:
     relayed.small.misbehave(Hang(duration_s=30))
     result = await relayed.ask()
     assert (result.model, result.status, result.ended) == (None, 504, Ended.FAILED)
+    assert result.error_code == "upstream_timeout"
     assert summary(result) == [
         ("big", None, "first_byte_timeout"), ("small", None, "first_byte_timeout"),
     ]  # fmt: skip
@@ -281,17 +285,7 @@ async def test_taps_are_made_for_good_answers_only_and_tell_the_usage(relayed: R
     assert asked == [("big", True)]
 
 
-async def test_connections_are_used_again_and_hold_nothing_of_past_answers(
-    relayed: Relayed,
-) -> None:
+async def test_connections_are_used_again(relayed: Relayed) -> None:
     for relayed.body in (PLAIN, STREAM) * 5:
         assert (await relayed.ask()).ended is Ended.COMPLETE
-    connector = relayed.session.connector
-    assert connector is not None
-    n_arrived = relayed.big.n_requests
-    protocols = [protocol for pool in connector._conns.values() for protocol, _ in pool]
-    assert 1 <= len(protocols) < n_arrived == 10
-    for protocol in protocols:
-        closed = protocol.closed
-        assert closed is not None
-        assert len(closed._callbacks or ()) <= 1  # no watch of an answer that is over
+    assert 1 <= relayed.pool.n_idle < relayed.big.n_requests == 10

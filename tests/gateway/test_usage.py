@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routecast.gateway.exchange import Usage
-from routecast.gateway.usage import UsageReader, readable_encodings
+from routecast.gateway.usage import UsageReader, limit_encodings
 
 
 def sse(*events: dict[str, Any], names: bool = False) -> bytes:
@@ -202,4 +202,7 @@ def test_no_bytes_make_it_fail(answer: bytes, sizes: list[int]) -> None:
     ],
 )
 def test_codings_that_cannot_be_read_are_not_asked_for(accepted: str, kept: str) -> None:
-    assert readable_encodings(accepted) == kept
+    headers = [(b"accept", b"*/*"), (b"accept-encoding", accepted.encode())]
+    assert limit_encodings(headers) == [headers[0], (b"accept-encoding", kept.encode())]
+    assert limit_encodings(headers, to_identity=True)[1] == (b"accept-encoding", b"identity")
+    assert limit_encodings(headers[:1], to_identity=True) == headers[:1]

@@ -11,6 +11,7 @@ from routecast.artifacts import load_router
 from routecast.errors import ConfigError
 from routecast.gateway import conversations
 from routecast.gateway.app import build_app
+from routecast.gateway.client_connection import ClientConnection
 from routecast.gateway.guard import Guard
 from routecast.gateway.loading import resolve_endpoints
 from routecast.gateway.routes import build_route_table
@@ -49,7 +50,7 @@ async def worker(
     endpoints = resolve_endpoints(settings, {})
     table = build_route_table(settings, {"random": load_router("random")}, endpoints)
     app = build_app(table, settings.server, Guard(), folder=folder)
-    async with serve_on_loopback(app) as address:
+    async with serve_on_loopback(app, http=ClientConnection) as address:
         yield address
 
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +38,7 @@ def made(
         intercept=0.1,
         length_slope=0.05,
         least_familiarity=least,
+        form_weight=0.75,
     )
 
 
@@ -115,6 +117,15 @@ def test_tensors_rebuild_the_same_router(blend: Blend, word_embedder: Embedder) 
     for before, after in zip(blend.predict(views), rebuilt.predict(views), strict=True):
         assert after == pytest.approx(before, abs=1e-6)
     assert rebuilt.least_familiarity == blend.least_familiarity
+
+
+def test_an_artifact_from_before_the_weight_of_form_scores_as_it_did(
+    blend: Blend, word_embedder: Embedder
+) -> None:
+    tensors = {k: v for k, v in blend.tensors().items() if k != "form_weight"}
+    views = blend.views(PROMPTS, word_embedder.embed(PROMPTS))
+    expected = replace(blend, form_weight=1.0).predict(views)[0]
+    assert Blend.from_tensors(tensors).predict(views)[0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_missing_tensor_and_one_of_another_shape_are_named(blend: Blend) -> None:

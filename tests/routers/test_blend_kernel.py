@@ -12,10 +12,19 @@ from routecast.routers.blend_kernel import (
     Scales,
     SurfaceScale,
     describe,
-    product_kernel,
+    likenesses,
+    mix_kernels,
 )
 from routecast.routers.blend_terms import TermRows, TermScale
 from routecast.routers.blend_topics import Topics
+from routecast.types import FloatArray
+
+
+def product_kernel(
+    left: PromptViews, right: PromptViews, *, form_weight: float = 1.0
+) -> FloatArray:
+    content, form = likenesses(left, right)
+    return mix_kernels(content, form, form_weight=form_weight)
 
 
 def terms(*rows: dict[int, float], n_slots: int = 8) -> TermRows:
@@ -72,6 +81,8 @@ def test_the_kernel_of_two_prompts_worked_by_hand() -> None:
     of_surfaces = (math.exp(-0.5) + math.exp(-1) + math.exp(-2)) / 3
     of_form = (of_surfaces + math.exp(4 * 0.8 - 4)) / 2
     assert product_kernel(left, right) == pytest.approx(np.array([[of_content * of_form]]))
+    mostly = of_content * (0.25 + 0.75 * of_form)
+    assert product_kernel(left, right, form_weight=0.75) == pytest.approx(np.array([[mostly]]))
 
 
 def test_without_terms_and_topics_it_is_a_product_of_means_of_gaussian_kernels() -> None:
@@ -90,15 +101,15 @@ def test_without_terms_and_topics_it_is_a_product_of_means_of_gaussian_kernels()
     assert product_kernel(left, right) == pytest.approx(expected, rel=1e-5)
 
 
-@given(st.integers(1, 12), st.integers(0, 1000))
+@given(st.integers(1, 12), st.integers(0, 1000), st.floats(0, 1))
 def test_a_prompt_is_most_like_itself_and_no_direction_has_a_negative_length(
-    n_prompts: int, seed: int
+    n_prompts: int, seed: int, form_weight: float
 ) -> None:
     views = random_views(n_prompts, seed=seed)
-    kernel = product_kernel(views, views)
+    kernel = product_kernel(views, views, form_weight=form_weight)
     assert kernel == pytest.approx(kernel.T)
     assert np.diag(kernel) == pytest.approx(np.ones(n_prompts), abs=1e-6)
-    assert kernel.max() <= 1.0
+    assert kernel.max() <= 1.0 + 1e-12
     assert np.linalg.eigvalsh(kernel).min() > -1e-6
 
 

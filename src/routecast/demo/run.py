@@ -14,6 +14,7 @@ from routecast.demo.pair import Pair
 from routecast.demo.prompts import PROMPTS
 from routecast.errors import UpstreamError
 from routecast.gateway.app import create_app
+from routecast.gateway.client_connection import ClientConnection
 from routecast.policy.parse import parse_settings
 from routecast.testing import FakeUpstream, serve_on_loopback, serve_upstream
 from routecast.upstream.prices import Price, cost_usd
@@ -131,7 +132,7 @@ async def running_demo(
             pair = Pair.simulated(upstreams)
         settings = parse_settings(pair.to_toml(strong_share=STRONG_SHARE), source="the demo")
         app = create_app(settings, {"default": loaded}, environ=environ)
-        address = await stack.enter_async_context(serve_on_loopback(app))
+        address = await stack.enter_async_context(serve_on_loopback(app, http=ClientConnection))
         yield RunningDemo(address, upstreams)
 
 

@@ -29,7 +29,7 @@ from routecast.gateway.intake import send_then_drain
 from routecast.gateway.loading import resolve_client_keys, resolve_endpoints
 from routecast.gateway.log import RequestLog
 from routecast.gateway.metrics import GatewayMetrics
-from routecast.gateway.plan import open_session, prepare_upstream
+from routecast.gateway.plan import open_pool, prepare_upstream
 from routecast.gateway.rest import build_rest
 from routecast.gateway.routes import RouteTable, build_route_table
 from routecast.gateway.scorer import build_scorer
@@ -127,9 +127,9 @@ def _route_paths(gateway: Gateway, metrics: GatewayMetrics) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[dict[str, Any]]:
-        async with open_session() as session:
+        async with open_pool() as pool:
             try:
-                yield {"session": session}
+                yield {"pool": pool}
             finally:
                 gateway.decider.conversations.close()
 

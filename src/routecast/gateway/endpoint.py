@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 
-from multidict import CIMultiDict, istr
 from starlette.types import Receive, Scope, Send
 
 from routecast.errors import RoutecastError
@@ -19,6 +18,7 @@ from routecast.gateway.exchange import Observer, RelayResult, Served
 from routecast.gateway.guard import Guard
 from routecast.gateway.headers import RawHeaders, decision_headers, upstream_headers
 from routecast.gateway.intake import read_body, send_then_drain
+from routecast.gateway.leaving import watch_client
 from routecast.gateway.plan import Plan, Upstream
 from routecast.gateway.relay import relay
 from routecast.gateway.request_id import CURRENT_IDS, find_request_id, make_id
@@ -26,13 +26,11 @@ from routecast.gateway.request_id import HEADER as REQUEST_ID
 from routecast.gateway.response_ids import ResponseIdReader
 from routecast.gateway.stopping import is_stop, stop_error
 from routecast.gateway.surfaces import Surface
-from routecast.gateway.usage import UsageReader, readable_encodings
+from routecast.gateway.usage import UsageReader, limit_encodings
 from routecast.policy.settings import ServerSettings
 from routecast.upstream.apis import Api
 
 BodyFor = Callable[[Upstream], bytes]
-
-_ACCEPT_ENCODING = istr("Accept-Encoding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +136,15 @@ class SurfaceEndpoint:
         )
         request.relay_began_s = perf_counter()
         request.result = result = await relay(
-            scope["state"]["session"],
+            scope["state"]["pool"],
             plan,
             answer_headers=partial(_answer_headers, request, decided),
             keep_alive_s=gateway.settings.keep_alive_s,
-            receive=receive,
+            watch=partial(watch_client, scope, receive),
             send=send,
         )
         request.status = 499 if result.status is None else result.status
+        request.error_code = result.error_code
 
     def _asks_usage(self, body: RequestBody, upstream: Upstream) -> bool:
         """Return whether a stream is asked for a usage that its client may not want."""
@@ -163,15 +162,14 @@ class SurfaceEndpoint:
 
     def _headers_for(
         self, headers: RawHeaders, body: RequestBody, upstream: Upstream
-    ) -> CIMultiDict[str]:
+    ) -> RawHeaders:
         """Return what goes upstream; where an answer must be read, so that it can be."""
-        endpoint = upstream.endpoint
-        passed = upstream_headers(headers, endpoint.headers(self.surface.api))
-        if _ACCEPT_ENCODING in passed:
-            if self._asks_usage(body, upstream):
-                passed[_ACCEPT_ENCODING] = "identity"
-            elif endpoint.price is not None or self.surface.api is Api.RESPONSES:
-                passed[_ACCEPT_ENCODING] = readable_encodings(passed[_ACCEPT_ENCODING])
+        api = self.surface.api
+        passed = upstream_headers(headers, upstream.key_headers[api])
+        if self._asks_usage(body, upstream):
+            return limit_encodings(passed, to_identity=True)
+        if upstream.endpoint.price is not None or api is Api.RESPONSES:
+            return limit_encodings(passed)
         return passed
 
     def _taps_for(

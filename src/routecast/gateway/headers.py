@@ -4,12 +4,8 @@ End-to-end headers do. Hop-by-hop ones (RFC 9110, section 7.6.1) belong to one c
 client's own credentials and cookies are for the gateway, never for the upstream.
 """
 
-from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from multidict import CIMultiDict, istr
-
-from routecast.errors import RequestError
 from routecast.policy.decide import Decision, Reason
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -45,37 +41,23 @@ MODEL_HEADER = b"x-routecast-model"
 _NEVER_TO_CLIENT = (_OURS, b"access-control-")
 
 
-def upstream_headers(headers: RawHeaders, own: Mapping[str, str]) -> CIMultiDict[str]:
+def upstream_headers(headers: RawHeaders, own: RawHeaders) -> RawHeaders:
     """Return what goes upstream: the client's end-to-end headers, then the upstream's own key.
 
     Args:
         headers: The client's, names in lower case.
         own: What identifies us to the upstream.
-
-    Raises:
-        RequestError: If a value is not UTF-8, since it could not be passed unchanged.
     """
-    passed: CIMultiDict[str] = CIMultiDict()
-    text: istr | None = None
-    try:
-        for name, value in headers:
-            text = _upstream_name(name)
-            if text is not None:
-                passed.add(text, value.decode())
-            elif name == b"connection" and value != b"keep-alive":
-                return upstream_headers(_without_named(headers), own)
-    except UnicodeDecodeError:
-        raise RequestError(f"header {text!r} is not UTF-8; send it as UTF-8") from None
-    passed.update(own)
-    return passed
+    passed = [header for header in headers if _passes_upstream(header[0])]
+    for name, value in headers:
+        if name == b"connection" and value != b"keep-alive":
+            return upstream_headers(_without_named(headers), own)
+    return passed + own
 
 
 @lru_cache(maxsize=1024)
-def _upstream_name(name: bytes) -> istr | None:
-    """Return a header's name as text, or None if it must not go upstream."""
-    if name in _CLIENT_ONLY or name.startswith(_OURS):
-        return None
-    return istr(name.decode("ascii"))
+def _passes_upstream(name: bytes) -> bool:
+    return name not in _CLIENT_ONLY and not name.startswith(_OURS)
 
 
 def _without_named(headers: RawHeaders) -> RawHeaders:
@@ -85,22 +67,21 @@ def _without_named(headers: RawHeaders) -> RawHeaders:
     return [header for header in headers if header[0] not in hops]
 
 
-def client_headers(
-    headers: Iterable[tuple[bytes, bytes]], *, secret: bytes | None = None
-) -> RawHeaders:
-    """Return the upstream's end-to-end headers, names in lower case.
+def client_headers(headers: RawHeaders, *, secret: bytes | None = None) -> RawHeaders:
+    """Return the upstream's end-to-end headers.
 
     Args:
-        headers: As the upstream sent them.
+        headers: The upstream's, names in lower case.
         secret: Headers whose value holds it are left out.
     """
-    lowered = [(name.lower(), value) for name, value in headers]
-    if any(name == b"connection" for name, _ in lowered):
-        lowered = _without_named(lowered)
+    for name, _ in headers:
+        if name == b"connection":
+            headers = _without_named(headers)
+            break
     if secret is None:
-        return [header for header in lowered if _passes_to_client(header[0])]
+        return [header for header in headers if _passes_to_client(header[0])]
     return [
-        header for header in lowered if _passes_to_client(header[0]) and secret not in header[1]
+        header for header in headers if _passes_to_client(header[0]) and secret not in header[1]
     ]
 
 

@@ -7,9 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import aiohttp
 import msgspec
-from multidict import CIMultiDict
 from yarl import URL
 
 from routecast.errors import ConfigError
@@ -17,9 +15,11 @@ from routecast.gateway.breaker import Breaker, BreakerState
 from routecast.gateway.echoes import secret_of
 from routecast.gateway.events import Tap
 from routecast.gateway.headers import RawHeaders
+from routecast.gateway.pool import ConnectionPool, Origin
 from routecast.gateway.retry_budget import RetryBudget
 from routecast.gateway.surfaces import SURFACES, Surface
 from routecast.policy.settings import ServerSettings
+from routecast.upstream.apis import Api
 from routecast.upstream.endpoint import Endpoint
 from routecast.upstream.retry import RetryPolicy
 
@@ -45,8 +45,10 @@ class Upstream:
         name: Its name in the settings.
         model_json: Its own name for the model, as a JSON string.
         secret: What must never come back from it; None where it has no key.
-        urls: Its addresses by ``Surface.upstream_path``.
-        timeout: How long one try waits.
+        origin: Where it is.
+        host: What its ``Host`` header says.
+        paths: On that host, by ``Surface.upstream_path``.
+        key_headers: What identifies us to it, by API.
         retry_policy: How often and how patiently it is tried.
         breaker: Whether it is asked at all.
         budget: Whether there may be a retry.
@@ -56,8 +58,10 @@ class Upstream:
     name: str
     model_json: bytes
     secret: bytes | None
-    urls: Mapping[str, URL]
-    timeout: aiohttp.ClientTimeout
+    origin: Origin
+    host: bytes
+    paths: Mapping[str, bytes]
+    key_headers: Mapping[Api, RawHeaders]
     retry_policy: RetryPolicy
     breaker: Breaker
     budget: RetryBudget
@@ -71,7 +75,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         surface: What the client called.
         query: The query string of the client's request.
         body_for: Returns the body with the upstream's own name for the model.
-        headers_for: Returns the headers with the upstream's own key.
+        headers_for: Returns the headers with the upstream's own key, without ``Host`` and the
+            body's length.
         taps_for: Returns who sees the answer on its way, for an upstream and the headers of an
             answer with status 200; None where nobody does, which costs nothing.
     """
@@ -80,7 +85,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     surface: Surface
     query: bytes
     body_for: Callable[[Upstream], bytes]
-    headers_for: Callable[[Upstream], CIMultiDict[str]]
+    headers_for: Callable[[Upstream], RawHeaders]
     taps_for: Callable[[Upstream, RawHeaders], tuple[Tap, ...]] | None = None
 
 
@@ -94,21 +99,28 @@ def prepare_upstream(endpoint: Endpoint, server: ServerSettings) -> Upstream:
     Raises:
         ConfigError: If its base URL is not a URL.
     """
-    timeouts = endpoint.timeouts
-    paths = [surface.upstream_path for surface in SURFACES.values()]
     try:
-        urls = {path: URL(endpoint.url(path)) for path in paths}
+        url = URL(endpoint.url("/"))
     except ValueError as error:
         raise ConfigError(f"models.{endpoint.name}.base_url is not a URL: {error}") from None
+    host, port, named = url.raw_host, url.port, url.host_port_subcomponent
+    if host is None or port is None or named is None:
+        raise ConfigError(f"models.{endpoint.name}.base_url {endpoint.base_url!r} names no host")
     return Upstream(
         endpoint=endpoint,
         name=endpoint.name,
         model_json=json.dumps(endpoint.model).encode(),
         secret=secret_of(endpoint.api_key),
-        urls=urls,
-        timeout=aiohttp.ClientTimeout(
-            total=timeouts.total_s, connect=timeouts.connect_s, sock_read=timeouts.first_byte_s
-        ),
+        origin=Origin(host, port, is_tls=url.scheme == "https"),
+        host=named.encode(),
+        paths={
+            surface.upstream_path: (url.raw_path.rstrip("/") + surface.upstream_path).encode()
+            for surface in SURFACES.values()
+        },
+        key_headers={
+            api: [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+            for api, headers in ((api, endpoint.headers(api)) for api in endpoint.apis)
+        },
         retry_policy=RetryPolicy(
             n_attempts=endpoint.n_retries + 1,
             base_delay_s=BASE_DELAY_S,
@@ -135,14 +147,10 @@ def _log_breaker(model: str, open_s: float, state: BreakerState) -> None:
 
 
 @asynccontextmanager
-async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the pool of upstream connections, and close it at the end.
-
-    It keeps nothing of an answer and changes nothing in it: no cookies, no decompression.
-    """
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-    ) as session:
-        yield session
+async def open_pool() -> AsyncIterator[ConnectionPool]:
+    """Open the pool of upstream connections, and close it at the end."""
+    pool = ConnectionPool()
+    try:
+        yield pool
+    finally:
+        await pool.close()

@@ -10,27 +10,28 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import aiohttp
-from starlette.types import Receive, Send
+from starlette.types import Send
 
+from routecast.errors import RoutecastError
 from routecast.gateway.attempts import (
     Outcome,
     Tried,
     ask_in_turn,
     is_usable,
 )
+from routecast.gateway.connection import UpstreamAnswer
 from routecast.gateway.echoes import erase_secret
-from routecast.gateway.errors import error_event, send_error, status_of
+from routecast.gateway.errors import code_of, error_event, send_error, status_of
 from routecast.gateway.events import Tap, has_ended, next_sequence_number
 from routecast.gateway.exchange import Attempt, Ended, RelayResult
 from routecast.gateway.failures import Failure, broken_answer_error, no_answer_error
 from routecast.gateway.headers import MODEL_HEADER, RawHeaders, add_headers, client_headers
-from routecast.gateway.lost_connection import watch_connection
+from routecast.gateway.leaving import Watch
 from routecast.gateway.outlet import Outlet
 from routecast.gateway.plan import Plan, Upstream
+from routecast.gateway.pool import ConnectionPool
 from routecast.gateway.stopping import is_stop, stop_error
 from routecast.gateway.upstream_call import (
-    has_end,
     may_retry,
     post,
     read_chunk,
@@ -46,63 +47,61 @@ it is a fallback."""
 
 
 async def relay(
-    session: aiohttp.ClientSession,
+    pool: ConnectionPool,
     plan: Plan,
     *,
     answer_headers: AnswerHeaders,
     keep_alive_s: float,
-    receive: Receive,
+    watch: Watch,
     send: Send,
 ) -> RelayResult:
     """Send a request upstream and pass the answer on, until either side leaves.
 
     Args:
-        session: The pool of connections.
+        pool: Connections to upstreams.
         plan: Whom to ask, and what to send.
         answer_headers: What is added to the answer's headers.
         keep_alive_s: Seconds of silence in a stream until a comment is sent.
-        receive: Tells when the client leaves: then the call is cancelled at once.
+        watch: Tells when the client leaves: then the call is cancelled at once.
         send: Takes the answer, as fast as the client takes it. Where no model answered, it gets
             an error in the API's own shape.
 
     Returns:
         What it came to; failures of upstreams are results, not errors.
     """
-    exchange = _Exchange(session, plan, answer_headers, keep_alive_s, send)
+    exchange = _Exchange(pool, plan, answer_headers, keep_alive_s, send)
     worker = asyncio.current_task()
-    watcher = asyncio.create_task(_cancel_when_client_leaves(receive, worker))
+    has_left = False
+
+    def leave() -> None:
+        nonlocal has_left
+        has_left = True
+        if worker is not None:
+            worker.cancel()
+
+    end_watch = watch(leave)
     try:
         ended = await exchange.run()
     except asyncio.CancelledError as error:
-        if worker is None or not (watcher.done() or (is_stop(error) and exchange.has_begun)):
+        if worker is None or not (has_left or (is_stop(error) and exchange.has_begun)):
             raise
         worker.uncancel()
-        if watcher.done():
+        if has_left:
             ended = exchange.leave()
         else:
-            watcher.cancel()  # a client that leaves now must not cancel its own last words
+            end_watch()  # a client that leaves now must not cancel its own last words
             ended = await exchange.stop()
     finally:
-        watcher.cancel()
+        end_watch()
         exchange.close()
     return exchange.result(ended)
-
-
-async def _cancel_when_client_leaves(
-    receive: Receive, worker: "asyncio.Task[object] | None"
-) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    if worker is not None:
-        worker.cancel()
 
 
 @dataclass(slots=True)
 class _Answer:
     """What an upstream answered, as far as its body has been read."""
 
-    response: aiohttp.ClientResponse
-    end_watch: Callable[[], None] | None
+    response: UpstreamAnswer
     chunk: bytes | Failure = b""
     first_byte_s: float | None = None
     outlet: Outlet | None = None  # a refusal gets none unless it is the best that there is
@@ -116,10 +115,7 @@ class _Answer:
         """Send nothing more of it, and let go of the connection if it was not read to its end."""
         if self.outlet is not None:
             self.outlet.close()
-        if self.end_watch is not None:
-            self.end_watch()
-        if not self.response.closed:  # it closes itself at its end
-            self.response.close()
+        self.response.close()
 
 
 class _Exchange:
@@ -132,23 +128,23 @@ class _Exchange:
         "_asked_s",
         "_attempts",
         "_began_s",
-        "_error_status",
+        "_error",
         "_keep_alive_s",
         "_outcome",
         "_plan",
+        "_pool",
         "_send",
-        "_session",
     )
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        pool: ConnectionPool,
         plan: Plan,
         answer_headers: AnswerHeaders,
         keep_alive_s: float,
         send: Send,
     ) -> None:
-        self._session = session
+        self._pool = pool
         self._plan = plan
         self._answer_headers = answer_headers
         self._keep_alive_s = keep_alive_s
@@ -158,7 +154,7 @@ class _Exchange:
         self._answers: list[_Answer] = []
         self._asked: Upstream | None = None  # from the call until its answer is over or given up
         self._outcome: Outcome[Upstream, _Answer] | None = None
-        self._error_status: int | None = None
+        self._error: RoutecastError | None = None
 
     async def run(self) -> Ended:
         """Ask whom the plan names, and pass on what there is."""
@@ -173,11 +169,11 @@ class _Exchange:
     async def _ask(self, upstream: Upstream, fell_back: bool) -> Tried[_Answer]:
         """Make one try; it has succeeded when the first of a usable answer's body is there."""
         self._asked, self._asked_s = upstream, time.perf_counter()
-        response = await post(self._session, self._plan, upstream)
+        response = await post(self._pool, self._plan, upstream)
         if isinstance(response, Failure):
             self._asked = None
             return Tried(failure=response)
-        answer = _Answer(response, watch_connection(response))
+        answer = _Answer(response)
         self._answers.append(answer)
         if is_usable(response.status, fell_back=fell_back):
             answer.outlet = self._open_outlet(upstream, response)
@@ -194,8 +190,8 @@ class _Exchange:
             tried.may_retry = may_retry(response.headers, chunk)
         return tried
 
-    def _open_outlet(self, upstream: Upstream, response: aiohttp.ClientResponse) -> Outlet:
-        headers = client_headers(response.raw_headers, secret=upstream.secret)
+    def _open_outlet(self, upstream: Upstream, response: UpstreamAnswer) -> Outlet:
+        headers = client_headers(response.headers, secret=upstream.secret)
         is_event_stream = _is_plain_event_stream(headers)
         if is_event_stream:  # it may get events of ours, so its length is not known
             headers = [header for header in headers if header[0] != b"content-length"]
@@ -221,7 +217,7 @@ class _Exchange:
         if outlet is None:
             outlet = answer.outlet = self._open_outlet(upstream, response)
         while not isinstance(chunk, Failure):
-            if response.content.at_eof():
+            if response.is_over:
                 if not outlet.is_event_stream or self._has_ended(response, outlet, chunk):
                     await outlet.finish(chunk)
                     return None
@@ -236,17 +232,17 @@ class _Exchange:
         await outlet.break_off(error_event(error, self._plan.surface.api, sequence_number=number))
         return failure
 
-    def _has_ended(self, response: aiohttp.ClientResponse, outlet: Outlet, chunk: bytes) -> bool:
+    def _has_ended(self, response: UpstreamAnswer, outlet: Outlet, chunk: bytes) -> bool:
         """Return whether a stream whose connection ended has ended itself."""
         api = self._plan.surface.api
-        return has_end(response) or has_ended(api, outlet.last_sent + chunk)
+        return response.has_end or has_ended(api, outlet.last_sent + chunk)
 
     async def _refuse(self) -> Ended:
         """Tell the client that nobody answered."""
         candidates = self._plan.candidates
         wait_s = min(upstream.breaker.wait_s for upstream in candidates)
         error = no_answer_error(self._attempts, retry_after_s=wait_s)
-        self._error_status = status_of(error)
+        self._error = error
         headers = self._answer_headers(candidates[0].name, False)
         own = [header for header in headers if header[0] != MODEL_HEADER]
         await send_error(self._send, error, api=self._plan.surface.api, headers=own)
@@ -312,13 +308,19 @@ class _Exchange:
         now_s = time.perf_counter()
         return RelayResult(
             model=None if model is None else model.name,
-            status=self._error_status if outlet is None else outlet.status,
+            status=self._status(outlet),
+            error_code=None if self._error is None else code_of(self._error),
             attempts=tuple(self._attempts),
             usage=None if outlet is None else outlet.usage,
             ended=ended,
             first_byte_s=None if outlet is None else (outlet.begun_s or now_s) - self._began_s,
             total_s=now_s - self._began_s,
         )
+
+    def _status(self, outlet: Outlet | None) -> int | None:
+        if outlet is not None:
+            return outlet.status
+        return None if self._error is None else status_of(self._error)
 
     def _begun_outlet(self) -> Outlet | None:
         """Return what the client has been sent some of, None if it was nothing."""

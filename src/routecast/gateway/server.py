@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from routecast.errors import ConfigError
-from routecast.gateway.request_head import LimitedHeadProtocol
+from routecast.gateway.client_connection import ClientConnection
 from routecast.gateway.stopping import STOPPING
 from routecast.gateway.tls import TlsFiles
 
@@ -106,7 +106,7 @@ def configure(app: ASGIApp, *, tls: TlsFiles | None = None) -> uvicorn.Config:
     """
     return uvicorn.Config(
         app,
-        http=LimitedHeadProtocol,
+        http=ClientConnection,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -2,136 +2,106 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import ssl
 from datetime import UTC, datetime
 
-import aiohttp
-from multidict import CIMultiDict, CIMultiDictProxy, istr
-from yarl import URL
-
+from routecast.errors import RequestError
+from routecast.gateway.connection import UpstreamAnswer
 from routecast.gateway.failures import Failure, describe_failure
+from routecast.gateway.headers import RawHeaders
 from routecast.gateway.plan import Plan, Upstream
+from routecast.gateway.pool import ConnectionPool
 from routecast.upstream.chat import SPENT_QUOTA
 from routecast.upstream.retry import parse_retry_after
 
 _LOGGER = logging.getLogger("routecast.gateway")
-_MAX_BYTES_AT_ONCE = 1 << 18  # larger bodies are written in pieces, so that the loop stays free
-_AUTOMATIC = (istr("Accept"), istr("Accept-Encoding"), istr("Content-Type"), istr("User-Agent"))
 _SPENT = SPENT_QUOTA.encode()
 
 
-async def post(
-    session: aiohttp.ClientSession, plan: Plan, upstream: Upstream
-) -> aiohttp.ClientResponse | Failure:
+async def post(pool: ConnectionPool, plan: Plan, upstream: Upstream) -> UpstreamAnswer | Failure:
     """Return the upstream's answer once its head is there, or why there is none."""
-    url = upstream.urls[plan.surface.upstream_path]
-    if plan.query:
-        url = URL(f"{url}?{plan.query.decode('latin-1')}", encoded=True)
-    headers = plan.headers_for(upstream)
+    timeouts = upstream.endpoint.timeouts
     body = plan.body_for(upstream)
-    absent = [header for header in _AUTOMATIC if header not in headers]
+    head = _request_head(plan, upstream, n_bytes=len(body))
+    ends_s = asyncio.get_running_loop().time() + timeouts.total_s
     try:
-        return await session.post(
-            url,
-            data=body if len(body) <= _MAX_BYTES_AT_ONCE else _pieces_of(body, headers),
-            headers=headers,
-            skip_auto_headers=absent or None,  # the client's silence is passed on too
-            allow_redirects=False,
-            timeout=upstream.timeout,
+        connection = await pool.connect(
+            upstream.origin, within_s=min(timeouts.connect_s, timeouts.total_s)
         )
-    except (aiohttp.ClientError, TimeoutError) as error:
-        failure = _failure_before_an_answer(error)
-        _log(upstream, failure, error)
-        return failure
+    except OSError as error:
+        return _note(upstream, _failure_to_connect(error), error)
+    try:
+        return await connection.ask(head, body, first_byte_s=timeouts.first_byte_s, ends_s=ends_s)
+    except OSError as error:
+        return _note(upstream, _failure_before_an_answer(error), error)
 
 
-def _pieces_of(body: bytes, headers: CIMultiDict[str]) -> AsyncIterator[bytes]:
-    """Return a large body in pieces; its length is said, so that they are not sent as chunks.
-
-    Left to itself, the client would write as long as the upstream takes it, and nobody else would
-    have a turn.
-    """
-    headers["Content-Length"] = str(len(body))
-
-    async def give_pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(body), _MAX_BYTES_AT_ONCE):
-            yield body[start : start + _MAX_BYTES_AT_ONCE]
-            await asyncio.sleep(0)
-
-    return give_pieces()
+def _request_head(plan: Plan, upstream: Upstream, *, n_bytes: int) -> bytes:
+    """Return what goes before the body; the client's silence on a header is passed on too."""
+    path = upstream.paths[plan.surface.upstream_path]
+    if plan.query:
+        path = b"%b?%b" % (path, plan.query)
+    headers = plan.headers_for(upstream)
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if not lines.count(b"\n") == lines.count(b"\r") == len(headers):  # no server lets it pass
+        raise RequestError("a header holds a line break; send it in one line")
+    return b"POST %b HTTP/1.1\r\nhost: %b\r\n%bcontent-length: %d\r\n\r\n" % (
+        path, upstream.host, lines, n_bytes,
+    )  # fmt: skip
 
 
-async def read_first_chunk(response: aiohttp.ClientResponse, upstream: Upstream) -> bytes | Failure:
+async def read_first_chunk(answer: UpstreamAnswer, upstream: Upstream) -> bytes | Failure:
     """Return the first of an answer's body, empty if it has none; or why there is none."""
     try:
-        chunk = await response.content.readany()
-    except (aiohttp.ClientError, TimeoutError) as error:
-        failure = _failure_before_an_answer(error)
-        _log(upstream, failure, error)
-        return failure
-    connection = response.connection  # None once the whole answer is there
-    if connection is not None and connection.protocol is not None:
-        connection.protocol.read_timeout = upstream.endpoint.timeouts.between_chunks_s
-        if connection.transport is not None and connection.transport.is_reading():
-            connection.protocol.start_timeout()  # the one that runs still has the other length
-    return chunk
+        return await answer.read(within_s=upstream.endpoint.timeouts.first_byte_s)
+    except OSError as error:
+        return _note(upstream, _failure_before_an_answer(error), error)
 
 
-async def read_chunk(response: aiohttp.ClientResponse, upstream: Upstream) -> bytes | Failure:
+async def read_chunk(answer: UpstreamAnswer, upstream: Upstream) -> bytes | Failure:
     """Return what comes next of an answer's body, or why nothing does."""
     try:
-        return await response.content.readany()
-    except (aiohttp.ClientError, TimeoutError) as error:
+        return await answer.read(within_s=upstream.endpoint.timeouts.between_chunks_s)
+    except OSError as error:
         failure = Failure.SILENT if isinstance(error, TimeoutError) else Failure.BROKE_OFF
-        _log(upstream, failure, error)
-        return failure
+        return _note(upstream, failure, error)
 
 
-def has_end(response: aiohttp.ClientResponse) -> bool:
-    """Return whether the answer's end can be told from a connection that was lost.
-
-    Without a length and without chunks, an answer lasts until the connection closes, for whatever
-    reason it does.
-    """
-    headers = response.headers
-    return "Content-Length" in headers or "Transfer-Encoding" in headers
-
-
-def read_retry_after_s(headers: CIMultiDictProxy[str]) -> float | None:
+def read_retry_after_s(headers: RawHeaders) -> float | None:
     """Return how long an upstream asks us to wait, None if it does not say.
 
     OpenAI's ``retry-after-ms`` is the more exact one where both are there.
     """
-    milliseconds = parse_retry_after(headers.get("retry-after-ms"), now=datetime.now(UTC))
+    named = {name: value.decode("latin-1") for name, value in headers}
+    milliseconds = parse_retry_after(named.get(b"retry-after-ms"), now=datetime.now(UTC))
     if milliseconds is not None:
         return milliseconds / 1000
-    return parse_retry_after(headers.get("retry-after"), now=datetime.now(UTC))
+    return parse_retry_after(named.get(b"retry-after"), now=datetime.now(UTC))
 
 
-def may_retry(headers: CIMultiDictProxy[str], body: bytes) -> bool:
+def may_retry(headers: RawHeaders, body: bytes) -> bool:
     """Return whether a refusal may pass: not if the upstream says no, or the account is empty."""
-    return headers.get("x-should-retry") != "false" and _SPENT not in body
+    return (b"x-should-retry", b"false") not in headers and _SPENT not in body
 
 
-def _failure_before_an_answer(error: Exception) -> Failure:
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return Failure.CONNECT_TIMEOUT
+def _failure_to_connect(error: OSError) -> Failure:
     if isinstance(error, TimeoutError):
-        return Failure.FIRST_BYTE_TIMEOUT
-    if isinstance(error, aiohttp.ClientSSLError):
-        return Failure.TLS
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Failure.CONNECT
-    return Failure.HUNG_UP
+        return Failure.CONNECT_TIMEOUT
+    return Failure.TLS if isinstance(error, ssl.SSLError) else Failure.CONNECT
 
 
-def _log(upstream: Upstream, failure: Failure, error: Exception) -> None:
+def _failure_before_an_answer(error: OSError) -> Failure:
+    return Failure.FIRST_BYTE_TIMEOUT if isinstance(error, TimeoutError) else Failure.HUNG_UP
+
+
+def _note(upstream: Upstream, failure: Failure, error: OSError) -> Failure:
+    """Log why a try failed, and return it."""
     fields = {"model": upstream.name, "failure": str(failure)}
     message = describe_failure(upstream.name, failure)
     _LOGGER.warning("%s: %s", message, _kind(error), extra={"fields": fields})
+    return failure
 
 
-def _kind(error: Exception) -> str:
+def _kind(error: OSError) -> str:
     """Name an error for the log, without its text: that may hold what was sent."""
-    reason = error.strerror if isinstance(error, OSError) else None
-    return f"{type(error).__name__} ({reason})" if reason else type(error).__name__
+    return f"{type(error).__name__} ({error.strerror})" if error.strerror else type(error).__name__

@@ -14,13 +14,14 @@ from typing import Annotated
 import msgspec
 
 from routecast.gateway.exchange import Usage
+from routecast.gateway.headers import RawHeaders
 
 _KEY = b'"usage"'
 _MEMBER = re.compile(_KEY + rb"[ \t\r\n]*+(?::[ \t\r\n]*+(\{)?)?")
 _MAX_OBJECT_BYTES = 1 << 13
 _DECODED_AT_ONCE = 1 << 16
 _MAX_DECODED_BYTES = 1 << 23  # of one chunk: what unpacks to more is not worth the event loop
-_READABLE = frozenset({"gzip", "x-gzip", "deflate", "identity"})
+_READABLE = frozenset({b"gzip", b"x-gzip", b"deflate", b"identity"})
 
 
 def _nest(inner: bytes) -> bytes:
@@ -71,7 +72,7 @@ class UsageReader:
         self._is_readable = True
         self._unpacker: zlib._Decompress | None = None
         if encoding != b"identity":
-            self._is_readable = encoding.decode("latin-1").strip().lower() in _READABLE
+            self._is_readable = encoding.strip().lower() in _READABLE
             # 32 + 15: a gzip or zlib header tells which of the two it is
             self._unpacker = zlib.decompressobj(32 + zlib.MAX_WBITS)
 
@@ -188,21 +189,30 @@ def _to_usage(counts: _Counts) -> Usage:
     )
 
 
-@lru_cache(maxsize=64)
-def readable_encodings(accepted: str) -> str:
-    """Return the part of an ``Accept-Encoding`` whose answers ``UsageReader`` can read.
+def limit_encodings(headers: RawHeaders, *, to_identity: bool = False) -> RawHeaders:
+    """Return a request's headers with an ``Accept-Encoding`` whose answers can be read here.
 
-    For models whose usage must be read, such as those with a price.
+    For models whose usage must be read, such as those with a price. Where the client sent none,
+    there is none.
 
     Args:
-        accepted: What the client sent.
-
-    Returns:
-        The same list without other codings, ``identity`` if nothing is left.
+        headers: What goes upstream.
+        to_identity: Whether the answer must not be packed at all.
     """
+    return [
+        (name, b"identity" if to_identity else _readable_encodings(value))
+        if name == b"accept-encoding"
+        else (name, value)
+        for name, value in headers
+    ]
+
+
+@lru_cache(maxsize=64)
+def _readable_encodings(accepted: bytes) -> bytes:
+    """Return the same list without other codings, ``identity`` if nothing is left."""
     kept = [
         coding.strip()
-        for coding in accepted.split(",")
-        if coding.partition(";")[0].strip().lower() in _READABLE
+        for coding in accepted.split(b",")
+        if coding.partition(b";")[0].strip().lower() in _READABLE
     ]
-    return ", ".join(kept) or "identity"
+    return b", ".join(kept) or b"identity"

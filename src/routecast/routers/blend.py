@@ -12,7 +12,13 @@ import numpy as np
 
 from routecast.embed.protocol import Embedder
 from routecast.routers.binding import refuse_overlap
-from routecast.routers.blend_kernel import PromptViews, Scales, describe, product_kernel
+from routecast.routers.blend_kernel import (
+    PromptViews,
+    Scales,
+    describe,
+    likenesses,
+    mix_kernels,
+)
 from routecast.routers.blend_tensors import (
     check_tensor_shapes,
     format_parts,
@@ -28,6 +34,7 @@ _BLOCK = 512
 _EDGE = 1e-3  # a win probability is never closer to 0 or 1 before calibration
 _SAME = 1e-6
 _NUMBERS = ("intercept", "length_slope", "least_familiarity")
+_FORM_WEIGHT = "form_weight"  # which the first artifacts lack: it was 1 then
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +49,7 @@ class Blend:
         length_slope: Rise of the gap per standard deviation of the log of length, beside what the
             centres say.
         least_familiarity: The router abstains on prompts that are less familiar.
+        form_weight: Of the kernel, in [0, 1].
     """
 
     centres: PromptViews
@@ -50,6 +58,7 @@ class Blend:
     intercept: float
     length_slope: float
     least_familiarity: float
+    form_weight: float = 1.0
 
     def views(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> PromptViews:
         """Return what the kernel compares, given the prompts' embeddings."""
@@ -58,17 +67,18 @@ class Blend:
     def predict(self, views: PromptViews) -> tuple[FloatArray, FloatArray]:
         """Return the expected gap and the familiarity of prompts, each of shape (n_prompts,).
 
-        Familiarity is the mean kernel with the 5 most alike centres, in (0, 1]: 1 for a prompt that
-        was labelled five times over, 0 for one that is like none.
+        Familiarity is how alike in content times how alike in form the 5 most alike centres are, on
+        average, in (0, 1]: 1 for a prompt that was labelled five times over, 0 for one that is like
+        none.
         """
         gaps, familiarity = np.empty(len(views)), np.empty(len(views))
         for start in range(0, len(views), _BLOCK):
             rows = slice(start, start + _BLOCK)
             block = views if len(views) <= _BLOCK else views.take(rows)
-            kernel = product_kernel(block, self.centres)
-            known = kernel @ self.coefficients
+            content, form = likenesses(block, self.centres)
+            known = mix_kernels(content, form, form_weight=self.form_weight) @ self.coefficients
             gaps[rows] = self.intercept + self.length_slope * views.log_lengths[rows] + known
-            familiarity[rows] = mean_of_largest(kernel)
+            familiarity[rows] = mean_of_largest(content * form)
         return gaps, familiarity
 
     def bind(
@@ -83,7 +93,7 @@ class Blend:
         return {
             **format_parts(self.centres, self.scales),
             "coefficients": self.coefficients,
-            **{name: np.array([getattr(self, name)]) for name in _NUMBERS},
+            **{name: np.array([getattr(self, name)]) for name in (*_NUMBERS, _FORM_WEIGHT)},
         }
 
     @classmethod
@@ -93,16 +103,17 @@ class Blend:
         Raises:
             ArtifactError: If a tensor is missing, or their shapes do not fit together.
         """
+        tensors = {_FORM_WEIGHT: np.ones(1), **tensors}
         require_tensors(tensors, ("coefficients", *_NUMBERS))
         n_centres = tensors["coefficients"].size
-        expected = {"coefficients": (n_centres,), **dict.fromkeys(_NUMBERS, (1,))}
+        expected = {"coefficients": (n_centres,), **dict.fromkeys((*_NUMBERS, _FORM_WEIGHT), (1,))}
         check_tensor_shapes(tensors, expected, n_centres=n_centres)
         centres, scales = parse_parts(tensors, n_centres=n_centres)
         return cls(
             centres=centres,
             scales=scales,
             coefficients=tensors["coefficients"].astype(np.float64),
-            **{name: float(tensors[name][0]) for name in _NUMBERS},
+            **{name: float(tensors[name][0]) for name in (*_NUMBERS, _FORM_WEIGHT)},
         )
 
 

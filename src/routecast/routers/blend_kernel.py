@@ -167,19 +167,17 @@ class PromptViews:
         )
 
 
-def product_kernel(left: PromptViews, right: PromptViews) -> FloatArray:
-    """Return how alike each prompt on the left is to each on the right, shape (n_left, n_right).
+def likenesses(left: PromptViews, right: PromptViews) -> tuple[FloatArray, FloatArray]:
+    """Return how alike prompts are in content and in form, each of shape (n_left, n_right).
 
-    The kernel is k_C k_F, alike in content times alike in form:
-    k_C = (2 k_E + 2 k_W + k_T) / 5, with k_E = (u + u^2 + u^4) / 3, u = exp(-|e - e'|^2 / 2), on
-    embeddings, and cosines k_W of words and k_T of shares of topics;
-    k_F = (k_S + k_H) / 2, with k_S = (v + v^2 + v^4) / 3, v = exp(-|s - s'|^2 / 4), on scaled
-    surface features, and k_H = exp(4 cosine - 4) on shapes.
-    Products, means and exponentials of kernels are kernels (Rasmussen and Williams, Gaussian
-    Processes for Machine Learning, 2006, section 4.2.4).
+    In content, k_C = (2 k_E + 2 k_W + k_T) / 5, with k_E = (u + u^2 + u^4) / 3,
+    u = exp(-|e - e'|^2 / 2), on embeddings, and cosines k_W of words and k_T of shares of topics.
+    In form, k_F = (k_S + k_H) / 2, with k_S = (v + v^2 + v^4) / 3, v = exp(-|s - s'|^2 / 4), on
+    scaled surface features, and k_H = exp(4 cosine - 4) on shapes.
 
     Returns:
-        Symmetric in its arguments, in (0, 1], and 1 for a prompt with itself if it has a word.
+        Symmetric in the arguments, in [0, 1] and (0, 1], and 1 for a prompt with itself if it has a
+        word.
     """
     cosines = np.minimum(left.embeddings @ right.embeddings.T, 1.0).astype(np.float64)
     squares = left.squares[:, None] + right.squares - 2.0 * (left.surfaces @ right.surfaces.T)
@@ -188,7 +186,21 @@ def product_kernel(left: PromptViews, right: PromptViews) -> FloatArray:
     content += np.minimum(left.topics @ right.topics.T, 1.0)
     form = _mixture(np.exp(np.maximum(squares, 0.0) / -4.0))
     form += np.exp(_SHAPE_SHARPNESS * (term_cosines(left.shapes, right.shapes) - 1.0))
-    return np.asarray(content * form / 10.0)
+    return content / 5.0, form / 2.0
+
+
+def mix_kernels(content: FloatArray, form: FloatArray, *, form_weight: float) -> FloatArray:
+    """Return k_C (1 - w + w k_F): alike in content times, for the most part, alike in form.
+
+    Products, means and exponentials of kernels are kernels (Rasmussen and Williams, Gaussian
+    Processes for Machine Learning, 2006, section 4.2.4).
+
+    Args:
+        content: k_C of `likenesses`, shape (n_left, n_right).
+        form: k_F, same shape.
+        form_weight: w, in [0, 1]; what is left of 1 carries over between prompts of any form.
+    """
+    return content * (form_weight * form + (1.0 - form_weight))
 
 
 def _mixture(values: FloatArray) -> FloatArray:

@@ -46,12 +46,15 @@ class _OpenProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
 
 @asynccontextmanager
-async def serve_on_loopback(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
+async def serve_on_loopback(
+    app: ASGIApp, *, port: int = 0, http: type[asyncio.Protocol] = _OpenProtocol
+) -> AsyncIterator[str]:
     """Serve an app on 127.0.0.1 until the block ends.
 
     Args:
         app: Any ASGI app; its lifespan is run if it has one.
         port: 0 takes any free port.
+        http: How connections are served; the default lets the app break them.
 
     Yields:
         The address, for example ``http://127.0.0.1:54321``.
@@ -60,7 +63,7 @@ async def serve_on_loopback(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio leaves it off here
     config = uvicorn.Config(
         app,
-        http=_OpenProtocol,
+        http=http,
         log_config=None,
         access_log=False,
         server_header=False,

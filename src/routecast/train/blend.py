@@ -20,7 +20,8 @@ from routecast.routers.blend_kernel import (
     PromptViews,
     Scales,
     SurfaceScale,
-    product_kernel,
+    likenesses,
+    mix_kernels,
 )
 from routecast.routers.blend_terms import TermScale
 from routecast.train.blend_ridge import fit_ridge
@@ -35,8 +36,11 @@ LENGTH_SLOPE: Final = 0.03
 per standard deviation of the log of length. Near the mean correlation of the two over all labelled
 sets that are known, on which it was chosen: .036; .030 without MMLU, .019 without GSM8K."""
 
-LENGTH_VARIANCE: Final = 0.05
+LENGTH_VARIANCE: Final = 0.03
 """How far the slope of length may be from what is expected: its variance over the kernel's."""
+
+FORM_WEIGHT: Final = 0.85
+"""How much of what is learned about a prompt carries over only to prompts of a like form."""
 
 _BLOCK = 1_024
 _LEAST_EIGENVALUE = 1e-7  # of the largest; below it a direction is rounding error
@@ -133,6 +137,7 @@ def fit_blend(
         intercept=ridge.intercept,
         length_slope=slope + LENGTH_VARIANCE * float(centres.log_lengths @ coefficients),
         least_familiarity=_least_familiarity(centres, labels.groups[chosen]),
+        form_weight=FORM_WEIGHT,
     )
     return BlendFit(
         model=model,
@@ -162,7 +167,8 @@ def _draw(n_prompts: int, settings: BlendSettings) -> IntArray:
 def _kernel(left: PromptViews, right: PromptViews) -> FloatArray:
     """Return the kernel of what is learned: of the centres' part and of the slope of length."""
     slope = LENGTH_VARIANCE * np.outer(left.log_lengths, right.log_lengths)
-    return product_kernel(left, right) + slope
+    content, form = likenesses(left, right)
+    return mix_kernels(content, form, form_weight=FORM_WEIGHT) + slope
 
 
 def _basis(kernel: FloatArray) -> FloatArray:
@@ -186,7 +192,8 @@ def _least_familiarity(centres: PromptViews, groups: IntArray) -> float:
     familiarity = np.empty(len(centres))
     for start in range(0, len(centres), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        kernel = product_kernel(centres.take(rows), centres)
-        kernel[groups[rows, None] == groups] = 0.0
-        familiarity[rows] = mean_of_largest(kernel)
+        content, form = likenesses(centres.take(rows), centres)
+        alike = content * form
+        alike[groups[rows, None] == groups] = 0.0
+        familiarity[rows] = mean_of_largest(alike)
     return float(np.quantile(familiarity, ABSTAIN_QUANTILE, method="lower"))

@@ -10,7 +10,7 @@ from routecast.types import FloatArray, IntArray
 SIGNAL_RATIOS: Final = np.geomspace(0.005, 1.5, 13)
 """Variance of the signal over that of the noise: the values that are averaged over."""
 
-LOG_PRIOR: Final = -0.5 * (np.log(SIGNAL_RATIOS / 0.06) / 0.7) ** 2
+LOG_PRIOR: Final = -0.5 * (np.log(SIGNAL_RATIOS / 0.09) / 1.2) ** 2
 """How likely each is before any label: log-normal, what suits most labelled sets that are known."""
 
 
