@@ -69,6 +69,8 @@ def test_what_is_no_string_has_no_text(string: bytes, is_sliced: bool) -> None:
 
 
 @given(st.lists(st.text(max_size=9), max_size=30), st.integers(0, 30).map(lambda n: 2 * n))
+@example(["a", "", "b"], 2)
+@example([""], 0)
 def test_of_many_texts_the_ends_are_joined(texts: list[str], max_characters: int) -> None:
     whole, half = ", ".join(texts), max_characters // 2
     joined = join_ends(texts, ", ", max_characters=max_characters)
@@ -80,5 +82,5 @@ def test_of_many_texts_the_ends_are_joined(texts: list[str], max_characters: int
 
 
 def test_of_very_many_texts_few_are_kept() -> None:
-    # Ten characters are wanted: five texts of one from each end.
-    assert join_ends("abcdefghij" * 9, "", max_characters=10) == "abcdefghij"
+    # Ten characters are wanted: five texts of one from the front, more than five from the back.
+    assert join_ends("abcdefghij" * 9, "", max_characters=10) == "abcde" + "efghij"

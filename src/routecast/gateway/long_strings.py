@@ -66,7 +66,7 @@ def join_ends(texts: Iterable[str], separator: str, *, max_characters: int) -> s
         else:
             tail.append(text)
             n_tail += len(text)
-            while n_tail - len(tail[0]) >= half:
+            while n_tail - len(tail[0]) > half:
                 n_tail -= len(tail.popleft())
     return separator.join([*head, *tail])
 
