@@ -113,6 +113,7 @@ def main() -> None:
 
 def run_role(role: str, upstreams: str, router: str) -> None:
     """Be one of the processes: print the port, serve until SIGTERM."""
+    from routecast.gateway.log import log_as_json
     from routecast.gateway.server import bind, serve
 
     listener = bind(0)
@@ -127,7 +128,8 @@ def run_role(role: str, upstreams: str, router: str) -> None:
         app = FakeUpstream("simulated", n_recorded=1)
     else:
         app = gateway(upstreams, router)
-    serve(app, listener)
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, log_as_json("info", nowhere):
+        serve(app, listener)
 
 
 def serve_plainly(app: ASGIApp, listener: socket.socket) -> None:

@@ -292,8 +292,7 @@ def unlike_lines(folder: Path) -> Iterator[str]:
         "each set and the default router's training data, which is a mixture of the "
         f"sets marked *; p by 999 permutations. `unlike` from {FAR}: a bar set by eye on this "
         "table, above the larger parts of the mixture and below the benchmarks on which the "
-        "default router does little better than chance. PandaLM is 1.4% of the mixture. Against "
-        "itself: two halves of one set."
+        "default router does little better than chance. Against itself: two halves of one set."
     )
     yield ""
     yield "| set | N | coefficient | p | verdict | against itself: coefficient | p | verdict |"
@@ -302,7 +301,7 @@ def unlike_lines(folder: Path) -> Iterator[str]:
     for name, (one, other) in halves.items():
         far = compare_traffic(one, references, seed=SEED)
         same = compare_traffic(one, other, seed=SEED)
-        star = "*" if name in {"MMLU-Pro", "ZeroEval", "LLMRouter", "PandaLM"} else ""
+        star = "*" if name in {"MMLU-Pro", "ZeroEval", "LLMRouter"} else ""
         yield (
             f"| {name}{star} | {far.n_prompts} | {far.energy_coefficient:.4f} | {far.p_value:.3f} "
             f"| {far.verdict} | {same.energy_coefficient:.4f} | {same.p_value:.3f} | "

@@ -1,16 +1,22 @@
 """The router that ships: what it is made of, and what it never saw."""
 
 import importlib.util
+import random
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import polars as pl
 import pytest
+from tokenizers import Tokenizer
 
 from routecast.artifacts import load_artifact, load_router
+from routecast.data.comparisons import Comparisons
 from routecast.data.leakage import normalise_prompt, prompt_hashes64
 from routecast.data.readers.registry import find_reader
 from routecast.embed.registry import load_embedder
+from routecast.routers.calibrated import CalibratedRouter
+from routecast.routers.knn import BoundKnn
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "src" / "routecast" / "models" / "default"
@@ -56,6 +62,43 @@ def test_it_scores_prompts_in_any_script_between_0_and_1() -> None:
     assert len(set(scores[:4].tolist())) == 4  # emoji and the rest are unknown to its vocabulary
 
 
+def far_texts() -> dict[str, list[str]]:
+    """Texts that are like nothing it learned from."""
+    draw = random.Random(0)
+    tokenizer = Tokenizer.from_file(str(FOLDER.parent / "static" / "tokenizer.json"))
+    words = sorted(word for word in tokenizer.get_vocab() if word.isascii() and word.isalpha())
+
+    def letters(first: int, end: int) -> str:
+        return "".join(chr(draw.randrange(first, end)) for _ in range(draw.randint(10, 400)))
+
+    return {
+        "eight words at random": [" ".join(draw.choices(words, k=8)) for _ in range(100)],
+        "many words at random": [" ".join(draw.choices(words, k=300)) for _ in range(100)],
+        "Arabic": [letters(0x627, 0x64B) for _ in range(100)],
+        "Chinese": [letters(0x4E00, 0xA000) for _ in range(100)],
+        "Hangul": [letters(0xAC00, 0xD7A4) for _ in range(100)],
+        "ASCII": [letters(0x21, 0x7F) for _ in range(100)],
+        "no known token": ["", "\ud800", "🙂" * 1000],
+        "very long": ["What is the derivative of x squared? " * 5_000, "a" * 10**6],
+    }
+
+
+def test_far_from_what_it_knows_it_says_the_base_rate() -> None:
+    loaded = load_router("default")
+    assert isinstance(loaded.router, CalibratedRouter)
+    assert isinstance(loaded.router.router, BoundKnn)
+    assert loaded.win_probability_quantiles is not None
+    mean_gap = loaded.router.router.knn.base_gap
+    (base,) = loaded.router.calibration.apply(np.array([(1.0 + mean_gap) / 2.0]))
+    near = np.sqrt(np.mean((loaded.win_probability_quantiles - base) ** 2))
+    assert near > 0.03  # on its own tasks it does say something
+    shares = {
+        name: np.sqrt(np.mean((loaded.router.win_probabilities(texts) - base) ** 2)) / near
+        for name, texts in far_texts().items()
+    }
+    assert {name: share for name, share in shares.items() if share > 0.25} == {}
+
+
 def test_its_sources_are_those_that_notice_names() -> None:
     notice = (ROOT / "NOTICE").read_text()
     manifest = load_artifact(FOLDER).manifest
@@ -77,6 +120,38 @@ def test_its_figures_stand_in_results() -> None:
         assert f"{record.n_prompts:,}" in page
         if record.metric.endswith("apgr"):
             assert f"{record.value:.3f} [{record.low:.3f}, {record.high:.3f}]" in page
+
+
+def test_wins_are_the_strong_models_on_either_side_ties_half(run: ModuleType) -> None:
+    rows = [
+        ("p", "strong", "weak", 1.0),  # won
+        ("p", "other weak", "strong", 1.0),  # lost
+        ("p", "weak", "strong", 0.5),  # a tie: (1 + 0 + 0.5) / 3
+        ("q", "weak", "strong", 0.0),  # won
+        ("r", "weak", "other weak", 1.0),  # not its battle
+        ("q", "strong", "stranger", 0.0),  # nor this one
+    ]
+    columns = ("prompt", "model_a", "model_b", "outcome")
+    battles = Comparisons(table=pl.DataFrame(rows, schema=columns, orient="row"))
+    prompts, wins = run.mean_wins(battles, strong="strong", weak=("weak", "other weak"))
+    assert prompts == ["p", "q"]
+    assert wins == pytest.approx([0.5, 1.0])
+
+
+def test_no_training_prompt_is_in_a_set_that_is_only_measured_on(
+    run: ModuleType, shared_data: Path
+) -> None:
+    hashes = load_artifact(FOLDER).training_prompt_hashes
+    trials = list(run.far_trials(shared_data, hashes))
+    assert [trial.name for trial in trials] == [
+        "routerdc_7models",
+        "javidlakha_llama3_1Bvs70B",
+        "alpacaeval2_vs_gpt4turbo",
+        "pandalm_human_999",
+    ]
+    for trial in trials:
+        assert np.intersect1d(prompt_hashes64(trial.prompts), hashes).size == 0
+        assert np.all((trial.strong >= 0) & (trial.strong <= 1))
 
 
 def test_its_prompts_are_those_that_the_run_reads(training_prompts: list[str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "routecast"
 MODULES = sorted(SOURCE.rglob("*.py"))
+TEST_MODULES = sorted(Path(__file__).parent.rglob("*.py"))
 
 HEAVY_FOR_IMPORT = {
     "aiohttp", "asyncio", "matplotlib", "msgspec", "openai", "plotly", "polars",
@@ -66,6 +67,10 @@ def test_importing_routecast_stays_quick_enough_to_be_ignored() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_no_module_is_longer_than_500_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 500
+
+
+def test_no_module_of_tests_is_longer_than_500_lines() -> None:
+    assert [path.name for path in TEST_MODULES if len(path.read_text().splitlines()) > 500] == []
 
 
 def test_the_median_module_is_short() -> None:

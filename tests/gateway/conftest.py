@@ -1,17 +1,20 @@
 """A gateway between two fake upstreams, all on loopback sockets."""
 
+import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
+import anyio
 import numpy as np
 import openai
 import pytest
 
 from routecast.artifacts import LoadedRouter
+from routecast.gateway import plan
 from routecast.gateway.app import create_app
 from routecast.gateway.client_connection import ClientConnection
 from routecast.policy.parse import parse_settings
@@ -19,6 +22,8 @@ from routecast.testing import FakeUpstream, serve_on_loopback, serve_upstream
 from routecast.types import FloatArray
 
 STRONG_KEY = "sk-upstream-secret"
+HARD = b'{"model":"auto","messages":[{"role":"user","content":"hard"}]}'
+PATIENT = "breaker_failures = 1000\nretry_budget = 1.0"
 SETTINGS = """
 [models.big]
 model = "upstream-big"
@@ -75,6 +80,11 @@ class Gateway:
     def chat_url(self) -> str:
         return f"{self.address}/v1/chat/completions"
 
+    async def ask(self, body: bytes = HARD) -> tuple[int, bytes, str]:
+        """Return the answer's status, body and the model that gave it, "" if none did."""
+        async with self.http.post(self.chat_url, data=body) as answer:
+            return answer.status, await answer.read(), answer.headers.get("x-routecast-model", "")
+
     def client(self) -> openai.AsyncOpenAI:
         """The official client; use it in ``async with``."""
         return openai.AsyncOpenAI(
@@ -83,6 +93,8 @@ class Gateway:
 
 
 StartGateway = Callable[..., AbstractAsyncContextManager[Gateway]]
+Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
+AnsweringWith = Callable[[bytes], AbstractAsyncContextManager[str]]
 
 
 @asynccontextmanager
@@ -149,6 +161,86 @@ def gateway(shared_gateway: Gateway) -> Gateway:
     shared_gateway.router.prompts.clear()
     shared_gateway.router.fails = False
     return shared_gateway
+
+
+@pytest.fixture(scope="module")
+def short_waits() -> Iterator[None]:
+    """Let the waits before retries be short; how long they are is tested without a network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "BASE_DELAY_S", 0.01)
+        yield
+
+
+@pytest.fixture(scope="module")
+async def shared_retrying(anyio_backend: str, short_waits: None) -> AsyncIterator[Gateway]:
+    """One for all tests of a module."""
+    async with start_gateway(
+        retries=2,
+        fallback=["weak"],
+        first_byte_timeout_s=0.3,
+        between_chunks_timeout_s=0.5,
+        server_settings=PATIENT,
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def retrying(shared_retrying: Gateway) -> Gateway:
+    """Two retries, then the weak model; its breakers never open."""
+    shared_retrying.big.reset()
+    shared_retrying.small.reset()
+    return shared_retrying
+
+
+@pytest.fixture(scope="module")
+async def shared_lively(anyio_backend: str) -> AsyncIterator[Gateway]:
+    """One for all tests of a module."""
+    settings = f"keep_alive_s = 0.1\n{PATIENT}"
+    async with start_gateway(
+        fallback=["weak"], first_byte_timeout_s=2.0, server_settings=settings
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def lively(shared_lively: Gateway) -> Gateway:
+    """Sends a comment after 0.1 s of silence in a stream."""
+    shared_lively.big.reset()
+    shared_lively.small.reset()
+    return shared_lively
+
+
+async def _wait_until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(3):
+        while not condition():  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Eventually:
+    """Wait for something that must happen soon, and that no event announces."""
+    return _wait_until
+
+
+@asynccontextmanager
+async def _answer_with(content: bytes) -> AsyncIterator[str]:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+        await reader.readexactly(int(length))
+        writer.write(content)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
+@pytest.fixture(scope="session")
+def answering_with() -> AnsweringWith:
+    """Serve an upstream that answers each connection with these bytes; yields its base URL."""
+    return _answer_with
 
 
 EVERY_API = 'apis = ["chat", "responses", "completions", "messages"]\n'

@@ -9,7 +9,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from routecast.errors import RequestError
-from routecast.gateway import body as body_module
 from routecast.gateway.body import _read_exactly, _read_fast, read_request_body
 
 NEW = b'"upstream-model"'
@@ -214,14 +213,23 @@ def test_a_refusal_quotes_nothing_of_the_body() -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("slice_bytes", [1, 2, 7, 8, 50])
-@given(gaps=st.lists(st.integers(0, 30), min_size=1, max_size=4))
-def test_keys_are_counted_however_a_body_is_sliced(slice_bytes: int, gaps: list[int]) -> None:
-    content = b"".join(b"x" * gap + b'"Model"' for gap in gaps)
-    before = body_module._SLICE_BYTES
-    body_module._SLICE_BYTES = slice_bytes
-    try:
-        assert body_module._has_one_key(content) == (len(gaps) == 1)
-        assert not body_module._has_one_key(b'"model"' + b"x" * gaps[0] + b"\\u006D")
-    finally:
-        body_module._SLICE_BYTES = before
+@pytest.mark.parametrize("text", [b"plain words", b'\\"\\u00e9\\n', b"\\ud83d", "é日".encode()])
+def test_a_large_body_is_read_as_a_small_one(text: bytes) -> None:
+    turn = b'{"role":"user","content":"' + text + b'"}'
+    for n_turns in (1, 20_000):
+        messages = b"[" + b",".join([turn] * n_turns) + b"]"
+        content = b' { "stream": true , "model" : "auto", "messages": ' + messages + b"} "
+        read = read_request_body(content)
+        assert (read.model, read.is_stream) == ("auto", True)
+        assert bytes(read.fields.messages) == messages
+        assert read.with_model(NEW) == content.replace(b'"auto"', NEW)
+
+
+def test_a_model_s_name_and_the_number_of_models_have_a_limit() -> None:
+    assert read_request_body(b'{"model":"' + b"m" * 262_142 + b'"}').model == "m" * 262_142
+    with pytest.raises(RequestError, match="at most 262144 bytes"):
+        read_request_body(b'{"model":"' + b"m" * 262_143 + b'"}')
+    many = b"{" + b",".join([b'"model":"a"'] * 1_000)
+    assert len(read_request_body(many + b"}").spans) == 1_000
+    with pytest.raises(RequestError, match="more than 1000 models"):
+        read_request_body(many + b',"model":"a"}')

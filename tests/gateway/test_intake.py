@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message
 
 from routecast.errors import RequestError
-from routecast.gateway.intake import read_body
+from routecast.gateway.intake import STALLED, read_body
 
 pytestmark = pytest.mark.anyio
 
@@ -68,6 +68,14 @@ async def test_a_declared_length_is_refused_before_a_byte_is_read() -> None:
 async def test_one_piece_over_the_limit_is_refused_too() -> None:
     with pytest.raises(RequestError):
         await read_body([], Client(iter([piece(b"123", more=False)])).receive, max_bytes=2)
+
+
+@pytest.mark.parametrize("before", [[], [piece(b"12")]])
+async def test_a_body_that_stalls_is_a_408(before: list[Message]) -> None:
+    client = Client(iter([*before, piece(b"", more=STALLED)]))
+    with pytest.raises(RequestError) as caught:
+        await read_body([], client.receive, max_bytes=5)
+    assert (caught.value.status, caught.value.code) == (408, "request_timeout")
 
 
 @pytest.mark.parametrize(

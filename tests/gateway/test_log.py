@@ -3,19 +3,16 @@
 import io
 import json
 import logging
-import queue
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from logging.handlers import QueueHandler
 from typing import Any, Literal
 
 import pytest
 
-from routecast.gateway import log as log_module
+from routecast.gateway import line_writer
 from routecast.gateway.exchange import Attempt, Ended, RelayResult, Served, Usage
 from routecast.gateway.log import RequestLog, describe_served, log_as_json
+from routecast.gateway.request_id import CURRENT_IDS
 from routecast.gateway.surfaces import SURFACES
 from routecast.policy.decide import Decision, Reason
 from routecast.upstream.prices import Price
@@ -119,9 +116,19 @@ def test_a_model_that_does_not_exist_is_not_repeated() -> None:
         own_s=0.001,
         error_code="model_not_found",
     )
-    fields = describe_served(refused, cost_usd=None)
-    assert fields["error_code"] == "model_not_found"
-    assert PROMPT not in json.dumps(fields)
+    line = describe_served(refused, cost_usd=None)
+    assert line.error_code == "model_not_found"
+    assert PROMPT not in repr(line)
+
+
+def test_elsewhere_a_request_is_a_record_with_fields(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="routecast.requests"):
+        RequestLog({})(SERVED)
+    (record,) = caplog.records
+    fields = record.__dict__["fields"]
+    assert (record.getMessage(), fields["model"], fields["own_ms"]) == ("request", "big", 0.432)
+    assert "time" not in fields
+    assert "cost_usd" not in fields
 
 
 @pytest.mark.parametrize("name", ["routecast.gateway", "asyncio", "uvicorn.error"])
@@ -149,37 +156,34 @@ def test_a_line_is_one_line_whatever_it_says(log: Log) -> None:
     log.start()
     logging.getLogger("routecast.gateway").warning("a\nb\u2028c")
     assert [line["message"] for line in log.lines()] == ["a\nb\u2028c"]
+    assert log.stream.getvalue().isascii()  # whatever the terminal's encoding
 
 
-def test_a_stream_that_blocks_holds_nobody_up_and_lost_lines_are_counted(
-    log: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_module, "_MAX_WAITING", 3)
-    blocked, release = threading.Event(), threading.Event()
-
-    class Slow(io.StringIO):
-        def write(self, text: str) -> int:
-            blocked.set()
-            release.wait(10)
-            return super().write(text)
-
-    log.stream = Slow()
+def test_lines_that_cannot_be_taken_are_counted(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line_writer, "MAX_WAITING", 3)
+    monkeypatch.setattr(line_writer, "GATHERING_S", 30.0)
     log.start()
     logger = logging.getLogger("routecast.gateway")
-    logger.warning("first")
-    assert blocked.wait(10)  # the writer holds the first line
     for _ in range(10):
         logger.warning("more")  # three wait, seven are lost
-    release.set()
-    (handler,) = logging.getLogger().handlers
-    assert isinstance(handler, QueueHandler)
-    assert isinstance(handler.queue, queue.Queue)
-    while not handler.queue.empty():
-        time.sleep(0.001)
+    monkeypatch.setattr(line_writer, "MAX_WAITING", 5)
     logger.warning("last")
     lines = log.lines()
-    assert [line["message"] for line in lines] == ["first", "more", "more", "more", "last"]
-    assert lines[-1]["n_dropped_before"] == 7
+    assert [line["message"] for line in lines[:4]] == ["more", "more", "more", "last"]
+    assert lines[4]["n_lost"] == 7
+    assert lines[4]["message"].startswith("7 lines before this one were lost")
+
+
+def test_a_line_names_the_request_that_it_is_of(log: Log) -> None:
+    log.start()
+    logger = logging.getLogger("routecast.gateway")
+    token = CURRENT_IDS.set(("request-1", "decision-1"))
+    logger.warning("within")
+    CURRENT_IDS.reset(token)
+    logger.warning("outside")
+    within, outside = log.lines()
+    assert (within["request_id"], within["decision_id"]) == ("request-1", "decision-1")
+    assert "request_id" not in outside
 
 
 def test_afterwards_logging_is_as_it_was(log: Log) -> None:

@@ -1,6 +1,8 @@
 """The text that a router scores."""
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -8,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routecast.gateway import elements, long_strings, prompt
 from routecast.gateway.body import Fields
-from routecast.gateway.prompt import _choose, _slow_turns, text_to_score
+from routecast.gateway.prompt import text_to_score
 from routecast.gateway.scorer import cut_text
 from routecast.policy.route_settings import TextChoice
 from routecast.upstream.apis import Api
@@ -177,26 +180,106 @@ turns = st.lists(
 )
 
 
+def plainly(given: Any, system: Any, api: Api, choice: TextChoice, *, sticky: bool) -> str | None:  # noqa: ANN401
+    """The text to score, by the rules alone: no bytes, no slices."""
+    if isinstance(given, list):
+        spoken = [(turn["role"], turn["content"]) for turn in given]
+    else:
+        spoken = [("user", given)]
+    texts: list[tuple[str, str | None, bool]] = []  # role, text, only what a tool returned
+    if choice == "all_turns" and api in {Api.MESSAGES, Api.RESPONSES}:
+        spoken = [("system", system), *spoken]
+    for role, content in spoken:
+        parts = content if isinstance(content, list) else []
+        said = [part["text"] for part in parts if part["type"] in {"text", "input_text"}]
+        text = content if isinstance(content, str) else "\n".join(filter(None, said)) or None
+        is_result = any(part["type"] == "tool_result" for part in parts)
+        texts.append((role, text, text is None and is_result))
+    wanted: Sequence[str | None] = [
+        text for role, text, _ in texts if role == "user" or choice == "all_turns"
+    ]
+    if sticky:
+        wanted = [text for role, text, _ in texts if role == "user" and text and text.strip()][:1]
+    elif choice == "last_user":
+        wanted = [text for role, text, is_result in texts if role == "user" and not is_result][-1:]
+    text = "\n\n".join(text for text in wanted if text and text.strip())
+    return text or None
+
+
+@contextmanager
+def small_pieces(n_bytes: int | None) -> Iterator[None]:
+    """Let everything that is larger count as large."""
+    with pytest.MonkeyPatch.context() as patch:
+        if n_bytes is not None:
+            for module in (elements, long_strings, prompt):
+                patch.setattr(module, "MAX_RUN_BYTES", n_bytes)
+            patch.setattr(elements, "_WINDOW_BYTES", max(n_bytes // 2, 1))
+            patch.setattr(long_strings, "_SLICE_BYTES", 20)
+        yield
+
+
+@pytest.mark.parametrize("piece_bytes", [None, 4, 40, 120])
 @given(
     given=turns | st.text(),
     system=contents,
     api=st.sampled_from([api for api in Api if api is not Api.EMBEDDINGS]),
     choice=st.sampled_from(CHOICES),
     sticky=st.booleans(),
+    surrogate=st.sampled_from(["", "\ud83d"]),
 )
-def test_the_quick_reader_agrees_with_the_slow_one(
+def test_large_and_small_are_read_by_the_same_rules(
+    piece_bytes: int | None,
     given: Any,  # noqa: ANN401
     system: object,
     api: Api,
     choice: TextChoice,
     sticky: bool,
+    surrogate: str,
 ) -> None:
+    if surrogate and isinstance(given, list):  # msgspec refuses it, so others must read it
+        given = [*given, {"role": "user", "content": surrogate}]
+    if isinstance(given, str) and api in {Api.CHAT, Api.MESSAGES}:
+        given = []
+    if isinstance(given, list) and api is Api.COMPLETIONS:
+        given = ["x"] if choice == "last_user" else []
     fields = fields_of(
         messages=given, input=given, prompt=given, system=system, instructions=system
     )
-    slow = _choose(_slow_turns(fields, api, everything=choice == "all_turns"), choice, sticky)
-    quick = text_to_score(fields, api, choice=choice, sticky=sticky)
-    assert quick == (slow if slow and slow.strip() else None)
+    if isinstance(given, list) and api is Api.COMPLETIONS:
+        given = "".join(given)
+    expected = plainly(given, system, api, choice, sticky=sticky)
+    with small_pieces(piece_bytes):
+        assert text_to_score(fields, api, choice=choice, sticky=sticky) == expected
+
+
+ODD: list[Any] = [
+    None, 7, "x", [], {}, {"role": 7, "content": "x"}, {"role": "user", "content": 7},
+    {"role": "user", "content": ["x", 7, {"type": "text", "text": 7}, {"text": "x"}]},
+    {"content": "x"}, [{"role": "user", "content": "x"}], {"role": None, "content": {"a": 1}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("api", [Api.CHAT, Api.RESPONSES, Api.MESSAGES])
+@pytest.mark.parametrize("piece_bytes", [None, 4, 40])
+def test_odd_shapes_hide_no_message_before_them(api: Api, piece_bytes: int | None) -> None:
+    for odd in ODD:
+        given = [user("first"), user([{"type": "text", "text": "second"}]), odd]
+        fields = fields_of(messages=given, input=given)
+        with small_pieces(piece_bytes):
+            text = text_to_score(fields, api, choice="user_turns")
+        assert text == "first\n\nsecond", odd
+
+
+@pytest.mark.parametrize("piece_bytes", [None, 4, 40])
+@given(st.lists(st.text(max_size=9) | st.integers(), max_size=9))
+def test_a_large_list_of_prompts_is_read_as_a_small_one(
+    piece_bytes: int | None, prompts: list[object]
+) -> None:
+    with small_pieces(piece_bytes):
+        text = text_to_score(fields_of(prompt=prompts), Api.COMPLETIONS)
+    texts = [prompt for prompt in prompts if isinstance(prompt, str)]
+    whole = "\n\n".join(texts) if len(texts) == len(prompts) else ""
+    assert text == (whole if whole.strip() else None)
 
 
 @pytest.mark.parametrize(
@@ -218,8 +301,9 @@ def test_of_a_huge_message_the_ends_that_a_router_reads_are_as_sent(
     assert cut_text(text) == cut_text(whole)
 
 
-def test_a_huge_message_that_cannot_be_cut_is_read_whole() -> None:
-    raw = b'[{"role":"user","content":"' + b"A" * 13_000_000 + b'"}]'
-    text = text_to_score(Fields("auto", messages=msgspec.Raw(raw)), Api.CHAT)
+def test_of_a_huge_conversation_the_ends_are_as_sent() -> None:
+    texts = [f"{number} " + "word " * 9 for number in range(60_000)]
+    fields = fields_of(messages=[user(text) for text in texts])
+    text = text_to_score(fields, Api.CHAT, choice="user_turns")
     assert text is not None
-    assert len(text) == 13_000_000
+    assert cut_text(text) == cut_text("\n\n".join(texts))

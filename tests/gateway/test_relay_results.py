@@ -133,6 +133,7 @@ def summary(result: RelayResult) -> list[tuple[str, int | None, str | None]]:
 async def test_a_whole_answer(relayed: Relayed) -> None:
     result = await relayed.ask()
     assert (result.model, result.status, result.ended) == ("big", 200, Ended.COMPLETE)
+    assert result.error_code is None
     assert summary(result) == [("big", 200, None)]
     (attempt,) = result.attempts
     assert attempt.first_byte_s is not None
@@ -174,6 +175,7 @@ async def test_nobody_answers(relayed: Relayed) -> None:
     relayed.small.misbehave(Hang(duration_s=30))
     result = await relayed.ask()
     assert (result.model, result.status, result.ended) == (None, 504, Ended.FAILED)
+    assert result.error_code == "upstream_timeout"
     assert summary(result) == [
         ("big", None, "first_byte_timeout"), ("small", None, "first_byte_timeout"),
     ]  # fmt: skip

@@ -5,22 +5,16 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import anyio
 import pytest
 
-from routecast.gateway import plan
 from routecast.testing import (
-    BreakChunks,
     Dribble,
-    Enlarge,
     Fault,
-    Gzip,
     Hang,
     HangAfterHead,
     HangUp,
@@ -30,9 +24,9 @@ from routecast.testing import (
 )
 
 if TYPE_CHECKING:
-    from tests.gateway.conftest import Gateway, StartGateway
+    from tests.gateway.conftest import AnsweringWith, Eventually, Gateway, StartGateway
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("short_waits")]
 
 HARD = b'{"model":"auto","messages":[{"role":"user","content":"hard"}]}'
 HARD_STREAM = HARD[:-1] + b',"stream":true}'
@@ -41,98 +35,11 @@ BUSY = Refuse(status=503)
 RETRIED = [408, 429, 500, 502, 503, 504, 529]
 BOTH_FORMS = pytest.mark.parametrize("body", [HARD, HARD_STREAM], ids=["plain", "stream"])
 
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-PATIENT = "breaker_failures = 1000\nretry_budget = 1.0"
-LIVELY = f"keep_alive_s = 0.1\n{PATIENT}"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _hurry() -> Iterator[None]:
-    """Let the waits before retries be short; how long they are is tested without a network."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "BASE_DELAY_S", 0.01)
-        yield
-
-
-@pytest.fixture(scope="module")
-async def shared_retrying(
-    anyio_backend: str, starts_gateway: "StartGateway", _hurry: None
-) -> AsyncIterator["Gateway"]:
-    async with starts_gateway(
-        retries=2,
-        fallback=["weak"],
-        first_byte_timeout_s=0.3,
-        between_chunks_timeout_s=0.5,
-        server_settings=PATIENT,
-    ) as running:
-        yield running
-
-
-@pytest.fixture
-def retrying(shared_retrying: "Gateway") -> "Gateway":
-    """Two retries, then the weak model; its breakers never open."""
-    shared_retrying.big.reset()
-    shared_retrying.small.reset()
-    return shared_retrying
-
-
-@pytest.fixture(scope="module")
-async def shared_lively(
-    anyio_backend: str, starts_gateway: "StartGateway"
-) -> AsyncIterator["Gateway"]:
-    async with starts_gateway(
-        fallback=["weak"], first_byte_timeout_s=2.0, server_settings=LIVELY
-    ) as running:
-        yield running
-
-
-@pytest.fixture
-def lively(shared_lively: "Gateway") -> "Gateway":
-    """Sends a comment after 0.1 s of silence in a stream."""
-    shared_lively.big.reset()
-    shared_lively.small.reset()
-    return shared_lively
-
-
-async def ask(gateway: "Gateway", body: bytes = HARD) -> tuple[int, bytes, str]:
-    """Return the answer's status, body and the model that gave it, "" if none did."""
-    async with gateway.http.post(gateway.chat_url, data=body) as answer:
-        return answer.status, await answer.read(), answer.headers.get("x-routecast-model", "")
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for something that must happen soon, and that no event announces."""
-    with anyio.fail_after(3):
-        while not condition():  # noqa: ASYNC110
-            await anyio.sleep(0.01)
-
-
-@asynccontextmanager
-async def raw_upstream(answer: Handler) -> AsyncIterator[str]:
-    """Serve whatever bytes a test likes; yields the base URL."""
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-
-
-def answer_with(content: bytes) -> Handler:
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-        await reader.readexactly(int(length))
-        writer.write(content)
-        await writer.drain()
-        writer.close()
-
-    return handle
-
 
 @pytest.mark.parametrize("status", RETRIED)
 async def test_a_status_that_may_pass_is_retried(retrying: "Gateway", status: int) -> None:
     retrying.big.misbehave(Refuse(status=status), Refuse(status=status))
-    assert (await ask(retrying))[0::2] == (200, "big")
+    assert (await retrying.ask())[0::2] == (200, "big")
     assert (retrying.big.n_requests, retrying.small.n_requests) == (3, 0)
     # Each try is the same request, to the byte.
     assert len({request.body for request in retrying.big.requests}) == 1
@@ -144,7 +51,7 @@ async def test_a_connection_that_ends_before_the_first_byte_is_retried(
     retrying: "Gateway", fault: Fault, body: bytes
 ) -> None:
     retrying.big.misbehave(fault)
-    status, content, model = await ask(retrying, body)
+    status, content, model = await retrying.ask(body)
     assert (status, model) == (200, "big")
     assert b"simulated" in content
 
@@ -152,7 +59,7 @@ async def test_a_connection_that_ends_before_the_first_byte_is_retried(
 async def test_retry_after_is_honoured(retrying: "Gateway") -> None:
     retrying.big.misbehave(Refuse(status=429, headers={"retry-after": "1"}))
     began_s = time.perf_counter()
-    assert (await ask(retrying))[0] == 200
+    assert (await retrying.ask())[0] == 200
     assert 1.0 <= time.perf_counter() - began_s < 2.0
 
 
@@ -162,7 +69,7 @@ async def test_openai_s_retry_after_in_milliseconds_is_honoured(
     headers = {"retry-after": "1", "retry-after-ms": "300"}
     retrying.big.misbehave(Refuse(status=429, headers=headers))
     began_s = time.perf_counter()
-    assert (await ask(retrying))[0] == 200
+    assert (await retrying.ask())[0] == 200
     assert 0.3 <= time.perf_counter() - began_s < 0.95
 
 
@@ -178,7 +85,7 @@ async def test_where_a_retry_has_no_point_the_fallback_is_asked_at_once(
     retrying: "Gateway", fault: Fault
 ) -> None:
     retrying.big.misbehave(fault)
-    assert (await ask(retrying))[0::2] == (200, "small")
+    assert (await retrying.ask())[0::2] == (200, "small")
     assert retrying.big.n_requests == 1
 
 
@@ -197,7 +104,7 @@ async def test_when_the_retries_are_spent_the_chain_is_asked(
     retrying: "Gateway", body: bytes
 ) -> None:
     retrying.big.misbehave(BUSY, BUSY, BUSY)
-    status, content, model = await ask(retrying, body)
+    status, content, model = await retrying.ask(body)
     assert (status, model) == (200, "small")
     assert b"by small" in content or b" small." in content
     assert (retrying.big.n_requests, retrying.small.n_requests) == (3, 1)
@@ -210,28 +117,30 @@ async def test_an_upstream_that_is_not_there_is_replaced(
 ) -> None:
     url = f"http://127.0.0.1:{free_tcp_port}/v1"
     async with starts_gateway(retries=1, fallback=["weak"], big_url=url) as gateway:
-        assert (await ask(gateway))[0::2] == (200, "small")
+        assert (await gateway.ask())[0::2] == (200, "small")
 
 
 @BOTH_FORMS
 async def test_an_upstream_that_hangs_is_left_in_time_and_replaced(
-    retrying: "Gateway", body: bytes
+    retrying: "Gateway", body: bytes, eventually: "Eventually"
 ) -> None:
     for fault in (Hang(duration_s=30), HangAfterHead(duration_s=30)):
         retrying.big.misbehave(fault)
-        assert (await ask(retrying, body))[0::2] == (200, "small")
+        assert (await retrying.ask(body))[0::2] == (200, "small")
     # A retry after a timeout would make the client wait twice; and the calls are cancelled.
     assert retrying.big.n_requests == 2
     await eventually(lambda: retrying.big.n_cancelled == 2)
 
 
 @pytest.mark.parametrize("content", [b"220 smtp ready\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\nx"])
-async def test_what_is_no_http_is_replaced(starts_gateway: "StartGateway", content: bytes) -> None:
+async def test_what_is_no_http_is_replaced(
+    starts_gateway: "StartGateway", content: bytes, answering_with: "AnsweringWith"
+) -> None:
     async with (
-        raw_upstream(answer_with(content)) as url,
+        answering_with(content) as url,
         starts_gateway(retries=1, fallback=["weak"], big_url=url) as gateway,
     ):
-        assert (await ask(gateway))[0::2] == (200, "small")
+        assert (await gateway.ask())[0::2] == (200, "small")
 
 
 async def test_an_upstream_whose_certificate_nobody_vouches_for_gets_no_request(
@@ -251,22 +160,22 @@ async def test_an_upstream_whose_certificate_nobody_vouches_for_gets_no_request(
     async with server:
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         async with starts_gateway(retries=2, big_url=url) as gateway:
-            status, content, _ = await ask(gateway)
+            status, content, _ = await gateway.ask()
     error = json.loads(content)["error"]
     assert (status, n_requests) == (502, 0)
     assert error["message"] == "model 'big' has no acceptable certificate; try again"
 
 
 async def test_broken_chunks_before_the_first_byte_are_replaced(
-    starts_gateway: "StartGateway",
+    starts_gateway: "StartGateway", answering_with: "AnsweringWith"
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
     async with (
-        raw_upstream(answer_with(head + b"this is no chunk\r\n")) as url,
+        answering_with(head + b"this is no chunk\r\n") as url,
         starts_gateway(fallback=["weak"], big_url=url) as gateway,
     ):
         with anyio.fail_after(3):
-            assert (await ask(gateway))[0::2] == (200, "small")
+            assert (await gateway.ask())[0::2] == (200, "small")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
@@ -274,7 +183,7 @@ async def test_a_refusal_that_no_wait_mends_is_the_client_s(
     retrying: "Gateway", status: int
 ) -> None:
     retrying.big.misbehave(Refuse(status=status, body=b"your fault"))
-    assert await ask(retrying) == (status, b"your fault", "big")
+    assert await retrying.ask() == (status, b"your fault", "big")
     assert (retrying.big.n_requests, retrying.small.n_requests) == (1, 0)
 
 
@@ -283,7 +192,7 @@ async def test_when_all_refuse_the_client_hears_the_model_that_was_decided_for(
 ) -> None:
     retrying.big.misbehave(*[Refuse(status=529, body=b"overloaded")] * 3)
     retrying.small.misbehave(Refuse(status=401, body=b"no key"))
-    assert await ask(retrying) == (529, b"overloaded", "big")
+    assert await retrying.ask() == (529, b"overloaded", "big")
 
 
 async def test_when_nobody_answers_the_error_says_what_each_did(
@@ -292,7 +201,7 @@ async def test_when_nobody_answers_the_error_says_what_each_did(
     url = f"http://127.0.0.1:{free_tcp_port}/v1"
     async with starts_gateway(retries=1, fallback=["weak"], big_url=url) as gateway:
         gateway.small.misbehave(HangUp(), HangUp(), HangUp())
-        status, content, _ = await ask(gateway)
+        status, content, _ = await gateway.ask()
     assert status == 502
     assert json.loads(content)["error"] == {
         "message": "model 'big' could not be reached in 2 tries; model 'small' hung up before it "
@@ -303,7 +212,7 @@ async def test_when_nobody_answers_the_error_says_what_each_did(
 
 async def test_a_direct_model_has_no_fallback(retrying: "Gateway") -> None:
     retrying.big.misbehave(BUSY, BUSY, BUSY)
-    assert (await ask(retrying, DIRECT))[0::2] == (503, "big")
+    assert (await retrying.ask(DIRECT))[0::2] == (503, "big")
     assert retrying.small.n_requests == 0
 
 
@@ -311,7 +220,7 @@ async def test_without_a_budget_nothing_is_retried(starts_gateway: "StartGateway
     settings = "retry_budget = 0.0"
     async with starts_gateway(retries=2, fallback=["weak"], server_settings=settings) as gateway:
         gateway.big.misbehave(BUSY)
-        assert (await ask(gateway))[2] == "small"
+        assert (await gateway.ask())[2] == "small"
         assert gateway.big.n_requests == 1
 
 
@@ -321,7 +230,7 @@ async def test_a_storm_spends_the_budget_and_no_more(starts_gateway: "StartGatew
     async with starts_gateway(retries=2, server_settings=settings) as gateway:
         gateway.big.misbehave(*[BUSY] * 1000)
         began_s = time.perf_counter()
-        await asyncio.gather(*(ask(gateway) for _ in range(60)))
+        await asyncio.gather(*(gateway.ask() for _ in range(60)))
         n_retries = gateway.big.n_requests - 60
         assert 10 <= n_retries <= 22 + time.perf_counter() - began_s
 
@@ -333,15 +242,15 @@ async def test_a_model_that_keeps_failing_is_left_alone_and_tried_again(
     async with starts_gateway(fallback=["weak"], server_settings=settings) as gateway:
         gateway.big.misbehave(BUSY, BUSY, BUSY)
         for _ in range(5):
-            assert (await ask(gateway))[2] == "small"
+            assert (await gateway.ask())[2] == "small"
         assert gateway.big.n_requests == 2
         await asyncio.sleep(0.5)
-        assert (await ask(gateway))[2] == "small"  # the probe fails: another pause
-        assert (await ask(gateway))[2] == "small"
+        assert (await gateway.ask())[2] == "small"  # the probe fails: another pause
+        assert (await gateway.ask())[2] == "small"
         assert gateway.big.n_requests == 3
         await asyncio.sleep(0.5)
         for _ in range(3):
-            assert (await ask(gateway))[2] == "big"  # the probe succeeds: all may come
+            assert (await gateway.ask())[2] == "big"  # the probe succeeds: all may come
         assert gateway.big.n_requests == 6
 
 
@@ -352,18 +261,18 @@ async def test_streams_that_never_finish_open_the_breaker_too(
     async with starts_gateway(fallback=["weak"], server_settings=settings) as gateway:
         gateway.big.misbehave(StopMidStream(), StopMidStream())
         for _ in range(2):
-            assert b"broke off" in (await ask(gateway, HARD_STREAM))[1]
-        assert (await ask(gateway, HARD_STREAM))[2] == "small"
+            assert b"broke off" in (await gateway.ask(HARD_STREAM))[1]
+        assert (await gateway.ask(HARD_STREAM))[2] == "small"
 
 
 async def test_when_all_are_left_alone_one_request_at_a_time_tries_and_the_others_are_told(
-    starts_gateway: "StartGateway",
+    starts_gateway: "StartGateway", eventually: "Eventually"
 ) -> None:
     settings = "breaker_failures = 1\nbreaker_open_s = 20"
     async with starts_gateway(server_settings=settings) as gateway:
         gateway.big.misbehave(BUSY, Hang(duration_s=0.3))
-        assert (await ask(gateway))[0] == 503
-        last_resort = asyncio.create_task(ask(gateway))
+        assert (await gateway.ask())[0] == 503
+        last_resort = asyncio.create_task(gateway.ask())
         await eventually(lambda: gateway.big.n_requests == 2)
         async with gateway.http.post(gateway.chat_url, data=HARD) as answer:
             error = (await answer.json())["error"]
@@ -372,7 +281,7 @@ async def test_when_all_are_left_alone_one_request_at_a_time_tries_and_the_other
             assert "x-routecast-model" not in answer.headers
         assert gateway.big.n_requests == 2
         assert (await last_resort)[0::2] == (200, "big")
-        assert (await ask(gateway))[0::2] == (200, "big")  # its answer closed the breaker
+        assert (await gateway.ask())[0::2] == (200, "big")  # its answer closed the breaker
 
 
 async def test_bad_requests_that_no_model_bears_silence_nobody(
@@ -384,9 +293,9 @@ async def test_bad_requests_that_no_model_bears_silence_nobody(
         gateway.big.misbehave(*[Refuse(status=500)] * 9)
         gateway.small.misbehave(*[Refuse(status=500)] * 9)
         for _ in range(3):
-            assert (await ask(gateway))[0] == 500
+            assert (await gateway.ask())[0] == 500
         assert (gateway.big.n_requests, gateway.small.n_requests) == (9, 9)
-        assert (await ask(gateway))[0::2] == (200, "big")
+        assert (await gateway.ask())[0::2] == (200, "big")
 
 
 @pytest.mark.parametrize("silence_s", [0.7, 0.2])
@@ -397,7 +306,7 @@ async def test_the_first_silence_of_a_stream_may_last_as_long_as_the_others(
         first_byte_timeout_s=0.3, between_chunks_timeout_s=5.0 if silence_s > 0.3 else 0.1
     ) as gateway:
         gateway.big.misbehave(Pause(duration_s=silence_s, n_events=1))
-        content = (await ask(gateway, HARD_STREAM))[1]
+        content = (await gateway.ask(HARD_STREAM))[1]
     assert (b"fell silent" in content, b"[DONE]" in content) == (silence_s < 0.3, silence_s > 0.3)
 
 
@@ -405,147 +314,8 @@ async def test_too_many_requests_open_no_breaker(starts_gateway: "StartGateway")
     async with starts_gateway(server_settings="breaker_failures = 1") as gateway:
         gateway.big.misbehave(*[Refuse(status=429)] * 3)
         for _ in range(3):
-            assert (await ask(gateway))[0] == 429
+            assert (await gateway.ask())[0] == 429
         assert gateway.big.n_requests == 3
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [StopMidStream(n_events=3), StopMidStream(n_events=3, reset=True), BreakChunks(n_events=3)],
-)
-async def test_after_the_first_byte_nobody_else_is_asked_and_the_stream_says_so(
-    retrying: "Gateway", fault: Fault
-) -> None:
-    retrying.big.misbehave(fault)
-    with anyio.fail_after(3):
-        status, content, model = await ask(retrying, HARD_STREAM)
-    assert (status, model, retrying.small.n_requests) == (200, "big", 0)
-    *_, error, end = content.split(b"\n\n")
-    assert json.loads(error.removeprefix(b"data: "))["error"]["code"] == "upstream_failed"
-    assert (end, b"[DONE]" in content) == (b"", False)
-
-
-@pytest.mark.parametrize("fault", [StopMidStream(), StopMidStream(reset=True), BreakChunks()])
-async def test_a_plain_answer_that_breaks_is_no_whole_answer_to_the_client(
-    retrying: "Gateway", fault: Fault
-) -> None:
-    retrying.big.misbehave(fault)
-    with anyio.fail_after(3), pytest.raises(aiohttp.ClientPayloadError):
-        await ask(retrying)
-    assert retrying.small.n_requests == 0
-
-
-def stream_until_close(events: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + events
-
-
-async def test_a_stream_without_length_or_chunks_that_ends_early_says_so(
-    starts_gateway: "StartGateway",
-) -> None:
-    events = b'data: {"choices": [{"delta": {"content": "half"}, "finish_reason": null}]}\n\n'
-    async with (
-        raw_upstream(answer_with(stream_until_close(events))) as url,
-        starts_gateway(big_url=url) as gateway,
-    ):
-        content = (await ask(gateway, HARD_STREAM))[1]
-    assert content.startswith(events)
-    assert b"upstream_failed" in content
-
-
-@pytest.mark.parametrize("last", [b"[DONE]", b'{"choices": [{"finish_reason": "stop"}]}'])
-async def test_a_stream_without_length_or_chunks_that_ends_well_passes_untouched(
-    starts_gateway: "StartGateway", last: bytes
-) -> None:
-    events = b'data: {"choices": []}\n\ndata: ' + last + b"\n\n"
-    async with (
-        raw_upstream(answer_with(stream_until_close(events))) as url,
-        starts_gateway(big_url=url) as gateway,
-    ):
-        assert (await ask(gateway, HARD_STREAM))[1] == events
-
-
-async def test_a_stream_that_falls_silent_is_kept_alive_by_comments(
-    lively: "Gateway",
-) -> None:
-    whole = (await ask(lively, HARD_STREAM))[1]
-    lively.big.misbehave(Pause(duration_s=0.55, n_events=3))
-    content = (await ask(lively, HARD_STREAM))[1]
-    assert b": keep-alive" not in whole
-    assert 3 <= content.count(b": keep-alive\n\n") <= 5
-    events = content.replace(b": keep-alive\n\n", b"").split(b"\n\n")
-    assert len(events) == len(whole.split(b"\n\n"))
-    assert content.split(b"\n\n")[3] == b": keep-alive"  # between whole events
-
-
-async def test_a_stream_that_has_not_begun_is_kept_alive_too_and_the_client_reads_on(
-    lively: "Gateway",
-) -> None:
-    messages: Any = [{"role": "user", "content": "hard"}]
-    lively.big.misbehave(HangAfterHead(duration_s=0.45), HangAfterHead(duration_s=0.45))
-    content = (await ask(lively, HARD_STREAM))[1]
-    assert content.startswith(b": keep-alive\n\n: keep-alive\n\n")
-    async with lively.client() as client:
-        stream = await client.chat.completions.create(model="auto", messages=messages, stream=True)
-        texts = [chunk.choices[0].delta.content or "" async for chunk in stream]
-    assert "".join(texts) == "This is a simulated answer by big."
-
-
-async def test_a_stream_that_dies_after_a_comment_ends_with_an_error_event(
-    lively: "Gateway",
-) -> None:
-    lively.big.misbehave(HangAfterHead(duration_s=0.25, drop=True))
-    status, content, model = await ask(lively, HARD_STREAM)
-    assert (status, model, lively.small.n_requests) == (200, "big", 0)
-    *comments, error, end = content.split(b"\n\n")
-    assert (set(comments), end) == ({b": keep-alive"}, b"")
-    assert b"upstream_failed" in error
-
-
-async def test_of_a_stream_that_was_given_up_nothing_is_heard_again(lively: "Gateway") -> None:
-    # Given up after 0.05 s, it would send its comment at 0.1 s, into the answer of the other.
-    lively.big.misbehave(HangAfterHead(duration_s=0.05, drop=True))
-    lively.small.misbehave(Hang(duration_s=0.4))
-    status, content, model = await ask(lively, HARD_STREAM)
-    assert (status, model) == (200, "small")
-    assert content.startswith(b"data: ")
-    assert b"keep-alive" not in content
-
-
-async def test_a_call_that_is_given_up_ends_before_the_next_is_made(retrying: "Gateway") -> None:
-    retrying.big.misbehave(HangAfterHead(duration_s=30))
-    retrying.small.misbehave(HangAfterHead(duration_s=0.25))
-    asking = asyncio.create_task(ask(retrying, HARD_STREAM))
-    await eventually(lambda: retrying.small.n_requests == 1)
-    await asyncio.sleep(0.05)
-    assert retrying.big.n_cancelled == 1
-    assert not asking.done()
-    assert (await asking)[2] == "small"
-
-
-async def test_a_plain_answer_and_a_compressed_stream_get_no_comments(
-    lively: "Gateway",
-) -> None:
-    lively.big.misbehave(HangAfterHead(duration_s=0.3), Gzip())
-    assert json.loads((await ask(lively))[1])
-    assert b"keep-alive" not in (await ask(lively, HARD_STREAM))[1]
-
-
-@BOTH_FORMS
-async def test_bytes_that_come_one_by_one_pass_without_delay(
-    retrying: "Gateway", body: bytes
-) -> None:
-    retrying.big.misbehave(Dribble(delay_s=0.1, n_bytes=8))
-    status, content, _ = await ask(retrying, body)
-    assert status == 200
-    assert b"simulated" in content
-
-
-@BOTH_FORMS
-async def test_ten_megabytes_pass(retrying: "Gateway", body: bytes) -> None:
-    retrying.big.misbehave(Enlarge(n_bytes=10_000_000))
-    content = (await ask(retrying, body))[1]
-    assert len(content) > 10_000_000
-    assert content.endswith(b"data: [DONE]\n\n" if body == HARD_STREAM else b" ")
 
 
 async def test_a_client_that_leaves_between_two_tries_ends_them(
@@ -561,16 +331,16 @@ async def test_a_client_that_leaves_between_two_tries_ends_them(
 
 @BOTH_FORMS
 async def test_an_answer_that_takes_longer_than_it_may_in_all_is_ended(
-    starts_gateway: "StartGateway", body: bytes
+    starts_gateway: "StartGateway", body: bytes, eventually: "Eventually"
 ) -> None:
     async with starts_gateway(big_settings="total_timeout_s = 0.4") as gateway:
         gateway.big.misbehave(Dribble(delay_s=0.05, n_bytes=100))
         began_s = time.perf_counter()
         if body == HARD_STREAM:
-            assert b"model 'big' fell silent" in (await ask(gateway, body))[1]
+            assert b"model 'big' fell silent" in (await gateway.ask(body))[1]
         else:
             with pytest.raises(aiohttp.ClientPayloadError):
-                await ask(gateway, body)
+                await gateway.ask(body)
         assert 0.3 < time.perf_counter() - began_s < 2
         await eventually(lambda: gateway.big.n_cancelled == 1)
 
@@ -588,7 +358,7 @@ async def test_an_upstream_that_accepts_no_connection_is_left_in_time(
         url = f"http://127.0.0.1:{place[1]}/v1"
         async with starts_gateway(fallback=["weak"], big_url=url) as gateway:
             began_s = time.perf_counter()
-            assert (await ask(gateway))[0::2] == (200, "small")
+            assert (await gateway.ask())[0::2] == (200, "small")
             assert 0.9 < time.perf_counter() - began_s < 3  # connect_timeout_s is 1
         for connection in waiting:
             connection.close()
@@ -620,7 +390,7 @@ async def test_a_heavy_router_scores_together_what_waits(
     settings = "router_timeout_ms = 5000.0"
     async with starts_gateway(route_settings=settings, scoring_s=0.05) as gateway:
         began_s = time.perf_counter()
-        answers = await asyncio.gather(*(ask(gateway) for _ in range(30)))
+        answers = await asyncio.gather(*(gateway.ask() for _ in range(30)))
         assert time.perf_counter() - began_s < 1.2  # one after the other: 30 * 0.05 s = 1.5 s
         assert {answer[0::2] for answer in answers} == {(200, "big")}
         assert gateway.router.prompts.count("hard") == 30
@@ -628,9 +398,9 @@ async def test_a_heavy_router_scores_together_what_waits(
 
 async def test_a_slow_upstream_holds_up_nobody_else(lively: "Gateway") -> None:
     lively.big.misbehave(*[Hang(duration_s=1.0)] * 20)
-    slow = [asyncio.create_task(ask(lively)) for _ in range(20)]
+    slow = [asyncio.create_task(lively.ask()) for _ in range(20)]
     await asyncio.sleep(0.1)
     began_s = time.perf_counter()
-    assert (await ask(lively, HARD.replace(b"hard", b"easy")))[2] == "small"
+    assert (await lively.ask(HARD.replace(b"hard", b"easy")))[2] == "small"
     assert time.perf_counter() - began_s < 0.5
     assert {status for status, _, _ in await asyncio.gather(*slow)} == {200}

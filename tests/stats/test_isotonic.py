@@ -97,6 +97,20 @@ def test_one_lucky_prompt_at_the_end_is_no_certainty() -> None:
     assert fitted.apply(np.array([0.0]))[0] > 0
 
 
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20),
+    st.lists(st.one_of(st.floats(0, 1), st.just(math.nan)), min_size=2, max_size=20),
+)
+def test_a_score_maps_alike_alone_and_among_others_to_the_last_bit(
+    rows: list[tuple[float, float]], asked: list[float]
+) -> None:
+    scores, targets = np.array(rows).T
+    fitted = fit_isotonic(scores, targets)
+    together = fitted.apply(np.array([*asked, *scores]))
+    alone = [fitted.apply(np.array([score]))[0] for score in [*asked, *scores]]
+    assert np.array_equal(together, alone, equal_nan=True)
+
+
 def test_abstention_stays_abstention() -> None:
     fitted = fit_isotonic(np.array([0.2, 0.8]), np.array([0.0, 1.0]))
     mapped = fitted.apply(np.array([math.nan, 0.5]))

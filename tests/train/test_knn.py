@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from routecast.errors import ConfigError, DataError
-from routecast.train.knn import KnnSettings, fit_knn
+from routecast.train.knn import KnnSettings, fit_knn, gather_clusters
 from routecast.train.pair_labels import PromptLabels
 from routecast.types import EmbeddingArray, FloatArray
 
@@ -72,6 +72,20 @@ def test_fits_of_one_seed_are_equal_and_the_order_of_prompts_hardly_matters() ->
     )
 
 
+def test_clusters_may_be_made_once_for_many_fits() -> None:
+    vectors, gaps = two_topics(30, seed=4)
+    prompts = [f"prompt {n}" for n in range(60)]
+    clusters = gather_clusters(vectors, n_centres=5, seed=7)
+    n_centres = len(clusters.centres)  # fewer where one has lost all its prompts
+    assert 2 <= n_centres <= 5
+    assert np.linalg.norm(clusters.centres, axis=1) == pytest.approx(np.ones(n_centres), abs=1e-6)
+    assert set(clusters.places.tolist()) == set(range(n_centres))
+    settings = KnnSettings(n_centres=5, sharpness=20.0, seed=7)
+    given = fit_knn(prompts, vectors, labels_of(gaps), settings=settings, clusters=clusters)
+    made = fit_knn(prompts, vectors, labels_of(gaps), settings=settings)
+    assert np.array_equal(given.predict(prompts, vectors), made.predict(prompts, vectors))
+
+
 def test_more_clusters_than_prompts_and_equal_prompts_are_no_trouble() -> None:
     vectors = np.tile(np.eye(1, 4, dtype=np.float32), (5, 1))
     knn = fit_knn(["same"] * 5, vectors, labels_of(np.array([1.0, 1.0, 0.0, 0.0, 0.5])))
@@ -88,3 +102,5 @@ def test_too_few_labels_and_settings_out_of_range_are_refused() -> None:
         KnnSettings(sharpness=float("nan"))
     with pytest.raises(ConfigError, match=r"length_weight -0\.5"):
         KnnSettings(length_weight=-0.5)
+    with pytest.raises(ConfigError, match=r"length_far_share 1\.5 must be from 0 to 1"):
+        KnnSettings(length_far_share=1.5)

@@ -6,18 +6,21 @@ The rule: the upstream body equals the sent body byte for byte outside the value
 
 import json
 import re
+from contextlib import suppress
+from typing import Final
 
 import msgspec
 
 from routecast.errors import RequestError
-from routecast.gateway.toplevel import Member, top_level_members
+from routecast.gateway.toplevel import find_members
 
 _KEY = b'"model"'
-_SLICE_BYTES = 1 << 20
+_MAX_FAST_BYTES = 1 << 18  # one call that reads more would keep every other thread waiting
+_MAX_MODELS = 1_000
 _VALUE = re.compile(rb'"model"[ \t\n\r]*+:[ \t\n\r]*+("(?:[^"\\]++|\\.)*+")', re.DOTALL)
 
-
-_NULL = msgspec.Raw(b"null")
+NULL: Final = msgspec.Raw(b"null")
+"""What stands for a field that is not there."""
 
 
 class Fields(msgspec.Struct, frozen=True, gc=False):
@@ -27,23 +30,23 @@ class Fields(msgspec.Struct, frozen=True, gc=False):
     """
 
     model: str
-    messages: msgspec.Raw = _NULL
-    system: msgspec.Raw = _NULL
-    input: msgspec.Raw = _NULL
-    instructions: msgspec.Raw = _NULL
-    prompt: msgspec.Raw = _NULL
-    stream: msgspec.Raw = _NULL
-    tools: msgspec.Raw = _NULL
-    functions: msgspec.Raw = _NULL
-    response_format: msgspec.Raw = _NULL
-    text: msgspec.Raw = _NULL
-    output_format: msgspec.Raw = _NULL
-    output_config: msgspec.Raw = _NULL
-    max_tokens: msgspec.Raw = _NULL
-    max_completion_tokens: msgspec.Raw = _NULL
-    max_output_tokens: msgspec.Raw = _NULL
-    previous_response_id: msgspec.Raw = _NULL
-    conversation: msgspec.Raw = _NULL
+    messages: msgspec.Raw = NULL
+    system: msgspec.Raw = NULL
+    input: msgspec.Raw = NULL
+    instructions: msgspec.Raw = NULL
+    prompt: msgspec.Raw = NULL
+    stream: msgspec.Raw = NULL
+    tools: msgspec.Raw = NULL
+    functions: msgspec.Raw = NULL
+    response_format: msgspec.Raw = NULL
+    text: msgspec.Raw = NULL
+    output_format: msgspec.Raw = NULL
+    output_config: msgspec.Raw = NULL
+    max_tokens: msgspec.Raw = NULL
+    max_completion_tokens: msgspec.Raw = NULL
+    max_output_tokens: msgspec.Raw = NULL
+    previous_response_id: msgspec.Raw = NULL
+    conversation: msgspec.Raw = NULL
 
 
 class RequestBody(msgspec.Struct, frozen=True, gc=False):
@@ -87,9 +90,11 @@ def read_request_body(content: bytes) -> RequestBody:
     """Read a request body.
 
     Raises:
-        RequestError: If it is no JSON object, or its ``model`` is missing or no string.
+        RequestError: If it is no JSON object, its ``model`` is missing, no string or of more than
+            262,144 bytes, or it names more than 1,000 models.
     """
-    return _read_fast(content) or _read_exactly(content)
+    fast = _read_fast(content) if len(content) <= _MAX_FAST_BYTES else None
+    return fast or _read_exactly(content)
 
 
 def _read_fast(content: bytes) -> RequestBody | None:
@@ -98,7 +103,8 @@ def _read_fast(content: bytes) -> RequestBody | None:
     If msgspec has found a top-level ``model``, and no escape could spell a letter of it, then the
     key stands there as ``"model"``. If that occurs only once, in any case of letters, this is it.
     """
-    if not _has_one_key(content):
+    folded = content.lower()
+    if folded.count(_KEY) != 1 or b"\\u006" in folded or b"\\u004" in folded:
         return None
     start = content.find(_KEY)
     found = _VALUE.match(content, start) if start > 0 else None
@@ -111,53 +117,48 @@ def _read_fast(content: bytes) -> RequestBody | None:
     return RequestBody(content, fields, (found.span(1),))
 
 
-def _has_one_key(content: bytes) -> bool:
-    """Return whether ``"model"`` is there once, in any case, and no escape could spell it.
-
-    It goes by slices: one search through a large body would keep every other thread waiting.
-    """
-    n_keys = 0
-    for start in range(0, len(content), _SLICE_BYTES):
-        folded = content[start : start + _SLICE_BYTES + len(_KEY) - 1].lower()
-        n_keys += folded.count(_KEY)
-        if n_keys > 1 or b"\\u006" in folded or b"\\u004" in folded:
-            return False
-    return n_keys == 1
-
-
 def _read_exactly(content: bytes) -> RequestBody:
     """Read any body, by looking at each top-level member."""
+    known: dict[str, msgspec.Raw] = {}
+    spans: list[tuple[int, int]] = []
+    lookalike = None
+    view = memoryview(content)
     try:
-        members = top_level_members(content, Fields.__struct_fields__)
+        for member in find_members(content, Fields.__struct_fields__):
+            if member.key in Fields.__struct_fields__:
+                known[member.key] = msgspec.Raw(view[member.start : member.end])
+            if member.key == "model" and len(spans) < _MAX_MODELS:
+                spans.append((member.start, member.end))
+            elif member.key.lower() == "model":
+                lookalike = member.key
     except ValueError as error:
         raise RequestError(
             f"the request body is not a JSON object: {error}", code="invalid_json"
         ) from None
-    _refuse_lookalikes(members)
-    values = {member.key: content[member.start : member.end] for member in members}
-    known = {name: values[name] for name in Fields.__struct_fields__ if name in values}
+    if lookalike is not None:
+        _refuse_lookalike(lookalike)
     if "model" not in known:
         raise RequestError("the request names no 'model'; add one", code="missing_model")
     model = _model_name(known.pop("model"))
-    fields = Fields(model, **{name: msgspec.Raw(value) for name, value in known.items()})
-    spans = tuple((member.start, member.end) for member in members if member.key == "model")
-    return RequestBody(content, fields, spans)
+    return RequestBody(content, Fields(model, **known), tuple(spans))
 
 
-def _refuse_lookalikes(members: list[Member]) -> None:
+def _refuse_lookalike(key: str) -> None:
     """Refuse ``Model`` and the like: parsers that ignore case would take it for the model."""
-    for member in members:
-        if member.key != "model" and member.key.lower() == "model":
-            raise RequestError(
-                f"unknown field {member.key!r}; write it 'model'", code="misspelt_model"
-            )
+    if key == "model":
+        raise RequestError(
+            f"the request names more than {_MAX_MODELS} models; name one", code="invalid_model"
+        )
+    raise RequestError(f"unknown field {key!r}; write it 'model'", code="misspelt_model")
 
 
-def _model_name(value: bytes) -> str:
-    try:
-        name = json.loads(value)
-    except ValueError:
-        name = None
+def _model_name(value: msgspec.Raw) -> str:
+    name = None
+    if len(value) <= _MAX_FAST_BYTES:
+        with suppress(ValueError):
+            name = json.loads(bytes(value))
     if not isinstance(name, str):
-        raise RequestError("'model' must be a string", code="invalid_model")
+        raise RequestError(
+            f"'model' must be a string of at most {_MAX_FAST_BYTES} bytes", code="invalid_model"
+        )
     return name

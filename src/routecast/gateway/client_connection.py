@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from routecast.gateway.leaving import EXTENSION
+from routecast.gateway.read_buffer import SharedReads
 from routecast.gateway.request_head import LimitedHeadProtocol
 
 _MAX_HELD_BYTES: Final = 1 << 16
@@ -63,7 +64,7 @@ class GatheringTransport:
         self._transport.close()
 
 
-class ClientConnection(LimitedHeadProtocol):
+class ClientConnection(LimitedHeadProtocol, SharedReads):
     """Serves a connection, and tells who serves a request on it when the client leaves."""
 
     _leave: Callable[[], None] | None = None

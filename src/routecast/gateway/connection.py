@@ -13,6 +13,7 @@ from typing import Final, cast
 import httptools
 
 from routecast.gateway.headers import RawHeaders
+from routecast.gateway.read_buffer import SharedReads
 
 MAX_ANSWER_HEAD_BYTES: Final = 1 << 16
 """Of an answer's status line and headers together; more is no answer."""
@@ -100,7 +101,7 @@ class UpstreamAnswer:
             self._waiter.set_result(None)
 
 
-class Connection(asyncio.Protocol):
+class Connection(SharedReads):
     """Carries one request at a time.
 
     Attributes:

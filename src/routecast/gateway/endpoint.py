@@ -144,6 +144,7 @@ class SurfaceEndpoint:
             send=send,
         )
         request.status = 499 if result.status is None else result.status
+        request.error_code = result.error_code
 
     def _asks_usage(self, body: RequestBody, upstream: Upstream) -> bool:
         """Return whether a stream is asked for a usage that its client may not want."""

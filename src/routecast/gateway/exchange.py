@@ -70,6 +70,7 @@ class RelayResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         model: Who answered; None where nobody did.
         status: The status that the client was sent; None where nothing was sent.
+        error_code: The code of our own error where no model answered; None where one did.
         attempts: Every try in order, fallbacks included.
         usage: None where it was not read.
         ended: How it ended.
@@ -79,6 +80,7 @@ class RelayResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     model: str | None
     status: int | None
+    error_code: str | None = None
     attempts: tuple[Attempt, ...]
     usage: Usage | None
     ended: Ended

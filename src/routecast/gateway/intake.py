@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 from starlette.types import Message, Receive, Send
 
 from routecast.errors import RequestError
+
+STALLED: Final = cast(bool, "stalled")
+"""``more_body`` of a message that says: there is more, but it does not come (``request_head``)."""
 
 
 async def read_body(
@@ -16,7 +19,7 @@ async def read_body(
 
     Raises:
         RequestError: Status 413 if the body is larger than ``max_bytes``; 415 if it is compressed,
-            since the model could not be read.
+            since the model could not be read; 408 if it stalls.
     """
     named = dict(headers)
     length, coding = named.get(b"content-length"), named.get(b"content-encoding")
@@ -30,7 +33,13 @@ async def read_body(
         )
     message = await receive()
     body: bytes | bytearray = message.get("body", b"")
-    while message.get("more_body", False):
+    while more := message.get("more_body", False):
+        if more is STALLED:
+            raise RequestError(
+                "the rest of the request's body did not come in time; send it again",
+                status=408,
+                code="request_timeout",
+            )
         message = await receive()
         body = bytearray(body) if isinstance(body, bytes) else body
         body += message.get("body", b"")

@@ -1,50 +1,75 @@
 """The gateway's log: JSON lines, written beside the event loop, never with a prompt or a key.
 
-A thread writes them, so that a slow terminal or a full pipe holds up no request; when it cannot
-keep up, lines are dropped and counted. Messages of other libraries are cut to their first line,
-and exceptions to their kind and place, since their texts may quote what was sent.
+When its stream cannot keep up, lines are dropped and counted. Messages of other libraries are cut
+to their first line, and exceptions to their kind and place, since their texts may quote what was
+sent.
 """
 
 import json
 import logging
-import queue
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from logging.handlers import QueueHandler, QueueListener
+from functools import lru_cache
+from time import time
 from typing import Any, Literal, TextIO
+
+import msgspec
 
 from routecast.gateway.cost import cost_of
 from routecast.gateway.exchange import Attempt, Ended, Served
 from routecast.gateway.failures import describe_trouble
+from routecast.gateway.line_writer import LineWriter
 from routecast.gateway.request_id import CURRENT_IDS
 from routecast.upstream.prices import Price
 
+_LOGGER = logging.getLogger("routecast.gateway")
 _REQUESTS = logging.getLogger("routecast.requests")
 _FAILED = frozenset({Ended.BROKE_OFF, Ended.FAILED})
-_MAX_WAITING = 10_000
 _MAX_FOREIGN_CHARACTERS = 200
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per record: ``time``, ``level``, ``logger``, ``message``, further fields."""
+    """One JSON object per record: ``time``, ``level``, ``logger``, ``message``, further fields.
+
+    The fields are those of the record, and whose request it is.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without its end."""
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        """Return the line, in ASCII, without its end."""
+        line: dict[str, Any] = {
+            "time": _time_text(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": _message_of(record),
-            **getattr(record, "fields", {}),
         }
+        ids = CURRENT_IDS.get()
+        if ids is not None:
+            line["request_id"], line["decision_id"] = ids
+        line.update(getattr(record, "fields", ()))
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
             frames = traceback.extract_tb(record.exc_info[2])
             line["at"] = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None
-        return json.dumps(line)
+        return _encode(line)
+
+
+def _time_text(at_s: float) -> str:
+    second = int(at_s)
+    return f"{_second_text(second)}.{int((at_s - second) * 1e3):03d}+00:00"
+
+
+@lru_cache(maxsize=1)  # most lines are of the same second as the one before
+def _second_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _encode(line: object) -> str:
+    encoded = _ENCODER.encode(line)
+    return encoded.decode() if encoded.isascii() else json.dumps(msgspec.json.decode(encoded))
 
 
 def _message_of(record: logging.LogRecord) -> str:
@@ -66,28 +91,26 @@ def _tells_something_new(record: logging.LogRecord) -> bool:
     return not (is_echo and CURRENT_IDS.get() is not None)
 
 
-class _Handover(QueueHandler):
-    """Gives records to the writing thread as they are, and drops them when it lags behind."""
+class _LineHandler(logging.Handler):
+    """Gives lines to the writing thread, and tells of those that it could not take."""
 
-    queue: "queue.Queue[logging.LogRecord]"
-    n_dropped = 0
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self._writer = writer
+        self._n_lost = 0
+        self.setFormatter(JsonFormatter())
 
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Note whose request it is, which the writing thread could not tell any more."""
-        ids = CURRENT_IDS.get()
-        if ids is not None:
-            named = dict(zip(("request_id", "decision_id"), ids, strict=True))
-            record.fields = {**named, **getattr(record, "fields", {})}
-        return record
+    def emit(self, record: logging.LogRecord) -> None:
+        self.write(self.format(record))
 
-    def enqueue(self, record: logging.LogRecord) -> None:
-        if self.n_dropped:
-            record.fields = {**getattr(record, "fields", {}), "n_dropped_before": self.n_dropped}
-        try:
-            self.queue.put_nowait(record)
-            self.n_dropped = 0
-        except queue.Full:
-            self.n_dropped += 1
+    def write(self, line: str) -> None:
+        """Take a line that is JSON already."""
+        if not self._writer.add(line):
+            self._n_lost += 1
+        elif self._n_lost:
+            n_lost, self._n_lost = self._n_lost, 0
+            message = f"{n_lost} lines before this one were lost: nobody read the log in time"
+            _LOGGER.warning(message, extra={"fields": {"n_lost": n_lost}})
 
 
 @contextmanager
@@ -100,15 +123,11 @@ def log_as_json(level: Literal["warning", "info"], stream: TextIO) -> Iterator[N
     """
     root, ours = logging.getLogger(), logging.getLogger("routecast")
     before = root.handlers, root.level, ours.level
-    writer = logging.StreamHandler(stream)
-    writer.setFormatter(JsonFormatter())
-    waiting: queue.Queue[logging.LogRecord] = queue.Queue(_MAX_WAITING)
-    listener = QueueListener(waiting, writer)
-    listener.start()
+    writer = LineWriter(stream)
     try:
-        handover = _Handover(waiting)
-        handover.addFilter(_tells_something_new)
-        root.handlers = [handover]
+        handler = _LineHandler(writer)
+        handler.addFilter(_tells_something_new)
+        root.handlers = [handler]
         root.setLevel(logging.WARNING)
         ours.setLevel(level.upper())
         yield
@@ -116,8 +135,7 @@ def log_as_json(level: Literal["warning", "info"], stream: TextIO) -> Iterator[N
         root.handlers = before[0]
         root.setLevel(before[1])
         ours.setLevel(before[2])
-        with suppress(queue.Full):  # then the stream is blocked; what waits for it is lost
-            listener.stop()
+        writer.close()
 
 
 @dataclass(frozen=True)
@@ -137,9 +155,18 @@ class RequestLog:
         """Log what became of a request."""
         trouble = find_trouble(served)
         level = logging.INFO if trouble is None else logging.WARNING
-        if _REQUESTS.isEnabledFor(level):
-            fields = describe_served(served, cost_usd=cost_of(served.result, self.prices))
-            _REQUESTS.log(level, "%s", trouble or "request", extra={"fields": fields})
+        if not _REQUESTS.isEnabledFor(level):
+            return
+        line = describe_served(served, cost_usd=cost_of(served.result, self.prices))
+        message, handlers = trouble or "request", logging.root.handlers
+        if handlers and isinstance(handlers[0], _LineHandler):
+            # A record of it would take as long as all that is known of the request.
+            line.time, line.level = _time_text(time()), "info" if trouble is None else "warning"
+            line.logger, line.message = _REQUESTS.name, message
+            handlers[0].write(_encode(line))
+        else:
+            fields = msgspec.to_builtins(line)
+            _REQUESTS.log(level, "%s", message, extra={"fields": fields})
 
 
 def find_trouble(served: Served) -> str | None:
@@ -154,57 +181,84 @@ def find_trouble(served: Served) -> str | None:
     return None
 
 
-def describe_served(served: Served, *, cost_usd: float | None) -> dict[str, Any]:
-    """Return what is known about a request, for one line of JSON; what is not known is left out.
+class AttemptLine(msgspec.Struct, omit_defaults=True, gc=False):
+    """One try, in a line of the log."""
+
+    model: str
+    status: int | None = None
+    failure: str | None = None
+    first_byte_ms: float | None = None
+    total_ms: float | None = None
+
+
+class RequestLine(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One request, as a line of the log; what is not known is left out."""
+
+    time: str | None = None
+    level: str | None = None
+    logger: str | None = None
+    message: str | None = None
+    request_id: str
+    decision_id: str
+    path: str
+    status: int
+    error_code: str | None = None
+    own_ms: float | None
+    asked: str | None = None
+    route: str | None = None
+    decision: str | None = None
+    reason: str | None = None
+    win_probability: float | None = None
+    threshold: float | None = None
+    model: str | None = None
+    ended: str | None = None
+    first_byte_ms: float | None = None
+    total_ms: float | None = None
+    attempts: list[AttemptLine] | None = None
+    cost_usd: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+
+
+def describe_served(served: Served, *, cost_usd: float | None) -> RequestLine:
+    """Return what is known about a request.
 
     The model that the client asked for is there only where it exists: otherwise it is free text.
     """
     decision, result = served.decision, served.result
-    fields: dict[str, Any] = {
-        "request_id": served.request_id,
-        "decision_id": served.decision_id,
-        "path": served.surface.path,
-        "status": served.status,
-        "error_code": served.error_code,
-        "own_ms": _ms(served.own_s),
-    }
+    line = RequestLine(
+        request_id=served.request_id,
+        decision_id=served.decision_id,
+        path=served.surface.path,
+        status=served.status,
+        error_code=served.error_code,
+        own_ms=_ms(served.own_s),
+    )
     if decision is not None:
-        fields |= {
-            "asked": served.asked,
-            "route": served.route,
-            "decision": decision.model,
-            "reason": decision.reason,
-            "win_probability": decision.win_probability,
-            "threshold": decision.threshold,
-        }
+        line.asked, line.route = served.asked, served.route
+        line.decision, line.reason = decision.model, decision.reason
+        line.win_probability, line.threshold = decision.win_probability, decision.threshold
     if result is not None:
-        fields |= {
-            "model": result.model,
-            "ended": result.ended,
-            "first_byte_ms": _ms(result.first_byte_s),
-            "total_ms": _ms(result.total_s),
-            "attempts": [_describe_attempt(attempt) for attempt in result.attempts],
-            "cost_usd": cost_usd,
-        }
-        if result.usage is not None:
-            fields |= {
-                "input_tokens": result.usage.input_tokens,
-                "output_tokens": result.usage.output_tokens,
-                "cached_input_tokens": result.usage.cached_input_tokens,
-            }
-    return {name: field for name, field in fields.items() if field is not None}
+        line.model, line.ended, line.cost_usd = result.model, result.ended, cost_usd
+        line.first_byte_ms, line.total_ms = _ms(result.first_byte_s), _ms(result.total_s)
+        line.attempts = [_describe_attempt(attempt) for attempt in result.attempts]
+        usage = result.usage
+        if usage is not None:
+            line.input_tokens, line.output_tokens = usage.input_tokens, usage.output_tokens
+            line.cached_input_tokens = usage.cached_input_tokens
+    return line
 
 
-def _describe_attempt(attempt: Attempt) -> dict[str, Any]:
-    fields = {
-        "model": attempt.model,
-        "status": attempt.status,
-        "failure": attempt.failure,
-        "first_byte_ms": _ms(attempt.first_byte_s),
-        "total_ms": _ms(attempt.total_s),
-    }
-    return {name: field for name, field in fields.items() if field is not None}
+def _describe_attempt(attempt: Attempt) -> AttemptLine:
+    return AttemptLine(
+        attempt.model,
+        attempt.status,
+        attempt.failure,
+        _ms(attempt.first_byte_s),
+        _ms(attempt.total_s),
+    )
 
 
 def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1e3, 3)
+    return None if seconds is None else int(seconds * 1e6 + 0.5) / 1e3  # a third of round's time

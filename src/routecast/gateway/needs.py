@@ -1,12 +1,14 @@
 """What a request holds that not every model takes, read from its body."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from routecast.gateway.body import Fields, RequestBody
+from routecast.gateway.body import NULL, Fields, RequestBody
+from routecast.gateway.elements import MAX_RUN_BYTES, Elements
+from routecast.gateway.toplevel import read_members
 from routecast.policy.gates import Needs
 from routecast.upstream.apis import Api
 
@@ -14,7 +16,8 @@ TOKENS_PER_FILE = 1_500
 """What an image, a sound or a document inside the request is counted as."""
 
 _IMAGE_TYPES = frozenset({b'"image_url"', b'"input_image"', b'"image"'})
-_NULL = msgspec.Raw(b"null")
+_NOT_EMPTY = re.compile(rb"\[[ \t\n\r]*+[^\] \t\n\r]")
+_MAX_SHORT_BYTES = 256
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ENCODED = re.compile(rb'"(?:data:[^",]{0,100},)?[A-Za-z0-9+/=_-]{2048}')
 _MAX_MATCH_BYTES = 2_200
@@ -53,24 +56,16 @@ def _encoded_lengths(content: bytes) -> Iterator[int]:
             yield position - found.start()
 
 
-def _parse(value: msgspec.Raw) -> Any:  # noqa: ANN401 (whatever the client sent)
-    try:
-        return msgspec.json.decode(value)
-    except _UNREADABLE:
-        return None
-
-
 def _holds_items(value: msgspec.Raw) -> bool:
-    parsed = _parse(value)
-    return isinstance(parsed, list) and bool(parsed)
+    return value is not NULL and _NOT_EMPTY.match(value) is not None
 
 
 class _Item(msgspec.Struct, gc=False):
     """A turn, or a part of one; what a tool returned may hold parts again."""
 
-    type: msgspec.Raw = _NULL
-    content: msgspec.Raw = _NULL
-    output: msgspec.Raw = _NULL
+    type: msgspec.Raw = NULL
+    content: msgspec.Raw = NULL
+    output: msgspec.Raw = NULL
 
 
 _ITEMS = msgspec.json.Decoder(list[_Item])
@@ -83,39 +78,84 @@ def _holds_image(turns: msgspec.Raw) -> bool:
         items = waiting.pop()
         if bytes(memoryview(items)[:1]) != b"[":
             continue
-        try:
-            parts = _ITEMS.decode(items)
-        except _UNREADABLE:
-            continue
-        if any(bytes(part.type) in _IMAGE_TYPES for part in parts):
-            return True
-        waiting += [raw for part in parts for raw in (part.content, part.output)]
+        if len(items) <= MAX_RUN_BYTES:
+            parts: Iterable[_Item] = _read_items(items)
+        else:
+            parts = Elements(bytes(items), _read_items, _read_large_item)
+        for part in parts:
+            if part.type is not NULL and bytes(part.type) in _IMAGE_TYPES:
+                return True
+            if part.content is not NULL:
+                waiting.append(part.content)
+            if part.output is not NULL:
+                waiting.append(part.output)
     return False
+
+
+def _read_items(run: bytes | msgspec.Raw) -> Sequence[_Item]:
+    """Return the items; none where anything is no object, which no API takes for turns or parts."""
+    try:
+        items: list[_Item] = _ITEMS.decode(run)
+    except _UNREADABLE:
+        return ()
+    return items
+
+
+def _read_large_item(element: bytes) -> Sequence[_Item]:
+    return [_Item(**read_members(element, _Item.__struct_fields__))]
+
+
+class _Form(msgspec.Struct, gc=False):
+    """A format of the answer, or what holds one."""
+
+    type: msgspec.Raw = NULL
+    format: msgspec.Raw = NULL
+
+
+_FORM = msgspec.json.Decoder(_Form)
 
 
 def _has_schema(fields: Fields, api: Api) -> bool:
     if api is Api.CHAT:
-        return _is_schema(_parse(fields.response_format))
+        return _is_schema(fields.response_format)
     if api is Api.RESPONSES:
-        return _is_schema(_format_of(fields.text))
+        return _is_schema(_read_form(fields.text).format)
     if api is Api.MESSAGES:
-        return _is_schema(_format_of(fields.output_config)) or _is_schema(
-            _parse(fields.output_format)
+        return _is_schema(_read_form(fields.output_config).format) or _is_schema(
+            fields.output_format
         )
     return False
 
 
-def _format_of(value: msgspec.Raw) -> Any:  # noqa: ANN401 (whatever the client sent)
-    parsed = _parse(value)
-    return parsed.get("format") if isinstance(parsed, dict) else None
+def _is_schema(form: msgspec.Raw) -> bool:
+    return form is not NULL and _parse(_read_form(form).type) == "json_schema"
 
 
-def _is_schema(form: Any) -> bool:  # noqa: ANN401 (whatever the client sent)
-    return isinstance(form, dict) and form.get("type") == "json_schema"
+def _read_form(value: msgspec.Raw) -> _Form:
+    """Return what says which format it is; nothing where there is no object."""
+    if value is NULL:
+        return _Form()
+    if len(value) > MAX_RUN_BYTES:
+        return _Form(**read_members(bytes(value), _Form.__struct_fields__))
+    try:
+        form: _Form = _FORM.decode(value)
+    except _UNREADABLE:
+        return _Form()
+    return form
 
 
 def _answer_tokens(fields: Fields) -> int:
     """Return the largest number of tokens that the answer is asked to have; 0 if nobody said."""
     limits = (fields.max_tokens, fields.max_completion_tokens, fields.max_output_tokens)
-    given = [_parse(limit) for limit in limits]
+    given = [_parse(limit) for limit in limits if limit is not NULL]
     return max((n for n in given if isinstance(n, int) and 0 < n < 1 << 40), default=0)
+
+
+def _parse(value: msgspec.Raw) -> Any:  # noqa: ANN401 (whatever the client sent)
+    """Return a short value; None for what is longer than any number or name that we know."""
+    if len(value) > _MAX_SHORT_BYTES:
+        return None
+    try:
+        return msgspec.json.decode(value)
+    except _UNREADABLE:
+        return None

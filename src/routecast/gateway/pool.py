@@ -7,6 +7,8 @@ from collections import defaultdict
 from functools import cached_property, partial
 from typing import Final, NamedTuple
 
+from aiohappyeyeballs import start_connection
+
 from routecast.gateway.connection import Connection
 
 KEEP_S: Final = 15.0
@@ -71,18 +73,19 @@ class ConnectionPool:
             return await self._open(origin)
 
     async def _open(self, origin: Origin) -> Connection:
+        loop = asyncio.get_running_loop()
         try:
-            transport, connection = await asyncio.get_running_loop().create_connection(
-                partial(Connection, partial(self._keep, origin)),
-                origin.host,
-                origin.port,
-                ssl=self._tls if origin.is_tls else None,
-                happy_eyeballs_delay=_NEXT_ADDRESS_S,
-            )
+            addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
         except UnicodeError as error:  # a label of the name is empty or too long
             raise OSError(f"{origin.host!r} is no name of a host: {error}") from None
-        wire: socket.socket = transport.get_extra_info("socket")
+        wire = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        _, connection = await loop.create_connection(
+            partial(Connection, partial(self._keep, origin)),
+            sock=wire,
+            ssl=self._tls if origin.is_tls else None,
+            server_hostname=origin.host if origin.is_tls else None,
+        )
         return connection
 
     def _keep(self, origin: Origin, connection: Connection) -> None:

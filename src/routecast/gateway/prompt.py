@@ -1,25 +1,28 @@
 """The text of a request that a router scores.
 
-Each API keeps its turns somewhere else; here they become one list of turns, and the route's
-settings say which of them are read. The usual request takes the quick reader, whatever that
-refuses (lone surrogates, odd shapes) takes the slow one.
+Each API keeps its turns somewhere else; here they become turns of one kind, and the route's
+settings say which of them are read. What msgspec refuses (lone surrogates, odd shapes) is read
+again with more patience; what is large is read by pieces (see ``routecast.gateway.elements``).
 """
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Reversible, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 import msgspec
 
-from routecast.gateway.body import Fields
+from routecast.gateway.body import NULL, Fields
+from routecast.gateway.elements import MAX_RUN_BYTES, Elements
+from routecast.gateway.long_strings import join_ends, read_string
+from routecast.gateway.scorer import MAX_CHARACTERS
+from routecast.gateway.toplevel import read_members
 from routecast.policy.route_settings import TextChoice
 from routecast.upstream.apis import Api
 
-_END_BYTES = 1 << 22  # at six bytes per escaped character more than scorer.MAX_CHARACTERS / 2
-_SAFE = re.compile(rb"[ !#-.:-@G-Z_g-mo-qsv-z]")
 _TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
+_MAX_NAME_BYTES = 256
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -35,32 +38,21 @@ class _Turn(Protocol):
     def role(self) -> str:
         """Who speaks: ``user``, ``assistant``, ``system``, ``tool`` and so on."""
 
-    def parts(self) -> str | list[_Part] | None:
+    def parts(self) -> str | Iterable[_Part] | None:
         """Return what was said."""
-
-
-def _ends_of(content: msgspec.Raw) -> msgspec.Raw:
-    """Return a huge string's two ends as one string, and anything else as it is.
-
-    No router reads more, and to unpack the whole would keep every other thread waiting. The cuts
-    are before characters that stand in no escape sequence and in no UTF-8 sequence.
-    """
-    view = memoryview(content)
-    if len(view) <= 3 * _END_BYTES or bytes(view[:1]) != b'"':
-        return content
-    head = _SAFE.search(view, _END_BYTES, 2 * _END_BYTES)
-    tail = _SAFE.search(view, len(view) - 2 * _END_BYTES, len(view) - _END_BYTES)
-    if head is None or tail is None:
-        return content
-    return msgspec.Raw(bytes(view[: head.start()]) + bytes(view[tail.start() :]))
 
 
 class _QuickTurn(msgspec.Struct, gc=False):
     role: str = ""
-    content: msgspec.Raw = msgspec.Raw(b"null")
+    content: msgspec.Raw = NULL
 
-    def parts(self) -> str | list[_Part] | None:
-        parts: str | list[_Part] | None = _CONTENT.decode(_ends_of(self.content))
+    def parts(self) -> str | Iterable[_Part] | None:
+        if len(self.content) > MAX_RUN_BYTES:
+            return _long_content(bytes(self.content))
+        try:
+            parts: str | list[_Part] | None = _CONTENT.decode(self.content)
+        except _UNREADABLE:
+            return _SlowTurn(self.role, _parse(self.content)).parts()
         return parts
 
 
@@ -69,7 +61,7 @@ class _SlowTurn:
     role: str
     content: Any
 
-    def parts(self) -> str | list[_Part] | None:
+    def parts(self) -> str | Iterable[_Part] | None:
         if not isinstance(self.content, list):
             return self.content if isinstance(self.content, str) else None
         return [_slow_part(part) for part in self.content if isinstance(part, dict)]
@@ -77,6 +69,8 @@ class _SlowTurn:
 
 _TURNS = msgspec.json.Decoder(list[_QuickTurn])
 _CONTENT = msgspec.json.Decoder(str | list[_Part] | None)
+_PARTS = msgspec.json.Decoder(list[_Part])
+_STRINGS = msgspec.json.Decoder(list[str])
 
 
 def text_to_score(
@@ -96,30 +90,26 @@ def text_to_score(
         A message's content if it is a string, its text parts joined by newlines if it has parts;
         several messages are joined by empty lines. None when nothing that is read has text:
         images alone, token ids, blanks, or what cannot be read. What a tool returned is not the
-        user's message, although Anthropic's API calls it so.
+        user's message, although Anthropic's API calls it so. Of more than
+        ``scorer.MAX_CHARACTERS`` the middle may be missing.
     """
-    try:
-        text = _choose(_quick_turns(fields, api, everything=choice == "all_turns"), choice, sticky)
-    except _UNREADABLE:
-        text = _choose(_slow_turns(fields, api, everything=choice == "all_turns"), choice, sticky)
+    turns = _turns_of(fields, api)
+    if sticky:
+        text = next(_texts(_users(turns)), None)
+    elif choice == "last_user":
+        text = _last_user(turns)
+    elif choice == "user_turns":
+        text = _join(_texts(_users(turns)), "\n\n")
+    else:
+        text = _join(_texts(chain(_system_turns(fields, api), turns)), "\n\n")
     return text if text and not text.isspace() else None
 
 
-def _choose(turns: Sequence[_Turn], choice: TextChoice, sticky: bool) -> str | None:
-    """Return the text of the turns that are read."""
-    if sticky:
-        return next(_texts(turn for turn in turns if turn.role == "user"), None)
-    if choice == "last_user":
-        return _last_user(turns)
-    read = turns if choice == "all_turns" else [turn for turn in turns if turn.role == "user"]
-    return "\n\n".join(_texts(iter(read))) or None
-
-
-def _last_user(turns: Sequence[_Turn]) -> str | None:
+def _last_user(turns: Reversible[_Turn]) -> str | None:
     for turn in reversed(turns):
         if turn.role == "user":
             parts = turn.parts()
-            if not isinstance(parts, list):
+            if parts is None or isinstance(parts, str):
                 return parts
             text = _joined(parts)
             if text is not None or all(part.type != "tool_result" for part in parts):
@@ -127,63 +117,134 @@ def _last_user(turns: Sequence[_Turn]) -> str | None:
     return None
 
 
-def _texts(turns: Iterator[_Turn]) -> Iterator[str]:
+def _users(turns: Iterable[_Turn]) -> Iterator[_Turn]:
+    return (turn for turn in turns if turn.role == "user")
+
+
+def _texts(turns: Iterable[_Turn]) -> Iterator[str]:
     """Yield the text of each turn that has one."""
     for turn in turns:
         parts = turn.parts()
-        text = _joined(parts) if isinstance(parts, list) else parts
+        text = parts if parts is None or isinstance(parts, str) else _joined(parts)
         if text and not text.isspace():
             yield text
 
 
-def _joined(parts: list[_Part]) -> str | None:
-    texts = [part.text for part in parts if part.type in _TEXT_PARTS and part.text]
-    return "\n".join(texts) or None
+def _joined(parts: Iterable[_Part]) -> str | None:
+    return _join((part.text for part in parts if part.type in _TEXT_PARTS and part.text), "\n")
 
 
-def _quick_turns(fields: Fields, api: Api, *, everything: bool) -> Sequence[_Turn]:
-    """Return the turns of a request, the system prompt first where everything is read."""
-    if api is Api.CHAT:
-        return _TURNS.decode(fields.messages)
-    if api is Api.MESSAGES:
-        turns = _TURNS.decode(fields.messages)
-        return [_QuickTurn("system", fields.system), *turns] if everything else turns
+def _join(texts: Iterable[str], separator: str) -> str | None:
+    return join_ends(texts, separator, max_characters=MAX_CHARACTERS) or None
+
+
+def _turns_of(fields: Fields, api: Api) -> Reversible[_Turn]:
+    """Return the turns of a request, but for a system prompt that has a field of its own."""
+    if api is Api.CHAT or api is Api.MESSAGES:
+        return _read_messages(fields.messages)
     if api is Api.RESPONSES:
         is_string = bytes(memoryview(fields.input)[:1]) == b'"'
-        turns = [_QuickTurn("user", fields.input)] if is_string else _TURNS.decode(fields.input)
-        return [_QuickTurn("system", fields.instructions), *turns] if everything else turns
-    return [_SlowTurn("user", _completion_prompt(msgspec.json.decode(fields.prompt)))]
+        return [_QuickTurn("user", fields.input)] if is_string else _read_messages(fields.input)
+    return [_SlowTurn("user", _completion_prompt(fields.prompt))]
 
 
-def _slow_turns(fields: Fields, api: Api, *, everything: bool) -> Sequence[_Turn]:
-    """Read lone surrogates, and whatever else msgspec refuses."""
-    if api is Api.COMPLETIONS:
-        return [_SlowTurn("user", _completion_prompt(_parse(fields.prompt)))]
-    given = _parse(fields.input if api is Api.RESPONSES else fields.messages)
-    if isinstance(given, str) and api is Api.RESPONSES:
-        turns = [_SlowTurn("user", given)]
-    else:
-        turns = [
+def _system_turns(fields: Fields, api: Api) -> Sequence[_Turn]:
+    if api is Api.MESSAGES:
+        return [_QuickTurn("system", fields.system)]
+    return [_QuickTurn("system", fields.instructions)] if api is Api.RESPONSES else []
+
+
+def _read_messages(messages: msgspec.Raw) -> Reversible[_Turn]:
+    if len(messages) <= MAX_RUN_BYTES:
+        return _read_turns(messages)
+    content = bytes(messages)
+    return Elements(content, _read_turns, _read_large_turn) if content[:1] == b"[" else []
+
+
+def _read_turns(run: bytes | msgspec.Raw) -> Sequence[_Turn]:
+    try:
+        turns: list[_QuickTurn] = _TURNS.decode(run)
+    except _UNREADABLE:
+        given = _parse(run)
+        return [
             _SlowTurn(turn.get("role") or "", turn.get("content"))
             for turn in (given if isinstance(given, list) else [])
             if isinstance(turn, dict)
         ]
-    if everything and api is not Api.CHAT:
-        system = fields.instructions if api is Api.RESPONSES else fields.system
-        turns.insert(0, _SlowTurn("system", _parse(system)))
     return turns
 
 
-def _completion_prompt(prompt: Any) -> str | None:  # noqa: ANN401 (whatever the client sent)
+def _read_large_turn(element: bytes) -> Sequence[_Turn]:
+    members = read_members(element, ("role", "content"))
+    return [_QuickTurn(_short_string(members.get("role", NULL)), members.get("content", NULL))]
+
+
+def _long_content(content: bytes) -> str | Iterable[_Part] | None:
+    if content[:1] == b"[":
+        return Elements(content, _read_parts, _read_large_part)
+    return read_string(content, max_characters=MAX_CHARACTERS)
+
+
+def _read_parts(run: bytes) -> Sequence[_Part]:
+    try:
+        parts: list[_Part] = _PARTS.decode(run)
+    except _UNREADABLE:
+        return [_slow_part(part) for part in _parse(run) or [] if isinstance(part, dict)]
+    return parts
+
+
+def _read_large_part(element: bytes) -> Sequence[_Part]:
+    members = read_members(element, ("type", "text"))
+    text = read_string(members.get("text", NULL), max_characters=MAX_CHARACTERS)
+    return [_Part(_short_string(members.get("type", NULL)), text)]
+
+
+def _short_string(string: msgspec.Raw) -> str:
+    """Return a string's text; "" for what is none, or so long that it is no name that we know."""
+    if len(string) > _MAX_NAME_BYTES:
+        return ""
+    return read_string(string, max_characters=MAX_CHARACTERS) or ""
+
+
+def _completion_prompt(prompt: msgspec.Raw) -> str | None:
     """Return the prompt of a text completion; token ids are no text."""
-    if isinstance(prompt, str):
-        return prompt
-    if isinstance(prompt, list) and all(isinstance(text, str) for text in prompt):
-        return "\n\n".join(prompt)
-    return None
+    if len(prompt) <= MAX_RUN_BYTES:
+        given = _parse(prompt)
+        if isinstance(given, list) and all(isinstance(text, str) for text in given):
+            return "\n\n".join(given)
+        return given if isinstance(given, str) else None
+    content = bytes(prompt)
+    if content[:1] != b"[":
+        return read_string(content, max_characters=MAX_CHARACTERS)
+    try:
+        return _join(Elements(content, _read_strings, _read_large_string), "\n\n")
+    except _NoTextError:
+        return None
 
 
-def _parse(value: msgspec.Raw) -> Any:  # noqa: ANN401 (whatever the client sent)
+class _NoTextError(Exception):
+    """An element of a list of texts is none."""
+
+
+def _read_strings(run: bytes) -> Sequence[str]:
+    try:
+        texts: list[str] = _STRINGS.decode(run)
+    except _UNREADABLE:
+        given = _parse(run)
+        if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+            raise _NoTextError from None
+        return given
+    return texts
+
+
+def _read_large_string(element: bytes) -> Sequence[str]:
+    text = read_string(element, max_characters=MAX_CHARACTERS)
+    if text is None:
+        raise _NoTextError
+    return [text]
+
+
+def _parse(value: bytes | msgspec.Raw) -> Any:  # noqa: ANN401 (whatever the client sent)
     try:
         return json.loads(bytes(value))
     except (ValueError, RecursionError):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from starlette.types import Send
 
+from routecast.errors import RoutecastError
 from routecast.gateway.attempts import (
     Outcome,
     Tried,
@@ -20,7 +21,7 @@ from routecast.gateway.attempts import (
 )
 from routecast.gateway.connection import UpstreamAnswer
 from routecast.gateway.echoes import erase_secret
-from routecast.gateway.errors import error_event, send_error, status_of
+from routecast.gateway.errors import code_of, error_event, send_error, status_of
 from routecast.gateway.events import Tap, has_ended, next_sequence_number
 from routecast.gateway.exchange import Attempt, Ended, RelayResult
 from routecast.gateway.failures import Failure, broken_answer_error, no_answer_error
@@ -127,7 +128,7 @@ class _Exchange:
         "_asked_s",
         "_attempts",
         "_began_s",
-        "_error_status",
+        "_error",
         "_keep_alive_s",
         "_outcome",
         "_plan",
@@ -153,7 +154,7 @@ class _Exchange:
         self._answers: list[_Answer] = []
         self._asked: Upstream | None = None  # from the call until its answer is over or given up
         self._outcome: Outcome[Upstream, _Answer] | None = None
-        self._error_status: int | None = None
+        self._error: RoutecastError | None = None
 
     async def run(self) -> Ended:
         """Ask whom the plan names, and pass on what there is."""
@@ -241,7 +242,7 @@ class _Exchange:
         candidates = self._plan.candidates
         wait_s = min(upstream.breaker.wait_s for upstream in candidates)
         error = no_answer_error(self._attempts, retry_after_s=wait_s)
-        self._error_status = status_of(error)
+        self._error = error
         headers = self._answer_headers(candidates[0].name, False)
         own = [header for header in headers if header[0] != MODEL_HEADER]
         await send_error(self._send, error, api=self._plan.surface.api, headers=own)
@@ -307,13 +308,19 @@ class _Exchange:
         now_s = time.perf_counter()
         return RelayResult(
             model=None if model is None else model.name,
-            status=self._error_status if outlet is None else outlet.status,
+            status=self._status(outlet),
+            error_code=None if self._error is None else code_of(self._error),
             attempts=tuple(self._attempts),
             usage=None if outlet is None else outlet.usage,
             ended=ended,
             first_byte_s=None if outlet is None else (outlet.begun_s or now_s) - self._began_s,
             total_s=now_s - self._began_s,
         )
+
+    def _status(self, outlet: Outlet | None) -> int | None:
+        if outlet is not None:
+            return outlet.status
+        return None if self._error is None else status_of(self._error)
 
     def _begun_outlet(self) -> Outlet | None:
         """Return what the client has been sent some of, None if it was nothing."""

@@ -2,9 +2,11 @@
 
 The gap of a prompt is read from the labelled prompts around it, each counting by how alike it is:
 the estimator of Nadaraya and Watson. Labelled prompts are replaced by the centres of their
-clusters, so that scoring costs one small matrix product whatever the number of labels. Where
-nothing labelled is near, the mean gap of all counts more and more. A rise of the gap with length is
-added, because that is the one thing that carries over to traffic of another kind.
+clusters, so that scoring costs one small matrix product whatever the number of labels. A rise of
+the gap with length is added, because that is the one thing that carries over to traffic of another
+kind. Both shrink where the prompt is unlike what is labelled, and the mean gap of all is left: the
+first wholly, the second to a small share of itself, both wholly where a text is far longer than any
+labelled one.
 
 References:
     Nadaraya (1964), On Estimating Regression; Watson (1964), Smooth Regression Analysis.
@@ -14,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import numpy as np
 
@@ -24,11 +26,21 @@ from routecast.routers.binding import refuse_overlap
 from routecast.types import AnyArray, EmbeddingArray, FloatArray
 
 MAX_DEVIATIONS: Final = 3.0
-"""Lengths farther from the mean than so many standard deviations count as that far."""
+"""Lengths farther from the mean than so many standard deviations count as that far; a text that is
+longer than that counts less and less, and at twice as many deviations not at all."""
 
 _BLOCK = 4_096
-_NUMBERS = ("sharpness", "prior", "base_gap", "length_slope", "length_mean", "length_deviation")
+_NUMBERS = (
+    "sharpness",
+    "prior",
+    "base_gap",
+    "length_slope",
+    "length_mean",
+    "length_deviation",
+    "length_far_share",
+)
 _EDGE = 1e-6
+NumberT = TypeVar("NumberT", float, FloatArray)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +55,11 @@ class Knn:
         sharpness: A centre at cosine c counts exp(sharpness (c - 1)).
         prior: Mass, in the kernel's unit, that the mean gap of all prompts counts with, above 0.
         base_gap: That mean gap, in [-1, 1].
-        length_slope: Rise of the gap per standard deviation of the log of length.
+        length_slope: Rise of the gap per standard deviation of the log of length, where a prompt
+            is among labelled ones.
         length_mean: Of log(1 + characters).
         length_deviation: Its standard deviation, above 0.
+        length_far_share: Share of that rise which is left where nothing labelled is near, 0 to 1.
     """
 
     centres: EmbeddingArray
@@ -57,29 +71,40 @@ class Knn:
     length_slope: float
     length_mean: float
     length_deviation: float
+    length_far_share: float
 
     def predict(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> FloatArray:
         """Return the expected gap of prompts, strong minus weak, shape (n_prompts,)."""
         if len(prompts) == 1:
             return np.array([self.predict_one(prompts[0], embeddings[0])])
-        gaps = self.standard_lengths(prompts)
-        gaps *= self.length_slope
-        gaps += self.base_gap
+        lengths = self.standard_lengths(prompts)
+        gaps = np.empty(len(prompts))
         for start in range(0, len(prompts), _BLOCK):
             rows = slice(start, start + _BLOCK)
             kernel = kernel_of(embeddings[rows] @ self.centres.T, self.sharpness)
-            sums = kernel @ self._sums  # (n_rows, 2)
-            gaps[rows] += sums[:, 0] / (sums[:, 1] + self.prior)
+            gap_sums, masses = (kernel @ self._sums).T.astype(np.float64)  # (n_rows,) each
+            gaps[rows] = self._nearby(gap_sums, masses, np.minimum(lengths[rows], MAX_DEVIATIONS))
+        gaps *= np.clip(2.0 - lengths / MAX_DEVIATIONS, 0.0, 1.0)
+        gaps += self.base_gap
         return gaps
 
     def predict_one(self, prompt: str, embedding: EmbeddingArray) -> float:
         """Do the same for one prompt, in a third of the time: no array for each single number."""
         kernel = kernel_of(self.centres.dot(embedding), self.sharpness)
-        gap_sum, mass = kernel.dot(self._sums).tolist()
-        deviation = (math.log1p(len(prompt)) - self.length_mean) / self.length_deviation
-        deviation = min(max(deviation, -MAX_DEVIATIONS), MAX_DEVIATIONS)
-        nearby: float = gap_sum / (mass + self.prior)
-        return self.length_slope * deviation + self.base_gap + nearby
+        sums: list[float] = kernel.dot(self._sums).tolist()
+        gap_sum, mass = sums
+        length = (math.log1p(len(prompt)) - self.length_mean) / self.length_deviation
+        length = max(length, -MAX_DEVIATIONS)
+        if length <= MAX_DEVIATIONS:
+            return self.base_gap + self._nearby(gap_sum, mass, length)
+        reach = max(2.0 - length / MAX_DEVIATIONS, 0.0)
+        return self.base_gap + reach * self._nearby(gap_sum, mass, MAX_DEVIATIONS)
+
+    def _nearby(self, gap_sums: NumberT, masses: NumberT, lengths: NumberT) -> NumberT:
+        """Return how far the gap is from the mean gap, for one prompt or many."""
+        familiarity = masses / (masses + self.prior)  # in [0, 1)
+        left = self.length_far_share + (1.0 - self.length_far_share) * familiarity
+        return gap_sums / (masses + self.prior) + self.length_slope * left * lengths
 
     @cached_property
     def _sums(self) -> EmbeddingArray:
@@ -87,11 +112,10 @@ class Knn:
         return np.stack([self.gap_sums, self.masses], axis=1).astype(np.float32)
 
     def standard_lengths(self, prompts: Sequence[str]) -> FloatArray:
-        """Return the log of each length in standard deviations from the mean, in [-3, 3]."""
+        """Return the log of each length in standard deviations from the mean, -3 at least."""
         logs = np.log1p(np.fromiter(map(len, prompts), np.float64, len(prompts)))
         logs -= self.length_mean
         logs /= self.length_deviation
-        np.minimum(logs, MAX_DEVIATIONS, out=logs)
         return np.maximum(logs, -MAX_DEVIATIONS, out=logs)
 
     def bind(self, *, strong: Sequence[str], weak: Sequence[str], embedder: Embedder) -> "BoundKnn":

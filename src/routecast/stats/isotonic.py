@@ -5,6 +5,7 @@ the steps keep a small slope, so that the order of prompts, and with it every ro
 what it was before.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,10 +61,24 @@ class IsotonicScaling:
 
         Values outside [0, 1] count as 0 and 1.
         """
+        if probabilities.shape == (1,):
+            return np.array([self._apply_one(probabilities.item())])
         inside = np.minimum(np.maximum(probabilities, 0.0), 1.0)
         line = np.searchsorted(self.scores[1:-1], inside, side="right")  # (n,), NaN: the last
         risen = self.probabilities[line] + self._slopes[line] * (inside - self.scores[line])
         return np.minimum(risen, self.probabilities[line + 1])  # rounding must not pass the knot
+
+    def _apply_one(self, probability: float) -> float:
+        """Do the same for one, by the same steps, so to the last bit, in a fraction of the time."""
+        scores, probabilities, slopes = self._lists
+        inside = min(max(probability, 0.0), 1.0)
+        line = bisect_right(scores, inside, 1, len(scores) - 1) - 1
+        risen = probabilities[line] + slopes[line] * (inside - scores[line])
+        return min(risen, probabilities[line + 1])
+
+    @cached_property
+    def _lists(self) -> tuple[list[float], list[float], list[float]]:
+        return self.scores.tolist(), self.probabilities.tolist(), self._slopes.tolist()
 
 
 def isotonic_regression(values: FloatArray, *, weights: FloatArray | None = None) -> FloatArray:

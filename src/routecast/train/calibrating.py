@@ -9,6 +9,8 @@ from routecast.artifacts import CalibrationRecord, OutcomesRecord, record_map
 from routecast.calibrate.probability import choose_calibration
 from routecast.calibrate.quantiles import win_probability_quantiles
 from routecast.calibrate.threshold import SampleOutcomes, outcomes_along_quantiles
+from routecast.routers.calibrated import CalibrationMap
+from routecast.stats.platt import fit_platt
 from routecast.train.prepare import Prepared
 from routecast.train.sides import PairLabels
 from routecast.types import FloatArray, IntArray
@@ -21,6 +23,7 @@ def calibrate_scores(
     cross_fitted: bool = False,
     has_outcomes: bool = False,
     even_groups: bool = False,
+    evenly: bool = False,
     seed: int,
 ) -> tuple[CalibrationRecord, FloatArray]:
     """Calibrate on labels that the scores do not know.
@@ -33,6 +36,7 @@ def calibrate_scores(
         has_outcomes: Whether every label comes with qualities, so that quality along the thresholds
             can be kept.
         even_groups: Let each group of labels count alike.
+        evenly: Use Platt scaling, whatever cross-validation says; for scores that are never NaN.
         seed: Of the folds of the cross-validation.
 
     Returns:
@@ -43,14 +47,18 @@ def calibrate_scores(
     labels = prepared.labels_on(positions)
     rows = labels.prompt_index
     weights = label_weights(labels, even_groups=even_groups)
-    choice = choose_calibration(
-        scores[rows],
-        labels.wins,
-        weights=weights,
-        groups=prepared.duplicates.labels[rows],
-        seed=seed,
-    )
-    calibrated = choice.calibration.apply(scores)
+    calibration: CalibrationMap
+    if evenly:
+        calibration = fit_platt(scores[rows], labels.wins, weights=weights)
+    else:
+        calibration = choose_calibration(
+            scores[rows],
+            labels.wins,
+            weights=weights,
+            groups=prepared.duplicates.labels[rows],
+            seed=seed,
+        ).calibration
+    calibrated = calibration.apply(scores)
     sample, outcomes = f"{len(positions):,} {kind} prompts of the training data", None
     sampled, sample_weights = calibrated[positions], None
     if even_groups:
@@ -62,7 +70,7 @@ def calibrate_scores(
     record = CalibrationRecord(
         sample=sample,
         n_prompts=len(sampled),
-        map=record_map(choice.calibration),
+        map=record_map(calibration),
         win_probability_quantiles=tuple(
             win_probability_quantiles(sampled, weights=sample_weights).tolist()
         ),

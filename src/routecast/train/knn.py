@@ -26,13 +26,15 @@ class KnnSettings:
             labelled prompt.
         length_weight: Spread of the gap that length explains, as a share of the spread that the
             clusters explain.
+        length_far_share: Share of what length says that is left where nothing labelled is near.
         seed: Of the clusters.
     """
 
     n_centres: int = 512
-    sharpness: float = 30.0
-    prior: float = 0.1
-    length_weight: float = 0.5
+    sharpness: float = 50.0
+    prior: float = 30.0
+    length_weight: float = 0.25
+    length_far_share: float = 0.05
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -43,6 +45,21 @@ class KnnSettings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= least):
                 raise ConfigError(f"{name} {value!r} must be a number of {least} or more")
+        if not 0.0 <= self.length_far_share <= 1.0:
+            raise ConfigError(f"length_far_share {self.length_far_share!r} must be from 0 to 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Labelled prompts that are alike, put together.
+
+    Attributes:
+        centres: Unit vectors, shape (n_centres, dimension), float32.
+        places: Each prompt's cluster, shape (n_prompts,); no cluster is empty.
+    """
+
+    centres: EmbeddingArray
+    places: IntArray
 
 
 def fit_lesson(lesson: Lesson, settings: KnnSettings) -> Fit:
@@ -60,6 +77,7 @@ def fit_knn(
     labels: PromptLabels,
     *,
     settings: KnnSettings | None = None,
+    clusters: Clusters | None = None,
 ) -> Knn:
     """Fit the router.
 
@@ -68,6 +86,8 @@ def fit_knn(
         embeddings: Their unit vectors, shape (n_labels, dimension).
         labels: Their gaps and weights.
         settings: How; the defaults when None.
+        clusters: What `gather_clusters` gave for these vectors, where other settings are tried on
+            the same clusters; made here when None.
 
     Raises:
         DataError: If there are fewer than 3 prompts.
@@ -75,7 +95,10 @@ def fit_knn(
     settings = settings or KnnSettings()
     if len(prompts) < 3:
         raise DataError(f"{len(prompts)} labelled prompts; 3 are the fewest to learn from")
-    centres, places = _clusters(embeddings, settings)
+    clusters = clusters or gather_clusters(
+        embeddings, n_centres=settings.n_centres, seed=settings.seed
+    )
+    centres, places = clusters.centres, clusters.places
     weights = labels.weights / labels.weights.mean()
     base_gap = float(np.average(labels.gaps, weights=weights))
     sums = weights * (labels.gaps - base_gap)
@@ -92,6 +115,7 @@ def fit_knn(
         length_slope=0.0,
         length_mean=length_mean,
         length_deviation=_deviation(logs, weights) or 1.0,
+        length_far_share=settings.length_far_share,
     )
     sums_without, masses_without = _without_itself(model, embeddings, places, sums, weights)
     least = float(np.finfo(np.float32).tiny)  # where nothing counts, the mean gap does
@@ -101,8 +125,8 @@ def fit_knn(
     return replace(model, prior=prior, length_slope=slope)
 
 
-def _clusters(embeddings: EmbeddingArray, settings: KnnSettings) -> tuple[EmbeddingArray, IntArray]:
-    """Return the clusters' centres as unit vectors, and each prompt's cluster; none is empty.
+def gather_clusters(embeddings: EmbeddingArray, *, n_centres: int, seed: int) -> Clusters:
+    """Gather unit vectors, shape (n_prompts, dimension), in at most ``n_centres`` clusters.
 
     Spherical k-means, from distinct prompts drawn at random; scipy's and scikit-learn's are for
     Euclidean distances, and the former needs minutes where this needs seconds.
@@ -112,8 +136,8 @@ def _clusters(embeddings: EmbeddingArray, settings: KnnSettings) -> tuple[Embedd
     """
     vectors = np.ascontiguousarray(embeddings, dtype=np.float32)
     distinct = np.unique(vectors, axis=0)
-    generator = np.random.default_rng(settings.seed)
-    n_centres = min(settings.n_centres, len(distinct))
+    generator = np.random.default_rng(seed)
+    n_centres = min(n_centres, len(distinct))
     centres = distinct[generator.choice(len(distinct), n_centres, replace=False)]
     for _ in range(_ROUNDS):
         nearest = _nearest(vectors, centres)
@@ -122,9 +146,9 @@ def _clusters(embeddings: EmbeddingArray, settings: KnnSettings) -> tuple[Embedd
         sums = np.add.reduceat(vectors[order], starts, axis=0)
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         centres = sums / np.maximum(lengths, np.finfo(np.float32).tiny)
-    clusters = np.empty(len(vectors), dtype=np.int64)
-    clusters[order] = places
-    return centres, clusters
+    ordered = np.empty(len(vectors), dtype=np.int64)
+    ordered[order] = places
+    return Clusters(centres, ordered)
 
 
 def _nearest(vectors: EmbeddingArray, centres: EmbeddingArray) -> IntArray:
@@ -159,4 +183,6 @@ def _deviation(values: FloatArray, weights: FloatArray) -> float:
     return float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
 
 
-FAMILY = Family(name="knn", settings=KnnSettings, fit=fit_lesson, learns_margins=True)
+FAMILY = Family(
+    name="knn", settings=KnnSettings, fit=fit_lesson, learns_margins=True, calibrates_evenly=True
+)

@@ -146,6 +146,7 @@ def train_router(
         cross_fitted=fit.cross_fitted is not None,
         has_outcomes=_have_outcomes(sets),
         even_groups=settings.even_groups,
+        evenly=family.calibrates_evenly,
         seed=settings.seed,
     )
     held_out = None

@@ -134,6 +134,8 @@ class Family:
         cross_fits: Its fits are ``cross_fitted``, so validation prompts are trained on too.
         learns_margins: Outcomes are learned from with their margins, asked for or not.
         named: Values that have a name, by setting: ``gamma=sharp``.
+        calibrates_evenly: Platt scaling calibrates it, never the isotonic map: that may make much
+            of small differences, and these are all that such a router says far from its labels.
     """
 
     name: str
@@ -144,6 +146,7 @@ class Family:
     cross_fits: bool = False
     learns_margins: bool = False
     named: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    calibrates_evenly: bool = False
 
     def settings_names(self) -> tuple[str, ...]:
         """Return the settings that users may give."""
