@@ -7,9 +7,10 @@
 DIR holds the labelled sets. Each split draws labels from one set, by prompt, and evaluates on the
 rest; nothing else of the set is used. FOLDER is a sentence-transformers model, all-MiniLM-L6-v2 in
 the committed page; its vectors are kept in CACHE. Beside the page are written the figures it was
-made from, with the ending ``json``, and a picture per embedder; ``--again`` makes page and pictures
-from those figures. ``--quick`` takes a minute, and fails where `blend` is not ahead of length or of
-a random order by more than noise. No prompt is written anywhere.
+made from, with the ending ``json``, and a picture per embedder. ``--again`` makes page and pictures
+from those figures, ``--only knn`` from those with `knn` measured anew. ``--quick`` takes a minute,
+and fails where `blend` is not ahead of length or of a random order by more than noise. No prompt is
+written anywhere.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import msgspec
 from runs.few_labels.bars import shortfalls
 from runs.few_labels.cells import N_DECIMALS, Cell, Split, figures_of, measure_splits
 from runs.few_labels.figure import write_figure
+from runs.few_labels.fits import FAMILIES
 from runs.few_labels.page import page_lines
 from runs.few_labels.sets import PAIRS, Pair, read_labelled, read_sample
 
@@ -51,6 +53,7 @@ class Job:
         folder: Of the shared data.
         sentence: The sentence-transformers model.
         cache: Where its vectors are kept.
+        only: Families to measure; everything where there are none.
     """
 
     pair: Pair
@@ -59,6 +62,7 @@ class Job:
     folder: Path
     sentence: str | None
     cache: Path | None
+    only: tuple[str, ...]
 
     def load_embedder(self) -> Embedder:
         """Return the embedder, its vectors kept where that was asked for."""
@@ -75,7 +79,8 @@ def main() -> int:
     if arguments.again:
         cells = read_cells(figures)
     else:
-        cells = measure(_jobs(arguments), n_processes=arguments.jobs, figures=figures)
+        known = read_cells(figures) if arguments.only else []
+        cells = measure(_jobs(arguments), known, n_processes=arguments.jobs, figures=figures)
     pictures = [
         write_figure([cell for cell in cells if cell.embedder == name], _picture(arguments, name))
         for name in dict.fromkeys(cell.embedder for cell in cells)
@@ -89,10 +94,16 @@ def main() -> int:
     return 1 if short else 0
 
 
-def measure(jobs: Sequence[Job], *, n_processes: int, figures: Path) -> list[Cell]:
+def measure(
+    jobs: Sequence[Job], known: Sequence[Cell], *, n_processes: int, figures: Path
+) -> list[Cell]:
     """Measure in processes of one thread each, the largest sets first.
 
-    The figures are written after each job, so that a run that stops leaves what it had.
+    Args:
+        jobs: What to measure.
+        known: What an earlier run measured, if only some families are measured anew.
+        n_processes: How many.
+        figures: Written after each job, so that a run that stops leaves what it had.
     """
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # of the processes
     cells: dict[int, list[Cell]] = {}
@@ -103,13 +114,16 @@ def measure(jobs: Sequence[Job], *, n_processes: int, figures: Path) -> list[Cel
         for done in as_completed(running):
             job = jobs[running[done]]
             cells[running[done]] = done.result()
-            _write(figures, msgspec.json.encode(_in_order(cells)))
+            _write(figures, msgspec.json.encode(_in_order(cells, known)))
             print(f"{len(cells)} of {len(jobs)}: {job.pair.title}, {job.embedder}", file=sys.stderr)
-    return _in_order(cells)
+    return _in_order(cells, known)
 
 
-def _in_order(cells: Mapping[int, list[Cell]]) -> list[Cell]:
-    return [cell for number in sorted(cells) for cell in cells[number]]
+def _in_order(cells: Mapping[int, list[Cell]], known: Sequence[Cell]) -> list[Cell]:
+    """Return the cells job by job, or those known with what was measured anew."""
+    measured = [cell for number in sorted(cells) for cell in cells[number]]
+    fresh = {cell.key: cell for cell in measured}
+    return [cell.updated(fresh.get(cell.key)) for cell in known] or measured
 
 
 def read_cells(figures: Path) -> list[Cell]:
@@ -138,7 +152,9 @@ def measure_job(job: Job) -> list[Cell]:
     sample = read_sample(job.pair, embedder, job.folder)
     cells = []
     for n_labels, n_splits in job.n_splits.items():
-        splits = measure_splits(sample, embedder.identity, n_labels=n_labels, n_splits=n_splits)
+        splits = measure_splits(
+            sample, embedder.identity, n_labels=n_labels, n_splits=n_splits, only=job.only
+        )
         if splits:
             cells.append(_cell(job, n_labels, len(sample.prompts), splits))
     return cells
@@ -173,6 +189,7 @@ def _jobs(arguments: argparse.Namespace) -> list[Job]:
             folder=arguments.data,
             sentence=arguments.sentence,
             cache=arguments.embeddings,
+            only=tuple(arguments.only),
         )
         for pair in sorted(PAIRS, key=lambda one: names.index(one.name))
         if pair.name in arguments.sets
@@ -208,6 +225,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", choices=names, default=None)
     parser.add_argument("--static-only", nargs="*", choices=names, default=[])
     parser.add_argument("--jobs", type=int, default=4, help="processes, of one thread each")
+    parser.add_argument("--only", nargs="+", choices=FAMILIES, default=[], help="measured anew")
     parser.add_argument("--quick", action="store_true", help="a few sets, two splits, static only")
     parser.add_argument("--again", action="store_true", help="write what was measured anew")
     arguments = parser.parse_args()

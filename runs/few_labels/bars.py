@@ -1,5 +1,6 @@
 """What was asked for beforehand, and what must never happen."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -59,6 +60,11 @@ class Lag:
     router: str
     lag: float
 
+    @property
+    def ahead(self) -> tuple[float, float]:
+        """95% interval of what `blend` is ahead by; NaN where that was not measured."""
+        return self.cell.routers[self.router].ahead or (math.nan, math.nan)
+
 
 def asked_of(bar: Bar, cells: Sequence[Cell]) -> list[Cell]:
     """Return the cells that a bar is about."""
@@ -105,7 +111,7 @@ def shortfalls(cells: Sequence[Cell]) -> list[str]:
 
 
 def _shortfalls(cells: Sequence[Cell]) -> Iterator[str]:
-    of_length = [cell.routers[LENGTH].ahead for cell in cells]
+    of_length = [Lag(cell, LENGTH, math.nan).ahead for cell in cells]
     of_chance = [tuple(end - RANDOM_APGR for end in cell.routers[BLEND].interval) for cell in cells]
     for name, ahead in (("length", of_length), ("a random order", of_chance)):
         low = float(np.mean([ends[0] for ends in ahead]))

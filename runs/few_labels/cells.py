@@ -1,11 +1,11 @@
 """One cell of the study: a pair, an embedder and a number of labels, over all splits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from runs.few_labels.blend_fits import BLEND
-from runs.few_labels.fits import ROUTERS, KnownVectors, SplitScores, score_split
+from runs.few_labels.fits import MEMBERS, KnownVectors, SplitScores, score_split
 from runs.few_labels.sets import Sample
 
 from routecast.embed.protocol import EmbedderIdentity
@@ -34,12 +34,12 @@ class RouterFigures:
     Attributes:
         apgr: Of each split.
         interval: 95% interval of the mean, over draws of labels and over prompts.
-        ahead: The same of the mean by which `blend` is ahead of this router.
+        ahead: The same of the mean by which `blend` is ahead of a member; None for others.
     """
 
     apgr: tuple[float, ...]
     interval: tuple[float, float]
-    ahead: tuple[float, float]
+    ahead: tuple[float, float] | None = None
 
     @property
     def mean(self) -> float:
@@ -87,6 +87,28 @@ class Cell:
         """How many draws of labels the means are over."""
         return len(self.abstained)
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What tells it from other cells."""
+        return self.title, self.embedder, self.n_labels
+
+    def updated(self, fresh: "Cell | None") -> "Cell":
+        """Return it with those routers' figures that a later run has.
+
+        Raises:
+            ValueError: If the later run has other splits.
+        """
+        if fresh is None:
+            return self
+        if (fresh.n_splits, fresh.n_evaluated) != (self.n_splits, self.n_evaluated):
+            raise ValueError(f"{self.key!r} was measured on other splits; measure everything anew")
+        kept = {name: n for name, n in self.n_refused.items() if name not in fresh.routers}
+        return replace(
+            self,
+            routers={**self.routers, **fresh.routers},
+            n_refused={**kept, **fresh.n_refused},
+        )
+
 
 @dataclass(frozen=True)
 class Split:
@@ -106,9 +128,25 @@ class Split:
 
 
 def measure_splits(
-    sample: Sample, identity: EmbedderIdentity, *, n_labels: int, n_splits: int
+    sample: Sample,
+    identity: EmbedderIdentity,
+    *,
+    n_labels: int,
+    n_splits: int,
+    only: Sequence[str] = (),
 ) -> list[Split]:
-    """Draw labels, fit and evaluate, with the seeds from 0; nothing where too few rows are left."""
+    """Draw labels, fit and evaluate, with the seeds from 0.
+
+    Args:
+        sample: The set.
+        identity: Of the embedder that made its vectors.
+        n_labels: Rows to label.
+        n_splits: How many draws.
+        only: Families, where nothing but these is wanted.
+
+    Returns:
+        One per draw; none where fewer than `MIN_EVALUATED` rows are left to evaluate on.
+    """
     if len(sample.prompts) - n_labels < MIN_EVALUATED:
         return []
     embedder = KnownVectors.of(sample, identity)
@@ -116,7 +154,7 @@ def measure_splits(
     splits = []
     for seed in range(n_splits):
         labelled, rest = draw_split(sample.keys, n_labels, seed)
-        scored = score_split(sample, labelled, rest, embedder=embedder, seed=seed)
+        scored = score_split(sample, labelled, rest, embedder=embedder, seed=seed, only=only)
         splits.append(_evaluate(sample, rest, scored, counts))
     return splits
 
@@ -142,18 +180,18 @@ def draw_split(keys: IntArray, n_labels: int, seed: int) -> tuple[IntArray, IntA
 
 
 def figures_of(splits: Sequence[Split]) -> dict[str, RouterFigures]:
-    """Return every router's figures; intervals are from the same resamples for all."""
+    """Return the figures of every router that was measured, all from the same resamples."""
     means = {
         name: resampled_means(np.stack([split.resampled[name] for split in splits]))
-        for name in ROUTERS
+        for name in splits[0].resampled
     }
     return {
         name: RouterFigures(
             apgr=tuple(round(split.apgr[name], N_DECIMALS) for split in splits),
             interval=_interval(means[name]),
-            ahead=_interval(means[BLEND] - means[name]),
+            ahead=_interval(means[BLEND] - means[name]) if name in MEMBERS else None,
         )
-        for name in ROUTERS
+        for name in means
     }
 
 

@@ -1,5 +1,6 @@
 """Every router, fitted to the same few labels, scores the same other prompts."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -38,8 +39,9 @@ class SplitScores:
 
     Attributes:
         scores: Of the prompts to evaluate on, by router, each of shape (n_evaluated,).
-        calibration_error: Of `blend`, calibrated on its labels, each predicted from the others.
-        abstained: Share of the prompts that `blend` abstains on.
+        calibration_error: Of `blend`, calibrated on its labels, each predicted from the others;
+            NaN without it.
+        abstained: Share of the prompts that `blend` abstains on; NaN without it.
         refused: Families that could not be fitted to these labels; their scores are all equal.
     """
 
@@ -79,32 +81,59 @@ class KnownVectors:
 
 
 def score_split(
-    sample: Sample, labelled: IntArray, rest: IntArray, *, embedder: KnownVectors, seed: int
+    sample: Sample,
+    labelled: IntArray,
+    rest: IntArray,
+    *,
+    embedder: KnownVectors,
+    seed: int,
+    only: Sequence[str] = (),
 ) -> SplitScores:
-    """Fit everything to some prompts and score others."""
+    """Fit everything to some prompts and score others.
+
+    Args:
+        sample: The set.
+        labelled: Positions of the prompts to learn from.
+        rest: Positions of the prompts to score.
+        embedder: Has the sample's vectors.
+        seed: Of everything random.
+        only: Families, where nothing but these is wanted.
+    """
     hard = prepare_labels(sample, labelled, soft=False, embedder=embedder, seed=seed)
     soft = hard
     if not sample.is_right_or_wrong:
         soft = prepare_labels(sample, labelled, soft=True, embedder=embedder, seed=seed)
-    blended = score_blend(sample, soft, rest, rows=embedder.rows(soft.prompts), seed=seed)
-    scores, refused = dict(blended.scores), []
-    for name in FAMILIES:
+    scores, refused = {}, []
+    for name in only or FAMILIES:
         family = find_family(name)
         prepared = soft if family.learns_margins else hard
         try:
-            scores[name] = _fitted(family, prepared, embedder, seed)(
-                [sample.prompts[row] for row in rest.tolist()]
-            )
+            win_probabilities = _fitted(family, prepared, embedder, seed)
         except DataError:  # among a hundred labels the two models may be just as good
             scores[name] = np.zeros(len(rest))
             refused.append(name)
-    gaps, vectors = sample.strong - sample.weak, sample.described.embeddings
-    scores[NEIGHBOURS] = NearestNeighbours(vectors[labelled], gaps[labelled]).scores(vectors[rest])
-    scores[LENGTH] = np.array([len(sample.prompts[row]) for row in rest], dtype=np.float64)
-    scores[ORACLE] = oracle_scores(
-        weak_quality=sample.weak[rest], strong_quality=sample.strong[rest]
+        else:
+            scores[name] = win_probabilities([sample.prompts[row] for row in rest.tolist()])
+    if only:
+        return SplitScores(scores, math.nan, math.nan, tuple(refused))
+    blended = score_blend(sample, soft, rest, rows=embedder.rows(soft.prompts), seed=seed)
+    return SplitScores(
+        {**blended.scores, **scores, **_score_baselines(sample, labelled, rest)},
+        blended.calibration_error,
+        blended.abstained,
+        tuple(refused),
     )
-    return SplitScores(scores, blended.calibration_error, blended.abstained, tuple(refused))
+
+
+def _score_baselines(sample: Sample, labelled: IntArray, rest: IntArray) -> dict[str, FloatArray]:
+    """Score by what learns less, or nothing, or knows all."""
+    gaps, vectors = sample.strong - sample.weak, sample.described.embeddings
+    neighbours = NearestNeighbours(vectors[labelled], gaps[labelled])
+    return {
+        NEIGHBOURS: neighbours.scores(vectors[rest]),
+        LENGTH: np.array([len(sample.prompts[row]) for row in rest], dtype=np.float64),
+        ORACLE: oracle_scores(weak_quality=sample.weak[rest], strong_quality=sample.strong[rest]),
+    }
 
 
 def prepare_labels(

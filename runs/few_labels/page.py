@@ -125,7 +125,7 @@ def _behind(cells: Sequence[Cell]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for title, one in listed:
         behind = one.router if title == one.router else f"{title}, {one.router}"
-        low, high = one.cell.routers[one.router].ahead
+        low, high = one.ahead
         yield (
             f"| {one.cell.title} | {one.cell.embedder} | {behind} | {-one.lag:+.3f} | "
             f"[{low:+.3f}, {high:+.3f}] |"

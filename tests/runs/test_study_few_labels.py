@@ -166,7 +166,9 @@ def test_all_routers_score_every_prompt_and_find_what_was_planted(
     for router in set(few_labels.fits.ROUTERS) - {"oracle"}:
         assert 0.6 < split.apgr[router] < 0.8, router
     figures = few_labels.cells.figures_of([split])
-    assert figures["blend"].ahead == (0.0, 0.0)
+    assert figures["blend"].ahead is None
+    assert figures["length"].ahead[0] < split.apgr["blend"] - split.apgr["length"]
+    assert figures["length"].ahead[1] > split.apgr["blend"] - split.apgr["length"]
     low, high = figures["blend"].interval
     assert low < figures["blend"].mean < high
 
@@ -182,6 +184,29 @@ def test_families_that_cannot_learn_from_ties_alone_count_as_a_random_order(
     )
     assert "mf" in scored.refused
     assert set(scored.scores["mf"]) == {0.0}
+
+
+def test_a_family_measured_alone_takes_its_place_among_what_was_known(
+    few_labels: ModuleType, word_embedder: Embedder
+) -> None:
+    sample = sample_of(few_labels, word_embedder)
+    [whole], [alone] = (
+        few_labels.cells.measure_splits(
+            sample, word_embedder.identity, n_labels=100, n_splits=1, only=only
+        )
+        for only in ((), ("knn",))
+    )
+    assert list(alone.apgr) == ["knn"]
+    assert alone.apgr["knn"] == whole.apgr["knn"]
+    assert np.array_equal(alone.resampled["knn"], whole.resampled["knn"])
+    known = replace(cell_of(few_labels, {"knn": 0.6}), n_refused={"knn": 2, "mf": 1})
+    fresh = replace(known, routers={"knn": known.routers["blend"]}, n_refused={"knn": 1})
+    updated = known.updated(fresh)
+    assert updated.routers == {**known.routers, "knn": known.routers["blend"]}
+    assert updated.n_refused == {"knn": 1, "mf": 1}
+    assert known.updated(None) == known
+    with pytest.raises(ValueError, match="other splits"):
+        known.updated(replace(fresh, n_evaluated=1))
 
 
 def test_too_few_prompts_to_evaluate_on_are_no_cell(
