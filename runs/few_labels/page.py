@@ -1,5 +1,6 @@
 """The page of results."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -37,10 +38,7 @@ most of these sets together.
 near-duplicates stay together, {FRACTIONS[0]:.0%} of the labels are fitted to, and
 {FRACTIONS[1]:.0%} are for validation (they choose the weight decay of `mf`). `blend` fits to all
 labels and is calibrated on them, each predicted from the others. `{NEIGHBOURS}` is the mean gap of
-the 50 nearest labels.
-
-{LEFT_OUT}
-"""
+the 50 nearest labels."""
 
 
 def page_lines(cells: Sequence[Cell], pictures: Sequence[str]) -> Iterator[str]:
@@ -53,7 +51,9 @@ def page_lines(cells: Sequence[Cell], pictures: Sequence[str]) -> Iterator[str]:
     yield "# Few labels of one's own"
     yield ""
     yield from _command(cells)
-    yield from INTRODUCTION.split("\n")
+    for paragraph in (*INTRODUCTION.split("\n\n"), LEFT_OUT):
+        yield from textwrap.wrap(paragraph, width=100, break_on_hyphens=False)
+        yield ""
     yield from _bars(cells)
     yield "## Learning curves"
     yield ""
@@ -139,12 +139,18 @@ def _means(cells: Sequence[Cell]) -> Iterator[str]:
     yield ""
     yield f"| labels | embedder | pairs | {RANDOM} | " + " | ".join(ROUTERS) + " |"
     yield "|---|---|---|---|" + "---|" * len(ROUTERS)
-    for n_labels, embedder in sorted({(cell.n_labels, cell.embedder) for cell in cells}):
+    for n_labels, embedder in _label_counts(cells):
         own = [c for c in cells if (c.n_labels, c.embedder) == (n_labels, embedder)]
         means = [float(np.mean([cell.routers[name].mean for cell in own])) for name in ROUTERS]
         shown = " | ".join(f"{mean:.3f}" for mean in means)
         yield f"| {n_labels:,} | {embedder} | {len(own)} | {RANDOM_APGR:.3f} | {shown} |"
     yield ""
+
+
+def _label_counts(cells: Sequence[Cell]) -> list[tuple[int, str]]:
+    """Return each number of labels with each embedder, rising, embedders as they come."""
+    found = dict.fromkeys((cell.n_labels, cell.embedder) for cell in cells)
+    return sorted(found, key=lambda one: one[0])
 
 
 def _table(cells: Sequence[Cell]) -> Iterator[str]:
