@@ -250,6 +250,31 @@ async def test_a_caller_that_is_cancelled_ends_the_connection() -> None:
     assert line.wire.is_closing()
 
 
+async def test_a_caller_that_is_cancelled_as_the_head_comes_ends_the_connection() -> None:
+    line = Line()
+    asked = asyncio.ensure_future(line.ask())
+    await asyncio.sleep(0)
+    line.connection.data_received(CHUNKED[:60])
+    asked.cancel()  # before it has been told of the head
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert line.wire.is_closing()
+
+
+async def test_a_caller_that_is_cancelled_as_all_comes_leaves_the_connection_to_others() -> None:
+    line = Line()
+    asked = asyncio.ensure_future(line.ask())
+    await asyncio.sleep(0)
+    line.connection.data_received(PLAIN)
+    asked.cancel()
+    other = asyncio.ensure_future(line.ask())
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert not line.wire.is_closing()
+    line.connection.data_received(PLAIN)
+    assert await read_all(await other) == b"hello"
+
+
 async def test_a_head_that_does_not_come_in_time_is_an_error() -> None:
     line = Line()
     began_s = time.perf_counter()

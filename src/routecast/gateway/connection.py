@@ -157,6 +157,7 @@ class Connection(SharedReads):
         self._answer = answer = UpstreamAnswer(self)
         self._n_head_bytes = 0
         self._ends_s = ends_s
+        is_there = False
         try:
             if len(body) <= _MAX_BYTES_AT_ONCE:
                 self._write(head + body)
@@ -164,9 +165,10 @@ class Connection(SharedReads):
                 await self._write_in_turns(answer, head, body)
             while not answer.status:
                 await self.wait(answer, within_s=first_byte_s)
+            is_there = True
         finally:
-            if not answer.status:
-                self.abort()
+            if not is_there:  # its caller may be cancelled just as the head comes
+                self.give_up(answer)
         return answer
 
     def _write(self, content: bytes) -> None:
