@@ -193,6 +193,8 @@ async def test_a_malformed_chunk_wakes_the_reader_at_once() -> None:
     [
         b"SSH-2.0-OpenSSH_9.6\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n\x00",
+        PLAIN.replace(b"200 OK", b"000 OK"),
+        PLAIN.replace(b"200 OK", b"999 Request Denied"),
         b"HTTP/1.1 200 OK\r\nx-large: " + b"a" * MAX_ANSWER_HEAD_BYTES,
         b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * (MAX_ANSWER_HEAD_BYTES // 6),
     ],

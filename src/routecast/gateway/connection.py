@@ -305,7 +305,9 @@ class Connection(SharedReads):
     def on_headers_complete(self) -> None:
         """The head is there (httptools); of an interim answer it means nothing."""
         answer, status = self._answer, self._parser.get_status_code()
-        if answer is not None and status >= 200:
+        if not 100 <= status < 600:  # RFC 9110, section 15; servers cannot pass it on
+            self._fail(ConnectionAbortedError("the status is none of HTTP's"))
+        elif answer is not None and status >= 200:
             answer.headers, answer.status = self._headers, status
             answer._wake()
 
