@@ -167,6 +167,24 @@ async def test_an_answer_with_a_length_does_not(content: bytes, error: Exception
         await answer.read(within_s=1.0)
 
 
+@pytest.mark.parametrize("coding", [b"identity", b"chunked, gzip"])
+async def test_a_coding_that_is_no_chunks_ends_with_the_connection_too(coding: bytes) -> None:
+    line = Line()
+    answer = await line.answer(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n\r\nhello" % coding
+    )
+    assert not answer.has_end
+    line.connection.connection_lost(None)
+    assert await read_all(answer) == b"hello"
+
+
+async def test_chunks_in_any_spelling_have_an_end() -> None:
+    for coding in (b"Chunked", b"gzip, CHUNKED"):
+        answer = await Line().answer(CHUNKED.replace(b" chunked", b" " + coding))
+        assert answer.has_end
+        assert await read_all(answer) == b"hello world"
+
+
 async def test_a_reset_is_no_end_of_an_answer_without_a_length() -> None:
     line = Line()
     answer = await line.answer(UNTIL_CLOSED)

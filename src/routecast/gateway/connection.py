@@ -66,8 +66,11 @@ class UpstreamAnswer:
         Without a length and without chunks, it lasts until the connection closes, for whatever
         reason it does.
         """
-        ends = (b"content-length", b"transfer-encoding")
-        return any(name in ends for name, _ in self.headers)
+        return any(
+            name == b"content-length"
+            or (name == b"transfer-encoding" and value.lower().endswith(b"chunked"))
+            for name, value in self.headers
+        )
 
     async def read(self, *, within_s: float) -> bytes:
         """Return what has come of the body since, at least a byte; nothing at the end.
