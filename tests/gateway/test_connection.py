@@ -393,3 +393,40 @@ async def test_an_answer_before_the_end_of_a_large_body_ends_the_sending() -> No
     assert len(b"".join(line.wire.sent)) < 1 << 20
     assert line.released == []
     assert line.wire.is_closing()
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+async def test_an_answer_that_begins_before_the_end_of_a_large_body_gets_the_rest(
+    is_paused: bool,
+) -> None:
+    line = Line()
+    body = b"a" * (1 << 20)
+    asked = asyncio.ensure_future(line.ask(body))
+    await asyncio.sleep(0)
+    if is_paused:
+        line.connection.pause_writing()
+    line.connection.data_received(CHUNKED[:60])
+    await asyncio.sleep(0.01)
+    line.connection.resume_writing()
+    answer = await asked
+    assert b"".join(line.wire.sent) == HEAD + body
+    line.connection.data_received(CHUNKED[60:])
+    assert await read_all(answer) == b"hello world"
+    assert line.released == [line.connection]
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError()])
+async def test_what_came_before_the_end_of_a_large_body_is_not_lost(
+    error: Exception | None,
+) -> None:
+    line = Line()
+    asked = asyncio.ensure_future(line.ask(b"a" * (1 << 20)))
+    await asyncio.sleep(0)
+    line.connection.pause_writing()
+    line.connection.data_received(UNTIL_CLOSED)
+    await asyncio.sleep(0.01)
+    assert not asked.done()
+    line.connection.connection_lost(error)
+    answer = await asked
+    assert await answer.read(within_s=1.0) == b"hello"
+    assert answer.is_over == (error is None)

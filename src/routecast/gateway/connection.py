@@ -183,18 +183,23 @@ class Connection(SharedReads):
         """Write a large body piece by piece, as fast as it is taken, until it is answered.
 
         At once, it would be written as long as the upstream takes it, and nobody else would have a
-        turn. An answer that comes before its end is one that does not want the rest.
+        turn. A refusal that comes before its end does not want the rest; any other answer may.
         """
         self._is_sent = False
         self._write(head)
         for start in range(0, len(body), _MAX_BYTES_AT_ONCE):
             self._write(body[start : start + _MAX_BYTES_AT_ONCE])
             await asyncio.sleep(0)
-            while self._is_write_paused and not answer.status:
+            while self._is_write_paused and not self._is_refused(answer):
                 await self.wait(answer, within_s=math.inf)
-            if answer.status:
+            if self._is_refused(answer):
                 return
         self._is_sent = True
+
+    def _is_refused(self, answer: UpstreamAnswer) -> bool:
+        """Return whether the rest of a body would not be read: its answer is there, or an error."""
+        has_ended = self._transport is None or self._transport.is_closing()
+        return answer.status >= 400 or (answer.status > 0 and has_ended)
 
     async def wait(self, answer: UpstreamAnswer, *, within_s: float) -> None:
         """Wait until something happens to an answer.
