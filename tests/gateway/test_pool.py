@@ -90,6 +90,17 @@ async def test_what_had_nothing_to_do_for_long_is_closed(monkeypatch: pytest.Mon
         assert pool._timer is None
 
 
+async def test_none_is_kept_much_longer_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "KEEP_S", 0.4)
+    async with server() as (origin, _), open_pool() as pool:
+        first, second = [await pool.connect(origin, within_s=5.0) for _ in range(2)]
+        loop = asyncio.get_running_loop()
+        for connection, wait_s in ((first, 0.15), (second, 0.5)):
+            await connection.ask(HEAD, b"", first_byte_s=5.0, ends_s=loop.time() + 5.0)
+            await asyncio.sleep(wait_s)
+        assert not second.is_usable  # 0.1 s late; at a sweep every 0.4 s it would last to 0.8
+
+
 async def test_a_closed_pool_keeps_nothing() -> None:
     async with server() as (origin, _):
         async with open_pool() as pool:
