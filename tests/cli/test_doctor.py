@@ -15,6 +15,7 @@ from routecast.gateway import doctor as doctor_module
 from routecast.gateway.doctor import Finding, State, examine
 from routecast.gateway.probe import Probe
 from routecast.testing import FakeUpstream, serve_upstream
+from routecast.upstream.apis import Api
 from routecast.upstream.endpoint import Endpoint
 
 KEY = "sk-upstream-secret"
@@ -106,7 +107,7 @@ def test_insecure_is_a_choice_that_leaves_a_warning_about_plain_http(find: Find)
 def test_a_key_over_plain_http_to_another_machine_is_a_warning(
     find: Find, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def probe(endpoint: Endpoint, *, asks: bool, timeout_s: float) -> Probe:
+    async def probe(endpoint: Endpoint, *, asks: Api | None, timeout_s: float) -> Probe:
         return Probe(message="well")
 
     monkeypatch.setattr(doctor_module, "probe_upstream", probe)
@@ -114,6 +115,37 @@ def test_a_key_over_plain_http_to_another_machine_is_a_warning(
     findings = find({"[models.small]": f'[models.far]\nmodel = "m"\n{address}\n[models.small]'})
     assert findings["models.far.base_url"].state is State.WARNING
     assert "can be read on the way" in findings["models.far.base_url"].message
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("asks", [False, True])
+async def test_asking_tries_each_api_that_a_model_declares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asks: bool
+) -> None:
+    asked: list[tuple[str, Api | None]] = []
+
+    async def probe(endpoint: Endpoint, *, asks: Api | None, timeout_s: float) -> Probe:
+        asked.append((endpoint.name, asks))
+        is_fault = asks is Api.MESSAGES
+        return Probe(message=f"{asks}", fix="take it away" if is_fault else None, is_fault=is_fault)
+
+    monkeypatch.setattr(doctor_module, "probe_upstream", probe)
+    apis = 'apis = ["messages", "chat", "responses"]'
+    path = tmp_path / "routecast.toml"
+    text = SETTINGS.format(url="http://127.0.0.1:9/v1")
+    path.write_text(text.replace("[models.small]", f"{apis}\n[models.small]"))
+    findings = await examine(path, {"BIG_KEY": KEY}, timeout_s=5, asks=asks)
+    found = [
+        (finding.message, finding.state) for finding in findings if finding.subject == "models.big"
+    ]
+    if asks:
+        assert sorted(asked) == [
+            ("big", Api.CHAT), ("big", Api.MESSAGES), ("big", Api.RESPONSES), ("small", Api.CHAT),
+        ]  # fmt: skip
+        assert found == [("chat", State.OK), ("responses", State.OK), ("messages", State.FAULT)]
+    else:
+        assert asked == [("big", None), ("small", None)]
+        assert found == [("None", State.OK)]
 
 
 def test_faults_of_the_file_are_each_a_finding(find: Find) -> None:

@@ -42,7 +42,7 @@ async def probe(
     model: str = "gpt-5.2",
     api_key: str | None = KEY,
     apis: frozenset[Api] = frozenset({Api.CHAT}),
-    asks: bool = False,
+    asks: Api | None = None,
 ) -> Probe:
     async with serve_upstream(app) as url:
         endpoint = Endpoint(name="big", model=model, base_url=url, api_key=api_key, apis=apis)
@@ -119,11 +119,11 @@ async def test_something_else_than_a_list_is_a_warning(body: bytes) -> None:
         (Api.EMBEDDINGS, "/v1/embeddings", "authorization"),
     ],
 )
-async def test_asking_sends_one_short_request_of_the_model_s_own_api(
+async def test_asking_sends_one_short_request_of_the_api_that_is_asked_for(
     api: Api, path: str, key_header: str
 ) -> None:
     seen: list[Mapping[str, Any]] = []
-    found = await probe(upstream(200, b"{}", seen), apis=frozenset({api}), asks=True)
+    found = await probe(upstream(200, b"{}", seen), apis=frozenset(Api), asks=api)
     assert (found.fix, found.message.endswith("answered as 'gpt-5.2'")) == (None, True)
     (asked,) = seen
     assert (asked["path"], asked["body"]["model"]) == (path, "gpt-5.2")
@@ -133,16 +133,18 @@ async def test_asking_sends_one_short_request_of_the_model_s_own_api(
 
 @pytest.mark.anyio
 async def test_a_request_that_is_refused_is_a_fault() -> None:
-    found = await probe(upstream(400), asks=True)
+    found = await probe(upstream(400), asks=Api.CHAT)
     assert found.is_fault
-    assert "whether it has model 'gpt-5.2'" in (found.fix or "")
+    assert "whether it has model 'gpt-5.2' and speaks 'chat', as models.big.apis" in (
+        found.fix or ""
+    )
 
 
 @pytest.mark.anyio
 async def test_the_fake_upstream_is_well() -> None:
     fake = FakeUpstream("simulated")
     assert (await probe(fake, model="simulated")).fix is None
-    assert (await probe(fake, model="simulated", asks=True)).fix is None
+    assert (await probe(fake, model="simulated", asks=Api.CHAT)).fix is None
 
 
 @pytest.mark.anyio
@@ -155,9 +157,9 @@ async def test_an_upstream_that_is_silent_or_absent_is_a_fault() -> None:
 
     async with serve_upstream(hang) as url:
         endpoint = Endpoint(name="big", model="m", base_url=url)
-        silent = await probe_upstream(endpoint, asks=False, timeout_s=0.1)
+        silent = await probe_upstream(endpoint, asks=None, timeout_s=0.1)
     assert (silent.is_fault, "did not answer within 0.1 s" in silent.message) == (True, True)
-    absent = await probe_upstream(endpoint, asks=False, timeout_s=5)
+    absent = await probe_upstream(endpoint, asks=None, timeout_s=5)
     assert (absent.is_fault, "nobody listens at" in absent.message) == (True, True)
     assert "models.big.base_url" in (absent.fix or "")
 
@@ -166,6 +168,6 @@ async def test_an_upstream_that_is_silent_or_absent_is_a_fault() -> None:
 async def test_plain_http_asked_for_tls_is_a_fault_about_the_address() -> None:
     async with serve_upstream(upstream(200)) as url:
         endpoint = Endpoint(name="big", model="m", base_url=url.replace("http:", "https:"))
-        found = await probe_upstream(endpoint, asks=False, timeout_s=5)
+        found = await probe_upstream(endpoint, asks=None, timeout_s=5)
     assert found.is_fault
     assert "models.big.base_url" in (found.fix or "")

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routecast.artifacts import load_router
+from routecast.gateway import scorer as scorer_module
 from routecast.gateway.batching import MAX_BATCH, BatchingThread, ScoreLateError
 from routecast.gateway.scorer import (
     MAX_CHARACTERS,
@@ -225,6 +227,87 @@ def test_what_takes_long_is_heavy_and_a_slow_first_call_does_not_count(
     script: Callable[[Sequence[str]], Any], is_heavy: bool
 ) -> None:
     assert build_scorer(ScriptedRouter(script)).is_heavy is is_heavy
+
+
+class Clock:
+    """Says what time it is; a test moves it, so that no machine's pauses matter."""
+
+    now_s = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class TimedRouter:
+    """Takes the time that it is told, by the clock, and notes on which thread it scored."""
+
+    clock: Clock
+    took_s: float = 0.0001
+    fails: bool = False
+    threads: list[int] = field(default_factory=list)
+
+    def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
+        self.threads.append(threading.get_ident())
+        self.clock.now_s += self.took_s
+        if self.fails:
+            raise KeyError("no")
+        return np.full(len(prompts), 0.5)
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> TimedRouter:
+    """A router that the scorer takes for as quick as it says."""
+    clock = Clock()
+    monkeypatch.setattr(scorer_module, "time", clock)
+    return TimedRouter(clock)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_light_router_that_turns_slow_leaves_the_loop(
+    timed: TimedRouter, fails: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    scorer, here = Scorer(timed, is_heavy=False, name="sw"), threading.get_ident()
+
+    async def score() -> None:
+        with pytest.raises(KeyError) if timed.fails else nullcontext():
+            await scorer.score("a secret", timeout_s=5)
+
+    for _ in range(100):
+        await score()
+    was_heavy = scorer.is_heavy
+    timed.took_s, timed.fails = 0.1, fails
+    for _ in range(6):
+        await score()
+    # 0.1 s is 50 times the limit and counts as 5: after five prompts the sum of 25 is over 20.
+    assert [thread == here for thread in timed.threads[100:]] == [True] * 5 + [False]
+    assert (was_heavy, scorer.is_heavy) == (False, True)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "router 'sw' has become slow, the last prompt took it 100 ms; from now on it scores in a "
+        "thread"
+    )
+    assert record.__dict__["fields"] == {"router": "sw"}
+
+
+@pytest.mark.parametrize(
+    ("slow_s", "n_slow", "n_quick", "is_heavy"),
+    [
+        (0.0025, 1, 0, True),  # 17 times 1.25 is 21.25
+        (0.0025, 1, 1, True),  # each pair adds 0.25: over 20 at the 80th
+        (0.0025, 1, 2, False),
+        (1.0, 1, 5, False),  # a pause of a second in every sixth prompt: 5 up, 5 down
+        (0.0019, 1, 0, False),
+    ],
+)
+async def test_a_router_is_slow_that_is_so_more_often_than_not(
+    timed: TimedRouter, slow_s: float, n_slow: int, n_quick: int, is_heavy: bool
+) -> None:
+    scorer = Scorer(timed, is_heavy=False)
+    for _ in range(200):
+        for timed.took_s in [slow_s] * n_slow + [0.0001] * n_quick:
+            await scorer.score("text", timeout_s=5)
+    assert scorer.is_heavy is is_heavy
 
 
 def test_a_router_that_never_comes_back_holds_up_no_start() -> None:

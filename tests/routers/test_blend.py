@@ -9,6 +9,7 @@ from routecast.embed.registry import load_embedder
 from routecast.errors import ArtifactError, ConfigError
 from routecast.routers.blend import Blend, mean_of_largest
 from routecast.routers.blend_kernel import Scales, SurfaceScale, describe
+from routecast.routers.blend_spread import Spread
 from routecast.routers.blend_terms import TermScale
 from routecast.routers.blend_topics import Topics
 from routecast.routers.surface import surface_features
@@ -126,6 +127,35 @@ def test_an_artifact_from_before_the_weight_of_form_scores_as_it_did(
     views = blend.views(PROMPTS, word_embedder.embed(PROMPTS))
     expected = replace(blend, form_weight=1.0).predict(views)[0]
     assert Blend.from_tensors(tensors).predict(views)[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_artifact_without_a_spread_says_that_it_knows_none(
+    blend: Blend, word_embedder: Embedder
+) -> None:
+    bound = blend.bind(strong=["big"], weak=["small"], embedder=word_embedder)
+    assert np.isnan(bound.gap_deviations(PROMPTS)).tolist() == [True] * len(PROMPTS)
+
+
+def test_deviations_do_not_depend_on_the_other_prompts_of_a_call(
+    blend: Blend, word_embedder: Embedder
+) -> None:
+    doubtful = replace(
+        blend,
+        spread=Spread(
+            of_centres=np.linspace(-0.1, 0.1, 20).reshape(10, 2),
+            of_length=np.array([0.1, 0.2]),
+            of_ones=np.array([0.0, 0.1]),
+            signs=np.array([-1.0, 1.0]),
+            prior=0.2,
+            length_variance=0.03,
+        ),
+    )
+    rebuilt = Blend.from_tensors(doubtful.tensors())
+    bound = rebuilt.bind(strong=["big"], weak=["small"], embedder=word_embedder)
+    alone = [bound.gap_deviations([prompt])[0] for prompt in PROMPTS]
+    assert min(alone) > 0.0
+    assert bound.gap_deviations(PROMPTS * 120) == pytest.approx(alone * 120, abs=1e-6)
+    assert bound.gap_deviations([]).shape == (0,)
 
 
 def test_a_missing_tensor_and_one_of_another_shape_are_named(blend: Blend) -> None:

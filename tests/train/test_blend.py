@@ -9,6 +9,7 @@ from routecast.embed.registry import load_embedder
 from routecast.errors import ConfigError, DataError
 from routecast.evaluate.metrics import routing_metrics
 from routecast.routers.blend_kernel import describe
+from routecast.train import blend, blend_ridge
 from routecast.train.blend import BlendFit, BlendSettings, Labels, fit_blend
 from routecast.types import FloatArray
 
@@ -82,10 +83,101 @@ def test_fewer_centres_than_labels_predict_nearly_the_same(word_embedder: Embedd
     assert np.corrcoef(whole, part)[0, 1] > 0.95
 
 
+def slow_deviations(
+    kernel: FloatArray, crossed: FloatArray, own: FloatArray, gaps: FloatArray, ratio: float
+) -> FloatArray:
+    """Solve for the posterior of intercept + signal directly, prompt by prompt."""
+    ones = np.ones(len(gaps))
+    inverse = np.linalg.inv(ratio * kernel + np.eye(len(gaps)))
+    intercept = (ones @ inverse @ gaps) / (ones @ inverse @ ones)
+    residual = gaps - intercept
+    noise = residual @ inverse @ residual / (len(gaps) - 3)
+    deviations = []
+    for row, variance in zip(ratio * crossed, ratio * own, strict=True):
+        missing = 1.0 - row @ inverse @ ones
+        spread = variance - row @ inverse @ row + missing**2 / (ones @ inverse @ ones)
+        deviations.append((noise * spread) ** 0.5)
+    return np.array(deviations)
+
+
+def test_deviations_are_those_of_a_gaussian_process_solved_directly(
+    word_embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blend_ridge, "SIGNAL_RATIOS", np.array([0.25]))
+    monkeypatch.setattr(blend_ridge, "LOG_PRIOR", np.array([0.0]))
+    prompts, gaps = planted(60)
+    model = fit(prompts, gaps, word_embedder).model
+    fresh = [*planted(20, seed=1)[0], "def f(x):\n    return {x: [1, 2]}\n" * 9]
+    views = model.views(fresh, word_embedder.embed(fresh))
+    slope = blend.LENGTH_SLOPE * float(gaps.std()) * model.centres.log_lengths
+    expected = slow_deviations(
+        blend._kernel(model.centres, model.centres),
+        blend._kernel(views, model.centres),
+        np.diag(blend._kernel(views, views)),
+        gaps - slope,
+        0.25,
+    )
+    assert model.gap_deviations(views) == pytest.approx(expected, rel=1e-3)
+    assert model.gap_deviations(views)[-1] == model.gap_deviations(views).max()  # unlike all
+
+
+def test_deviations_over_several_ratios_hold_how_their_means_differ(
+    word_embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Var = E[Var | t] + Var[E | t], each ratio counting by its evidence.
+    prompts, gaps = planted(60)
+    fresh = planted(10, seed=1)[0]
+    ratios, flat = np.array([0.1, 1.0]), np.zeros(2)
+    means, variances, evidence = [], [], []
+    monkeypatch.setattr(blend_ridge, "LOG_PRIOR", np.zeros(1))
+    for ratio in ratios:
+        monkeypatch.setattr(blend_ridge, "SIGNAL_RATIOS", np.array([ratio]))
+        model = fit(prompts, gaps, word_embedder).model
+        views = model.views(fresh, word_embedder.embed(fresh))
+        means.append(model.predict(views)[0])
+        variances.append(model.gap_deviations(views) ** 2)
+        contrasts = np.linalg.svd(np.ones((1, 60)))[2][1:]
+        targets = contrasts @ (
+            gaps - blend.LENGTH_SLOPE * float(gaps.std()) * model.centres.log_lengths
+        )
+        inner = ratio * blend._kernel(model.centres, model.centres) + np.eye(60)
+        inner = contrasts @ inner @ contrasts.T
+        squares = targets @ np.linalg.solve(inner, targets)
+        evidence.append(-0.5 * np.linalg.slogdet(inner)[1] - 29.5 * np.log(squares))
+    shares = np.exp(np.array(evidence) - max(evidence))
+    shares /= shares.sum()
+    spread = shares @ (np.array(means) - shares @ np.array(means)) ** 2
+    monkeypatch.setattr(blend_ridge, "SIGNAL_RATIOS", ratios)
+    monkeypatch.setattr(blend_ridge, "LOG_PRIOR", flat)
+    found = fit(prompts, gaps, word_embedder).model.gap_deviations(views) ** 2
+    assert shares.min() > 0.02  # both count
+    assert found == pytest.approx(shares @ np.array(variances) + spread, rel=2e-3)
+
+
+def test_more_labels_leave_smaller_deviations_where_the_signal_is_known(
+    word_embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blend_ridge, "SIGNAL_RATIOS", np.array([0.25]))
+    monkeypatch.setattr(blend_ridge, "LOG_PRIOR", np.array([0.0]))
+    fresh, _ = planted(50, seed=1)
+    few, many = (
+        found.model.gap_deviations(found.model.views(fresh, word_embedder.embed(fresh)))
+        for found in (fit(*planted(n), word_embedder) for n in (50, 400))
+    )
+    assert many.mean() < 0.9 * few.mean()
+
+
 def test_equal_labels_give_that_gap_everywhere(word_embedder: Embedder) -> None:
     prompts, _ = planted(50)
     predicted = predict(fit(prompts, np.full(50, 0.5), word_embedder), prompts, word_embedder)
     assert predicted == pytest.approx(np.full(50, 0.5))
+
+
+def test_equal_labels_leave_no_doubt_that_a_formula_could_see(word_embedder: Embedder) -> None:
+    prompts, _ = planted(50)
+    model = fit(prompts, np.full(50, 0.5), word_embedder).model
+    views = model.views(prompts, word_embedder.embed(prompts))
+    assert model.gap_deviations(views).tolist() == [0.0] * 50
 
 
 def test_prompts_of_one_group_do_not_vouch_for_one_another(word_embedder: Embedder) -> None:

@@ -14,7 +14,7 @@ from routecast.embed.protocol import CutsTexts, Embedder
 from routecast.embed.registry import load_embedder
 from routecast.errors import ConfigError
 from routecast.routers.calibrated import CalibratedRouter
-from routecast.routers.protocol import Router
+from routecast.routers.protocol import Router, StatesDoubt
 from routecast.routers.registry import BASELINES
 from routecast.routers.torch_device import check_device_name
 from routecast.types import FloatArray
@@ -43,12 +43,24 @@ class LoadedRouter:
 
     def count_cut(self, prompts: Sequence[str]) -> int:
         """Return how many prompts are too long to be read whole."""
-        router = self.router.router if isinstance(self.router, CalibratedRouter) else self.router
-        readers: tuple[object, ...] = (router, self.embedder)  # one of texts needs no vectors
+        readers: tuple[object, ...] = (self._scorer, self.embedder)  # texts may need no vectors
         for reader in readers:
             if isinstance(reader, CutsTexts):
                 return sum(bool(reader.cut(prompt)) for prompt in prompts)
         return 0
+
+    def gap_deviations(self, prompts: Sequence[str]) -> FloatArray | None:
+        """Return how far the expected gap of each prompt may be off, see `StatesDoubt`.
+
+        Shape (n_prompts,), NaN where it is not known; None if the router never knows.
+        """
+        scorer = self._scorer
+        return scorer.gap_deviations(prompts) if isinstance(scorer, StatesDoubt) else None
+
+    @property
+    def _scorer(self) -> Router:
+        """What scores, without its calibration."""
+        return self.router.router if isinstance(self.router, CalibratedRouter) else self.router
 
 
 def load_router(

@@ -18,7 +18,9 @@ def doctor(
     ask: Annotated[
         bool,
         typer.Option(
-            "--ask", help="Send each model one short request too; it may cost a fraction of a cent."
+            "--ask",
+            help="Send each model one short request in each of its APIs; it may cost a fraction of "
+            "a cent.",
         ),
     ] = False,
     insecure: Annotated[

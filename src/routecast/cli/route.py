@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routecast.cli.counts import finite_or_none
 from routecast.cli.embedders import (
     DeviceName,
     EmbedderKey,
@@ -63,11 +64,13 @@ def route(
     ) as loaded:
         cut = cut_for_goal(loaded, goal)
         win_probability = float(loaded.router.win_probabilities([text])[0])
+        deviations = loaded.gap_deviations([text]) if as_json else None
     decision = decide(win_probability, cut, prompt=text, strong="strong", weak="weak")
     if as_json:
         document = {
             "model": decision.model,
             "win_probability": decision.win_probability,
+            "gap_deviation": None if deviations is None else finite_or_none(float(deviations[0])),
             "threshold": cut.threshold,
             "strong_share": strong_share,
             "reason": decision.reason,

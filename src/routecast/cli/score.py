@@ -5,13 +5,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routecast.cli.counts import counted
+from routecast.cli.counts import counted, finite_or_none
 from routecast.cli.embedders import (
     DeviceName,
     EmbedderKey,
@@ -45,6 +46,13 @@ def score(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Drop bad rows and count them.")
     ] = False,
+    deviation: Annotated[
+        bool,
+        typer.Option(
+            "--deviation",
+            help="Also add gap_deviation, how far the expected gap may be off (blend only).",
+        ),
+    ] = False,
     embedder: RouterEmbedder = None,
     embedder_url: EmbedderUrl = None,
     embedder_key: EmbedderKey = None,
@@ -56,15 +64,22 @@ def score(
         raise typer.BadParameter("--json and --output - both want stdout; write to a file")
     from routecast.data.prompts import iter_prompts
     from routecast.data.scores import write_scores
+    from routecast.errors import ConfigError
 
     dropped: Counter[str] = Counter()
     n_cut: Counter[str] = Counter()
     with opened_router(
         router, embedder=embedder, url=embedder_url, key=embedder_key, device=device
     ) as loaded:
+        if deviation and loaded.gap_deviations([]) is None:
+            raise ConfigError(
+                f"router {router!r} does not know how far it may be off; leave out --deviation, or "
+                "give a router that `routecast train blend` made"
+            )
         rows = iter_prompts(source, skip_bad=skip_bad, dropped=dropped)
         start_s = time.perf_counter()
-        n_rows = write_scores(output, _scored(_with_progress(rows, source), loaded, n_cut))
+        scored = _scored(_with_progress(rows, source), loaded, n_cut)
+        n_rows = write_scores(output, _with_deviations(scored, loaded) if deviation else scored)
         elapsed_s = time.perf_counter() - start_s
     if as_json:
         document = {
@@ -96,6 +111,22 @@ def _scored(
         prompts = [row.prompt for row in batch]
         n_cut["prompts"] += loaded.count_cut(prompts)
         yield batch, loaded.router.win_probabilities(prompts)
+
+
+def _with_deviations(
+    scored: "Iterator[tuple[list[PromptRow], FloatArray]]", loaded: "LoadedRouter"
+) -> "Iterator[tuple[list[PromptRow], FloatArray]]":
+    """Add a column that says how far the expected gap may be off; null where nobody knows."""
+    for rows, probabilities in scored:
+        found = loaded.gap_deviations([row.prompt for row in rows])
+        known = [None] * len(rows) if found is None else map(finite_or_none, found.tolist())
+        yield (
+            [
+                replace(row, columns={**row.columns, "gap_deviation": value})
+                for row, value in zip(rows, known, strict=True)
+            ],
+            probabilities,
+        )
 
 
 def _with_progress(rows: "Iterator[PromptRow]", source: str) -> "Iterator[PromptRow]":

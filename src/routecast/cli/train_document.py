@@ -1,7 +1,8 @@
 """What `routecast train --json` prints."""
 
-import math
 from typing import TYPE_CHECKING, Any
+
+from routecast.cli.counts import finite_or_none
 
 if TYPE_CHECKING:
     from routecast.evaluate.study import Figure
@@ -25,8 +26,8 @@ def run_document(run: "TrainingRun") -> dict[str, Any]:
         "trials": [
             {
                 "settings": dict(trial.settings),
-                "pair_loss": _number(trial.pair_loss),
-                "validation_loss": _number(trial.validation_loss),
+                "pair_loss": finite_or_none(trial.pair_loss),
+                "validation_loss": finite_or_none(trial.validation_loss),
             }
             for trial in run.trained.trials
         ],
@@ -91,11 +92,7 @@ def measured(measurement: "Measurement | None") -> dict[str, Any] | None:
 
 def _interval(figure: "Figure") -> dict[str, float | None]:
     return {
-        "value": _number(figure.value),
-        "low": _number(figure.low),
-        "high": _number(figure.high),
+        "value": finite_or_none(figure.value),
+        "low": finite_or_none(figure.low),
+        "high": finite_or_none(figure.high),
     }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -23,11 +23,12 @@ from routecast.gateway.loading import (
     resolve_client_keys,
     resolve_endpoints,
 )
-from routecast.gateway.probe import probe_upstream
+from routecast.gateway.probe import Probe, probe_upstream
 from routecast.gateway.routes import build_route_table
 from routecast.gateway.server import bind
 from routecast.gateway.tls import find_tls_files
 from routecast.policy.settings import ServerSettings, Settings
+from routecast.upstream.apis import Api
 from routecast.upstream.endpoint import Endpoint
 
 
@@ -83,8 +84,8 @@ async def examine(
         path: The settings file.
         environ: Where ``env:NAME`` secrets are.
         insecure: Whether other machines may call without a key.
-        asks: Whether to send each upstream one short request, which may cost a fraction of a cent;
-            otherwise it is only asked which models it has.
+        asks: Whether to send each model one short request in each of its APIs, which may cost a
+            fraction of a cent; otherwise its upstream is only asked which models it has.
         timeout_s: How long each upstream may take.
 
     Returns:
@@ -188,9 +189,14 @@ async def _examine_model(
     except ConfigError as error:
         return [_fault(f"{subject}.api_key", error, fix="set the variable, or write the file")]
     findings = list(_examine_address(subject, endpoint))
-    probe = await probe_upstream(endpoint, asks=asks, timeout_s=timeout_s)
+    apis = [api for api in Api if api in endpoint.apis] if asks else [None]
+    probes = [probe_upstream(endpoint, asks=api, timeout_s=timeout_s) for api in apis]
+    return findings + [_found(subject, probe) for probe in await asyncio.gather(*probes)]
+
+
+def _found(subject: str, probe: Probe) -> Finding:
     state = State.OK if probe.fix is None else State.FAULT if probe.is_fault else State.WARNING
-    return [*findings, Finding(subject=subject, state=state, message=probe.message, fix=probe.fix)]
+    return Finding(subject=subject, state=state, message=probe.message, fix=probe.fix)
 
 
 def _examine_address(subject: str, endpoint: Endpoint) -> Iterator[Finding]:

@@ -40,15 +40,16 @@ class Probe:
     is_fault: bool = False
 
 
-async def probe_upstream(endpoint: Endpoint, *, asks: bool, timeout_s: float) -> Probe:
+async def probe_upstream(endpoint: Endpoint, *, asks: Api | None, timeout_s: float) -> Probe:
     """Ask an upstream for its list of models, or for one short answer.
 
     Args:
         endpoint: With its key.
-        asks: Whether to send a short request to the model instead; it may cost something.
+        asks: The API in which to send the model a short request instead, one that it declares;
+            it may cost something.
         timeout_s: How long it may take in all.
     """
-    api = min(endpoint.apis, key=list(_REQUESTS).index)
+    api = asks or min(endpoint.apis, key=list(_REQUESTS).index)
     path, request = _REQUESTS[api]
     headers = endpoint.headers(api) | (_ANTHROPIC_VERSION if api is Api.MESSAGES else {})
     url = endpoint.url(path if asks else "/models")
@@ -94,7 +95,7 @@ def _unreachable(endpoint: Endpoint, url: str, error: aiohttp.ClientError) -> Pr
     return _failed(f"{url} broke off or did not speak HTTP ({type(error).__name__})", fix)
 
 
-def _refused(endpoint: Endpoint, url: str, status: int, *, asks: bool) -> Probe:
+def _refused(endpoint: Endpoint, url: str, status: int, *, asks: Api | None) -> Probe:
     name = endpoint.name
     if status in {401, 403}:
         if endpoint.api_key is None:
@@ -111,7 +112,8 @@ def _refused(endpoint: Endpoint, url: str, status: int, *, asks: bool) -> Probe:
         )
     fix = f"see whether models.{name}.base_url ends with the version, such as /v1"
     if asks:
-        fix += f", and whether it has model {endpoint.model!r}"
+        fix += f", and whether it has model {endpoint.model!r} and speaks {asks.value!r}, as "
+        fix += f"models.{name}.apis says"
         return _failed(f"{url} refuses a plain request (status {status})", fix)
     fix += "; routecast doctor --ask tries a request"
     return Probe(message=f"{url} has no list of models (status {status})", fix=fix)

@@ -1,9 +1,11 @@
 """Where a router scores: on the event loop, or in a thread beside it.
 
 A light router takes less time than the way to a thread and back, so it scores on the loop. A heavy
-one would stop every other request for as long as it takes, and so would a long text.
+one would stop every other request for as long as it takes, and so would a long text. A light one
+that turns heavy while it serves is noticed, and moved.
 """
 
+import logging
 import statistics
 import threading
 import time
@@ -31,25 +33,35 @@ SAMPLE_PROMPTS: Final = (
 )
 """What a router is timed on when it is loaded."""
 
+_MAX_SLOWNESS = 20.0  # some 20 slow prompts in a row, 4 very slow ones, or many more slow than not
+_MAX_SLOWNESS_PER_PROMPT = 5.0  # one long pause, of the machine's perhaps, says little
+_LOGGER = logging.getLogger("routecast.gateway")
+
 
 class Scorer:
     """One router, scored where it holds nobody up.
 
     Attributes:
-        is_heavy: Whether even short texts are scored in a thread.
+        is_heavy: Whether even short texts are scored in a thread, from the start or by now.
     """
 
-    def __init__(self, router: Router, *, is_heavy: bool) -> None:
-        """Score with ``router``; `build_scorer` finds out whether it is heavy."""
+    def __init__(self, router: Router, *, is_heavy: bool, name: str | None = None) -> None:
+        """Score with ``router``; `build_scorer` finds out whether it is heavy.
+
+        ``name`` is what the log calls it, its class if None.
+        """
         self.is_heavy = is_heavy
+        self._name = name or type(router).__name__
         self._router = router
         self._max_characters = 0 if is_heavy else MAX_CHARACTERS_ON_LOOP
+        self._slowness = 0.0
         self._thread = BatchingThread(router)
 
     async def score(self, text: str, *, timeout_s: float) -> float:
         """Return P(strong wins), in [0, 1], or NaN where the router abstains.
 
-        It does not give way to other requests where the router is light and the text is short.
+        It does not give way to other requests where the router is light and the text is short; a
+        router that takes too long that way, more often than not, is heavy from then on.
 
         Args:
             text: What to score, at most `MAX_CHARACTERS` (see `cut_text`).
@@ -60,10 +72,29 @@ class Scorer:
             Exception: Whatever the router raises.
             ValueError: If what the router gave is no probability.
         """
-        if len(text) <= self._max_characters:
+        if len(text) > self._max_characters:
+            return await self._thread.score(text, timeout_s=timeout_s)
+        began_s = time.perf_counter()
+        try:
             (score,) = score_texts(self._router, [text])
-            return score
-        return await self._thread.score(text, timeout_s=timeout_s)
+        finally:
+            took_s = time.perf_counter() - began_s
+            if took_s > MAX_SECONDS_ON_LOOP:
+                self._note_slow(took_s)
+            elif self._slowness > 0:
+                self._slowness -= 1
+        return score
+
+    def _note_slow(self, took_s: float) -> None:
+        """Count a prompt that took too long on the loop; after too many none is scored there."""
+        self._slowness += min(took_s / MAX_SECONDS_ON_LOOP, _MAX_SLOWNESS_PER_PROMPT)
+        if self._slowness > _MAX_SLOWNESS:
+            self.is_heavy, self._max_characters = True, 0
+            _LOGGER.warning(
+                "router %r has become slow, the last prompt took it %.3g ms; from now on it scores "
+                "in a thread",
+                self._name, took_s * 1000, extra={"fields": {"router": self._name}},
+            )  # fmt: skip
 
 
 def cut_text(text: str) -> str:
@@ -74,7 +105,7 @@ def cut_text(text: str) -> str:
     return text[:half] + text[-half:]
 
 
-def build_scorer(router: Router, *, patience_s: float = 1.0) -> Scorer:
+def build_scorer(router: Router, *, name: str | None = None, patience_s: float = 1.0) -> Scorer:
     """Find out whether a router is heavy, by timing it.
 
     The first prompt warms it up and is not counted. The timing runs in a thread, so that a router
@@ -82,6 +113,7 @@ def build_scorer(router: Router, *, patience_s: float = 1.0) -> Scorer:
 
     Args:
         router: Any router.
+        name: What the log calls it, its class if None.
         patience_s: A router that has not scored all samples by then is heavy; it goes on warming
             up by itself.
     """
@@ -91,7 +123,7 @@ def build_scorer(router: Router, *, patience_s: float = 1.0) -> Scorer:
     timing.join(patience_s)
     n_samples = len(SAMPLE_PROMPTS)
     is_heavy = len(times_s) < n_samples or statistics.median(times_s) > MAX_SECONDS_ON_LOOP
-    return Scorer(router, is_heavy=is_heavy)
+    return Scorer(router, is_heavy=is_heavy, name=name)
 
 
 def _time_samples(router: Router, times_s: list[float]) -> None:

@@ -19,6 +19,7 @@ from routecast.routers.blend_kernel import (
     likenesses,
     mix_kernels,
 )
+from routecast.routers.blend_spread import Spread
 from routecast.routers.blend_tensors import (
     check_tensor_shapes,
     format_parts,
@@ -50,6 +51,7 @@ class Blend:
             centres say.
         least_familiarity: The router abstains on prompts that are less familiar.
         form_weight: Of the kernel, in [0, 1].
+        spread: How far the expected gap may be off; None for the first artifacts, which have none.
     """
 
     centres: PromptViews
@@ -59,6 +61,7 @@ class Blend:
     length_slope: float
     least_familiarity: float
     form_weight: float = 1.0
+    spread: Spread | None = None
 
     def views(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> PromptViews:
         """Return what the kernel compares, given the prompts' embeddings."""
@@ -81,6 +84,24 @@ class Blend:
             familiarity[rows] = mean_of_largest(content * form)
         return gaps, familiarity
 
+    def gap_deviations(self, views: PromptViews) -> FloatArray:
+        """Return the standard deviation of the expected gap of prompts, shape (n_prompts,).
+
+        It is that of the mean gap of prompts like this one, given the labels; a single answer
+        varies more. A prompt unlike any labelled one has about that of the gap before any label.
+        NaN where the artifact says nothing of it.
+        """
+        deviations = np.full(len(views), np.nan)
+        if self.spread is None:
+            return deviations
+        for start in range(0, len(views), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            block = views if len(views) <= _BLOCK else views.take(rows)
+            content, form = likenesses(block, self.centres)
+            kernel = mix_kernels(content, form, form_weight=self.form_weight)
+            deviations[rows] = self.spread.deviations(kernel, views.log_lengths[rows])
+        return deviations
+
     def bind(
         self, *, strong: Sequence[str], weak: Sequence[str], embedder: Embedder
     ) -> "BoundBlend":
@@ -92,6 +113,7 @@ class Blend:
         """Return the arrays that an artifact stores, by name."""
         return {
             **format_parts(self.centres, self.scales),
+            **(self.spread.tensors() if self.spread else {}),
             "coefficients": self.coefficients,
             **{name: np.array([getattr(self, name)]) for name in (*_NUMBERS, _FORM_WEIGHT)},
         }
@@ -113,6 +135,7 @@ class Blend:
             centres=centres,
             scales=scales,
             coefficients=tensors["coefficients"].astype(np.float64),
+            spread=Spread.from_tensors(tensors, n_centres=n_centres),
             **{name: float(tensors[name][0]) for name in (*_NUMBERS, _FORM_WEIGHT)},
         )
 
@@ -147,6 +170,10 @@ class BoundBlend:
     def familiarity(self, prompts: Sequence[str]) -> FloatArray:
         """Return how much each prompt is like labelled ones, shape (n_prompts,), in (0, 1]."""
         return self.blend.predict(self.blend.views(prompts, self.embedder.embed(prompts)))[1]
+
+    def gap_deviations(self, prompts: Sequence[str]) -> FloatArray:
+        """Return how far the expected gap may be off, shape (n_prompts,); see `Blend`."""
+        return self.blend.gap_deviations(self.blend.views(prompts, self.embedder.embed(prompts)))
 
     def win_probabilities_from(
         self, prompts: Sequence[str], embeddings: EmbeddingArray

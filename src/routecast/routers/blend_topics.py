@@ -1,6 +1,7 @@
 """Which topics of the traffic a prompt belongs to, found without labels."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -33,10 +34,16 @@ class Topics:
         1 / sqrt(n_groupings): products of rows are a kernel in (0, 1], and 1 for a prompt with
         itself.
         """
-        starts = np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
+        starts, owners = self._places
         shares = np.exp(np.float32(SHARPNESS) * (about(embeddings, self.mean) @ self.centroids.T))
         lengths = np.sqrt(np.add.reduceat(shares * shares, starts, axis=1) * len(self.sizes))
-        return np.asarray(shares / np.repeat(lengths, self.sizes, axis=1), dtype=np.float32)
+        return np.asarray(shares / lengths[:, owners], dtype=np.float32)
+
+    @cached_property
+    def _places(self) -> tuple[IntArray, IntArray]:
+        """The first topic of each grouping, and the grouping of each topic."""
+        starts = np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.int64)
+        return starts, np.repeat(np.arange(len(self.sizes)), self.sizes)
 
 
 def about(embeddings: EmbeddingArray, mean: EmbeddingArray) -> EmbeddingArray:

@@ -1,7 +1,7 @@
 """What every router offers."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from routecast.types import FloatArray
 
@@ -18,5 +18,19 @@ class Router(Protocol):
         Returns:
             Win probability per prompt, shape (n_prompts,), in [0, 1]. NaN means that the router
             abstains; callers then use their configured fallback and log it.
+        """
+        ...
+
+
+@runtime_checkable
+class StatesDoubt(Protocol):
+    """A router that also knows how far its expected gap may be off."""
+
+    def gap_deviations(self, prompts: Sequence[str]) -> FloatArray:
+        """Return the standard deviation of the expected gap per prompt, shape (n_prompts,).
+
+        The gap is the quality of strong minus that of weak, in [-1, 1], as it was learned, before
+        any calibration. It is that of the mean over prompts like this one, 0 or more; NaN where it
+        is not known.
         """
         ...

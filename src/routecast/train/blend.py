@@ -23,8 +23,9 @@ from routecast.routers.blend_kernel import (
     likenesses,
     mix_kernels,
 )
+from routecast.routers.blend_spread import Spread
 from routecast.routers.blend_terms import TermScale
-from routecast.train.blend_ridge import fit_ridge
+from routecast.train.blend_ridge import RidgeFit, fit_ridge
 from routecast.train.blend_topics import find_topics
 from routecast.types import FloatArray, IntArray
 
@@ -41,6 +42,9 @@ LENGTH_VARIANCE: Final = 0.03
 
 FORM_WEIGHT: Final = 0.85
 """How much of what is learned about a prompt carries over only to prompts of a like form."""
+
+N_SQUARES: Final = 256
+"""Directions that the spread of the expected gap is kept by; others hardly lessen it."""
 
 _BLOCK = 1_024
 _LEAST_EIGENVALUE = 1e-7  # of the largest; below it a direction is rounding error
@@ -138,6 +142,7 @@ def fit_blend(
         length_slope=slope + LENGTH_VARIANCE * float(centres.log_lengths @ coefficients),
         least_familiarity=_least_familiarity(centres, labels.groups[chosen]),
         form_weight=FORM_WEIGHT,
+        spread=_spread(ridge, basis, centres),
     )
     return BlendFit(
         model=model,
@@ -185,6 +190,20 @@ def _project(views: PromptViews, centres: PromptViews, basis: FloatArray) -> Flo
         rows = slice(start, start + _BLOCK)
         features[rows] = _kernel(views.take(rows), centres) @ basis
     return features
+
+
+def _spread(ridge: RidgeFit, basis: FloatArray, centres: PromptViews) -> Spread:
+    """Return the spread in terms of the kernel with the centres, rather than of the features."""
+    directions = ridge.directions[:, :N_SQUARES]
+    of_centres = basis @ directions[1:]
+    return Spread(
+        of_centres=of_centres,
+        of_length=LENGTH_VARIANCE * (centres.log_lengths @ of_centres),
+        of_ones=directions[0],
+        signs=ridge.signs[:N_SQUARES],
+        prior=ridge.prior_variance,
+        length_variance=LENGTH_VARIANCE,
+    )
 
 
 def _least_familiarity(centres: PromptViews, groups: IntArray) -> float:

@@ -24,12 +24,20 @@ class RidgeFit:
         held_out: Target of each row as predicted from the rows of other groups, shape (n_rows,).
         signal_share: Expected share of signal in the variance of a target whose features have
             length 1, in [0, 1).
+        prior_variance: Variance, before any target, of the signal at features of length 1.
+        directions: With z = (1, features), the variance of the signal after the targets is
+            prior_variance |features|^2 + sum of signs (z . directions)^2, which counts the
+            intercept's own; shape (1 + n_features, n_directions), those of most effect first.
+        signs: 1 or -1, shape (n_directions,).
     """
 
     coefficients: FloatArray
     intercept: float
     held_out: FloatArray
     signal_share: float
+    prior_variance: float
+    directions: FloatArray
+    signs: FloatArray
 
 
 def fit_ridge(
@@ -60,6 +68,8 @@ def fit_ridge(
     shares = np.exp(log_shares - log_shares.max())
     shares /= shares.sum()
     solutions = [rotated.solve(ratio) for ratio in SIGNAL_RATIOS]
+    prior_variance, moments = rotated.spread(shares, solutions)
+    effects, axes = _by_effect(moments)
     groups_of_many = _groups_of_many(groups)
     held_out = sum(
         share * rotated.held_out(ratio, groups_of_many)
@@ -71,7 +81,17 @@ def fit_ridge(
         intercept=float(shares @ np.array([intercept for _, intercept in solutions])),
         held_out=np.asarray(held_out) / shares[shares > 1e-3].sum(),
         signal_share=float(shares @ (SIGNAL_RATIOS / (1.0 + SIGNAL_RATIOS))),
+        prior_variance=prior_variance,
+        directions=np.vstack([axes[:1], directions @ axes[1:]]) * np.sqrt(np.abs(effects)),
+        signs=np.sign(effects),
     )
+
+
+def _by_effect(moments: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the eigenvalues and axes of a symmetric matrix, the largest by amount first."""
+    values, axes = np.linalg.eigh(moments)
+    order = np.argsort(-np.abs(values), kind="stable")
+    return values[order], axes[:, order]
 
 
 def _constant(features: FloatArray, targets: FloatArray) -> RidgeFit:
@@ -80,6 +100,9 @@ def _constant(features: FloatArray, targets: FloatArray) -> RidgeFit:
         intercept=float(targets[0]),
         held_out=targets.copy(),
         signal_share=0.0,
+        prior_variance=0.0,
+        directions=np.zeros((1 + features.shape[1], 0)),
+        signs=np.zeros(0),
     )
 
 
@@ -129,6 +152,32 @@ class _Rotated:
         ones, crossed, _ = self._forms(gains)
         intercept = crossed / ones
         return gains * (self.of_targets - intercept * self.of_ones), intercept
+
+    def spread(
+        self, shares: FloatArray, solutions: list[tuple[FloatArray, float]]
+    ) -> tuple[float, FloatArray]:
+        """Return the prior variance at length 1, and N so that z'Nz is what targets change in it.
+
+        Given t, the signal at z = (1, x) has the variance
+        s^2 (t |x|^2 - sum_i t g_i d_i x_i^2 + (1 - sum_i g_i (Z'1)_i x_i)^2 / 1'M^-1 1)
+        (Rasmussen and Williams, 2006, equation 2.42), where s^2 is on average the residual over
+        n - 3. Over the values of t their expected means spread, too.
+        """
+        n_features = len(self.lengths)
+        prior, moments = 0.0, np.zeros((1 + n_features, 1 + n_features))
+        lines = np.array([[intercept, *found] for found, intercept in solutions])
+        for share, ratio in zip(shares, SIGNAL_RATIOS, strict=True):
+            gains = self._gains(ratio)
+            ones, crossed, squares = self._forms(gains)
+            noise = share * max(squares - crossed**2 / ones, 0.0) / max(len(self.targets) - 3, 1)
+            told = np.concatenate([[0.0], ratio * gains * self.lengths])
+            shift = np.concatenate([[1.0], -gains * self.of_ones])
+            prior += noise * ratio
+            moments += noise * np.outer(shift, shift) / ones
+            moments[np.diag_indices_from(moments)] -= noise * told
+        around = lines - shares @ lines
+        moments += (around * shares[:, None]).T @ around
+        return prior, moments
 
     def held_out(self, ratio: float, groups_of_many: list[IntArray]) -> FloatArray:
         """Predict each row from the rows of other groups.
