@@ -139,9 +139,8 @@ def train_router(
         watch=watch,
     )
     trials, fit = tuple(one.trial for one in tried), tried[0].fit
-    scores = _unseen_scores(tried[0], prepared)
     calibration, calibrated = calibrate_scores(
-        scores,
+        _unseen_scores(tried[0], prepared),
         prepared,
         cross_fitted=fit.cross_fitted is not None,
         has_outcomes=_have_outcomes(sets),
