@@ -1,6 +1,7 @@
 """Connections that are kept between requests, over real sockets."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -124,6 +125,23 @@ async def test_tls_is_spoken_with_those_that_somebody_vouches_for() -> None:
             await pool.connect(origin, within_s=5.0)
         pool._tls.load_verify_locations(TLS / "certificate.pem")
         await ask(pool, origin)
+
+
+async def test_the_dot_that_ends_a_full_name_is_none_of_tls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    look_up = loop.getaddrinfo
+
+    async def look_up_here(_: str, port: int, *, type: socket.SocketKind) -> object:  # noqa: A002 (its name)
+        return await look_up("127.0.0.1", port, type=type)
+
+    monkeypatch.setattr(loop, "getaddrinfo", look_up_here)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(TLS / "certificate.pem", TLS / "key.pem")
+    async with server(tls=tls) as (origin, _), open_pool() as pool:
+        pool._tls.load_verify_locations(TLS / "certificate.pem")
+        await ask(pool, origin._replace(host="localhost."))  # the certificate is for localhost
 
 
 async def test_what_cannot_be_reached_is_an_os_error() -> None:

@@ -86,7 +86,7 @@ class ConnectionPool:
             partial(Connection, partial(self._keep, origin)),
             sock=wire,
             ssl=self._tls if origin.is_tls else None,
-            server_hostname=origin.host if origin.is_tls else None,
+            server_hostname=origin.host.rstrip(".") if origin.is_tls else None,
         )
         return connection
 
