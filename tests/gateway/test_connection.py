@@ -170,9 +170,7 @@ async def test_an_answer_with_a_length_does_not(content: bytes, error: Exception
 @pytest.mark.parametrize("coding", [b"identity", b"chunked, gzip"])
 async def test_a_coding_that_is_no_chunks_ends_with_the_connection_too(coding: bytes) -> None:
     line = Line()
-    answer = await line.answer(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n\r\nhello" % coding
-    )
+    answer = await line.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n\r\nhello" % coding)
     assert not answer.has_end
     line.connection.connection_lost(None)
     assert await read_all(answer) == b"hello"
