@@ -126,5 +126,9 @@ def test_apgr_on_mmlu_is_the_same_before_and_after(name: str, shared_data: Path)
     for fit in (fit_platt, fit_isotonic):
         mapped = fit(scores[rows], wins[rows]).apply(scores)
         after = routing_metrics(mapped, weak_quality=weak, strong_quality=strong).apgr
-        assert after == pytest.approx(before, abs=1e-9)
-        assert len(np.unique(mapped)) == len(np.unique(scores))
+        assert after == pytest.approx(before, abs=1e-7)
+        order = np.argsort(scores, kind="stable")
+        is_apart = np.diff(scores[order]) >= 1e-12  # nearer ones may become equal, never turn
+        assert np.all(np.diff(mapped[order]) >= 0)
+        assert np.all(np.diff(mapped[order])[is_apart] > 0)
+        assert np.mean(is_apart) > (0.9 if name == "default" else 0.1)

@@ -113,8 +113,8 @@ def test_small_and_foreign_samples_are_warned_about() -> None:
 def test_prompts_that_the_router_learned_from_are_warned_about(shared_data: Path) -> None:
     import polars as pl
 
-    path = shared_data / "train" / "pandalm_human_999.parquet"
-    prompts = pl.read_parquet(path)["prompt"].unique(maintain_order=True).to_list()
+    path = shared_data / "train" / "llmrouter_uiuc_train.parquet"
+    prompts = pl.read_parquet(path)["query"].unique(maintain_order=True).to_list()
     report = calibrate_router(load_router(), Sample(name="known", prompts=prompts), HALF)
     assert any("are in the router's training data" in warning for warning in report.warnings)
 

@@ -167,6 +167,22 @@ async def test_an_answer_with_a_length_does_not(content: bytes, error: Exception
         await answer.read(within_s=1.0)
 
 
+@pytest.mark.parametrize("coding", [b"identity", b"chunked, gzip"])
+async def test_a_coding_that_is_no_chunks_ends_with_the_connection_too(coding: bytes) -> None:
+    line = Line()
+    answer = await line.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n\r\nhello" % coding)
+    assert not answer.has_end
+    line.connection.connection_lost(None)
+    assert await read_all(answer) == b"hello"
+
+
+async def test_chunks_in_any_spelling_have_an_end() -> None:
+    for coding in (b"Chunked", b"gzip, CHUNKED"):
+        answer = await Line().answer(CHUNKED.replace(b" chunked", b" " + coding))
+        assert answer.has_end
+        assert await read_all(answer) == b"hello world"
+
+
 async def test_a_reset_is_no_end_of_an_answer_without_a_length() -> None:
     line = Line()
     answer = await line.answer(UNTIL_CLOSED)
@@ -193,6 +209,8 @@ async def test_a_malformed_chunk_wakes_the_reader_at_once() -> None:
     [
         b"SSH-2.0-OpenSSH_9.6\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n\x00",
+        PLAIN.replace(b"200 OK", b"000 OK"),
+        PLAIN.replace(b"200 OK", b"999 Request Denied"),
         b"HTTP/1.1 200 OK\r\nx-large: " + b"a" * MAX_ANSWER_HEAD_BYTES,
         b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * (MAX_ANSWER_HEAD_BYTES // 6),
     ],
@@ -248,6 +266,31 @@ async def test_a_caller_that_is_cancelled_ends_the_connection() -> None:
     with pytest.raises(asyncio.CancelledError):
         await asked
     assert line.wire.is_closing()
+
+
+async def test_a_caller_that_is_cancelled_as_the_head_comes_ends_the_connection() -> None:
+    line = Line()
+    asked = asyncio.ensure_future(line.ask())
+    await asyncio.sleep(0)
+    line.connection.data_received(CHUNKED[:60])
+    asked.cancel()  # before it has been told of the head
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert line.wire.is_closing()
+
+
+async def test_a_caller_that_is_cancelled_as_all_comes_leaves_the_connection_to_others() -> None:
+    line = Line()
+    asked = asyncio.ensure_future(line.ask())
+    await asyncio.sleep(0)
+    line.connection.data_received(PLAIN)
+    asked.cancel()
+    other = asyncio.ensure_future(line.ask())
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert not line.wire.is_closing()
+    line.connection.data_received(PLAIN)
+    assert await read_all(await other) == b"hello"
 
 
 async def test_a_head_that_does_not_come_in_time_is_an_error() -> None:
@@ -348,3 +391,40 @@ async def test_an_answer_before_the_end_of_a_large_body_ends_the_sending() -> No
     assert len(b"".join(line.wire.sent)) < 1 << 20
     assert line.released == []
     assert line.wire.is_closing()
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+async def test_an_answer_that_begins_before_the_end_of_a_large_body_gets_the_rest(
+    is_paused: bool,
+) -> None:
+    line = Line()
+    body = b"a" * (1 << 20)
+    asked = asyncio.ensure_future(line.ask(body))
+    await asyncio.sleep(0)
+    if is_paused:
+        line.connection.pause_writing()
+    line.connection.data_received(CHUNKED[:60])
+    await asyncio.sleep(0.01)
+    line.connection.resume_writing()
+    answer = await asked
+    assert b"".join(line.wire.sent) == HEAD + body
+    line.connection.data_received(CHUNKED[60:])
+    assert await read_all(answer) == b"hello world"
+    assert line.released == [line.connection]
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError()])
+async def test_what_came_before_the_end_of_a_large_body_is_not_lost(
+    error: Exception | None,
+) -> None:
+    line = Line()
+    asked = asyncio.ensure_future(line.ask(b"a" * (1 << 20)))
+    await asyncio.sleep(0)
+    line.connection.pause_writing()
+    line.connection.data_received(UNTIL_CLOSED)
+    await asyncio.sleep(0.01)
+    assert not asked.done()
+    line.connection.connection_lost(error)
+    answer = await asked
+    assert await answer.read(within_s=1.0) == b"hello"
+    assert answer.is_over == (error is None)

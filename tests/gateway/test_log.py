@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -101,6 +102,26 @@ def test_at_level_warning_requests_are_not_logged(log: Log) -> None:
     logging.getLogger("routecast.gateway").warning("model %r broke off", "big")
     (line,) = log.lines()
     assert line["message"] == "model 'big' broke off"
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments", "expected"),
+    [
+        ("%d tokens", ("many",), "%d tokens"),
+        ("%s and %s", ("one",), "%s and %s"),
+        ("%(n)d tokens", ({"m": 1},), "%(n)d tokens"),
+        ("no file %s", ("a\udcff",), "no file a\udcff"),
+    ],
+)
+def test_a_message_that_cannot_be_written_as_it_is_fails_nobody(
+    log: Log, message: str, arguments: tuple[object, ...], expected: str
+) -> None:
+    log.start()
+    logging.getLogger("foreign").warning(message, *arguments)
+    logging.getLogger("foreign").warning("the next", extra={"fields": {"at": Path("a\udcff")}})
+    first, second = log.lines()
+    assert (first["message"], second["message"]) == (expected, "the next")
+    assert second["at"] == "a\udcff"
 
 
 def test_a_model_that_does_not_exist_is_not_repeated() -> None:

@@ -1,6 +1,7 @@
 """Connections that are kept between requests, over real sockets."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -90,6 +91,17 @@ async def test_what_had_nothing_to_do_for_long_is_closed(monkeypatch: pytest.Mon
         assert pool._timer is None
 
 
+async def test_none_is_kept_much_longer_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "KEEP_S", 0.4)
+    async with server() as (origin, _), open_pool() as pool:
+        first, second = [await pool.connect(origin, within_s=5.0) for _ in range(2)]
+        loop = asyncio.get_running_loop()
+        for connection, wait_s in ((first, 0.15), (second, 0.5)):
+            await connection.ask(HEAD, b"", first_byte_s=5.0, ends_s=loop.time() + 5.0)
+            await asyncio.sleep(wait_s)
+        assert not second.is_usable  # 0.1 s late; at a sweep every 0.4 s it would last to 0.8
+
+
 async def test_a_closed_pool_keeps_nothing() -> None:
     async with server() as (origin, _):
         async with open_pool() as pool:
@@ -113,6 +125,23 @@ async def test_tls_is_spoken_with_those_that_somebody_vouches_for() -> None:
             await pool.connect(origin, within_s=5.0)
         pool._tls.load_verify_locations(TLS / "certificate.pem")
         await ask(pool, origin)
+
+
+async def test_the_dot_that_ends_a_full_name_is_none_of_tls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    look_up = loop.getaddrinfo
+
+    async def look_up_here(_: str, port: int, *, type: socket.SocketKind) -> object:  # noqa: A002 (its name)
+        return await look_up("127.0.0.1", port, type=type)
+
+    monkeypatch.setattr(loop, "getaddrinfo", look_up_here)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(TLS / "certificate.pem", TLS / "key.pem")
+    async with server(tls=tls) as (origin, _), open_pool() as pool:
+        pool._tls.load_verify_locations(TLS / "certificate.pem")
+        await ask(pool, origin._replace(host="localhost."))  # the certificate is for localhost
 
 
 async def test_what_cannot_be_reached_is_an_os_error() -> None:

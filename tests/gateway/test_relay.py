@@ -18,7 +18,7 @@ from yarl import URL
 from routecast.testing import FakeUpstream, Gzip, Hang, Refuse, StopMidStream, serve_upstream
 
 if TYPE_CHECKING:
-    from tests.gateway.conftest import Gateway, StartGateway
+    from tests.gateway.conftest import AnsweringWith, Gateway, StartGateway
 
 pytestmark = pytest.mark.anyio
 
@@ -361,3 +361,18 @@ async def test_ten_megabytes_of_answer_pass(gateway: "Gateway") -> None:
     gateway.big.misbehave(Refuse(status=200, body=content))
     async with gateway.http.post(gateway.chat_url, data=HARD) as answer:
         assert await answer.read() == content
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+async def test_a_status_without_a_body_is_passed_on_without_a_length(
+    starts_gateway: "StartGateway", answering_with: "AnsweringWith", status: str
+) -> None:
+    head = f"HTTP/1.1 {status}\r\ncontent-length: 7\r\nx-a: 1\r\n\r\n".encode()
+    async with answering_with(head) as url, starts_gateway(big_url=url) as gateway:
+        async with gateway.http.post(gateway.chat_url, data=HARD) as answer:
+            assert (answer.status, await answer.read()) == (int(status[:3]), b"")
+        assert answer.headers["x-a"] == "1"
+        async with gateway.http.post(
+            gateway.chat_url, data=HARD.replace(b"hard", b"easy")
+        ) as answer:
+            assert answer.status == 200  # over the same connection

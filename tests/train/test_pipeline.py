@@ -6,14 +6,17 @@ import polars as pl
 import pytest
 
 from routecast.artifacts import Artifact, load_artifact, save_artifact
+from routecast.artifacts.records import IsotonicRecord, PlattRecord
 from routecast.data.comparisons import Comparisons
 from routecast.data.leakage import prompt_hashes64
 from routecast.data.outcomes import Outcomes
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
-from routecast.train.calibrating import even_weights
+from routecast.train.calibrating import calibrate_scores, even_weights
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
+from routecast.train.prepare import prepare
 from routecast.train.progress import Progress
+from routecast.train.registry import find_family
 from routecast.train.sources import set_of_comparisons, set_of_outcomes
 
 SETTINGS = {"mf": {"weight_decay": 1e-3, "n_factors": 8}, "sw": {"gamma": 1000.0}}
@@ -58,6 +61,26 @@ def test_what_was_saved_scores_as_what_was_measured(
     hard = np.array([prompt.startswith("prove") for prompt in prompts])
     assert after[hard].min() > after[~hard].max() - 0.3
     assert after[hard].mean() > after[~hard].mean() + 0.1
+
+
+def test_only_platt_scaling_calibrates_a_family_that_asks_for_it(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    sets = [set_of_outcomes(planted_outcomes(2_000))]
+    prepared = prepare(
+        sets, strong=("big",), weak=("small",), fractions=(0.1, 0.8, 0.1), seed=0,
+        embedder=word_embedder,
+    )  # fmt: skip
+    hard = np.array([prompt.startswith("prove") for prompt in prepared.prompts])
+    low = np.random.default_rng(0).uniform(0.0, 0.5, len(hard))
+    scores = low + 0.5 * hard  # what happens is one step, which no sigmoid follows
+    chosen, _ = calibrate_scores(scores, prepared, seed=0)
+    evenly, calibrated = calibrate_scores(scores, prepared, evenly=True, seed=0)
+    assert isinstance(chosen.map, IsotonicRecord)
+    assert isinstance(evenly.map, PlattRecord)
+    assert np.array_equal(calibrated, evenly.map.rebuild().apply(scores))
+    assert find_family("knn").calibrates_evenly
+    assert not find_family("mf").calibrates_evenly
 
 
 def test_the_manifest_says_what_was_learned_from(trained: TrainedRouter) -> None:

@@ -60,7 +60,7 @@ def _print_report(report: "DemoReport", *, simulated: bool) -> None:
     table.add_column("model", no_wrap=True)
     for row in report.rows:
         style = "bold" if row.model == "strong" else "dim"
-        scored = "-" if row.win_probability is None else f"{row.win_probability:.3f}"
+        scored = "-" if row.win_probability is None else f"{row.win_probability:.4f}"
         table.add_row(" ".join(row.prompt.split()), scored, row.model, style=style)
     Console(width=None if sys.stdout.isatty() else 100).print(table)
     for line in _summary(report):
@@ -71,7 +71,7 @@ def _summary(report: "DemoReport") -> list[str]:
     """The figures below the table, one a line."""
     lines = [
         f"Strong calls:   {report.strong_share:.0%} of {len(report.rows)} prompts, threshold "
-        f"{report.threshold:.3f} ({report.strong_share_asked:.0%} on {report.calibration_sample})"
+        f"{report.threshold:.4f} ({report.strong_share_asked:.0%} on {report.calibration_sample})"
     ]
     cost, whole = report.cost_usd, report.all_strong_cost_usd
     if cost is not None and whole is not None:

@@ -94,7 +94,10 @@ def _explain(decision: "Decision", threshold: float) -> str:
 
     if decision.win_probability is None:
         return "the router abstains"
-    score = f"win probability {decision.win_probability:.3f}"
+    n_digits = 3 if abs(decision.win_probability - threshold) >= 1e-3 else 6
+    score = f"win probability {decision.win_probability:.{n_digits}f}"
     if decision.reason is Reason.SPLIT_AT_THRESHOLD:
         return f"{score} is the threshold's, which many prompts share: its hash decides"
-    return f"{score} {'>=' if decision.win_probability >= threshold else '<'} {threshold:.3f}"
+    return (
+        f"{score} {'>=' if decision.win_probability >= threshold else '<'} {threshold:.{n_digits}f}"
+    )

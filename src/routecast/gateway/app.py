@@ -98,7 +98,7 @@ def build_app(
         guard=guard,
         decider=Decider(
             table=table,
-            scorers={name: build_scorer(router) for name, router in routers.items()},
+            scorers={name: build_scorer(router, name=name) for name, router in routers.items()},
             conversations=_open_conversations(table, settings, folder),
         ),
         upstreams=upstreams,

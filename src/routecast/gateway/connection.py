@@ -66,8 +66,11 @@ class UpstreamAnswer:
         Without a length and without chunks, it lasts until the connection closes, for whatever
         reason it does.
         """
-        ends = (b"content-length", b"transfer-encoding")
-        return any(name in ends for name, _ in self.headers)
+        return any(
+            name == b"content-length"
+            or (name == b"transfer-encoding" and value.lower().endswith(b"chunked"))
+            for name, value in self.headers
+        )
 
     async def read(self, *, within_s: float) -> bytes:
         """Return what has come of the body since, at least a byte; nothing at the end.
@@ -157,6 +160,7 @@ class Connection(SharedReads):
         self._answer = answer = UpstreamAnswer(self)
         self._n_head_bytes = 0
         self._ends_s = ends_s
+        is_there = False
         try:
             if len(body) <= _MAX_BYTES_AT_ONCE:
                 self._write(head + body)
@@ -164,9 +168,10 @@ class Connection(SharedReads):
                 await self._write_in_turns(answer, head, body)
             while not answer.status:
                 await self.wait(answer, within_s=first_byte_s)
+            is_there = True
         finally:
-            if not answer.status:
-                self.abort()
+            if not is_there:  # its caller may be cancelled just as the head comes
+                self.give_up(answer)
         return answer
 
     def _write(self, content: bytes) -> None:
@@ -178,18 +183,23 @@ class Connection(SharedReads):
         """Write a large body piece by piece, as fast as it is taken, until it is answered.
 
         At once, it would be written as long as the upstream takes it, and nobody else would have a
-        turn. An answer that comes before its end is one that does not want the rest.
+        turn. A refusal that comes before its end does not want the rest; any other answer may.
         """
         self._is_sent = False
         self._write(head)
         for start in range(0, len(body), _MAX_BYTES_AT_ONCE):
             self._write(body[start : start + _MAX_BYTES_AT_ONCE])
             await asyncio.sleep(0)
-            while self._is_write_paused and not answer.status:
+            while self._is_write_paused and not self._is_refused(answer):
                 await self.wait(answer, within_s=math.inf)
-            if answer.status:
+            if self._is_refused(answer):
                 return
         self._is_sent = True
+
+    def _is_refused(self, answer: UpstreamAnswer) -> bool:
+        """Return whether the rest of a body would not be read: its answer is there, or an error."""
+        has_ended = self._transport is None or self._transport.is_closing()
+        return answer.status >= 400 or (answer.status > 0 and has_ended)
 
     async def wait(self, answer: UpstreamAnswer, *, within_s: float) -> None:
         """Wait until something happens to an answer.
@@ -303,7 +313,9 @@ class Connection(SharedReads):
     def on_headers_complete(self) -> None:
         """The head is there (httptools); of an interim answer it means nothing."""
         answer, status = self._answer, self._parser.get_status_code()
-        if answer is not None and status >= 200:
+        if not 100 <= status < 600:  # RFC 9110, section 15; servers cannot pass it on
+            self._fail(ConnectionAbortedError("the status is none of HTTP's"))
+        elif answer is not None and status >= 200:
             answer.headers, answer.status = self._headers, status
             answer._wake()
 

@@ -41,6 +41,9 @@ class Conversations(Protocol):
         """Write what is waiting, and let go of the file."""
 
 
+_MAX_ORIGIN_BYTES = 1 << 12  # identifiers have some dozens
+
+
 def read_origins(fields: Fields) -> dict[str, str]:
     """Return what a request goes on from: identifiers by the field that names them.
 
@@ -48,8 +51,8 @@ def read_origins(fields: Fields) -> dict[str, str]:
     """
     origins = {}
     for name in ("previous_response_id", "conversation"):
-        raw = getattr(fields, name)
-        if bytes(memoryview(raw)[:1]) in {b'"', b"{"}:
+        raw = memoryview(getattr(fields, name))
+        if len(raw) <= _MAX_ORIGIN_BYTES and bytes(raw[:1]) in {b'"', b"{"}:
             try:
                 given = _ORIGIN.decode(raw)
             except (msgspec.DecodeError, UnicodeDecodeError):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
 
@@ -62,6 +62,7 @@ class _Request:
     is_read: bool = False
     body: RequestBody | None = None
     decided: Decided | None = None
+    usage_asked_of: set[str] = field(default_factory=set)
     relay_began_s: float | None = None
     result: RelayResult | None = None
     status: int = 499
@@ -123,7 +124,7 @@ class SurfaceEndpoint:
             request.body = body = await asyncio.to_thread(read_request_body, content)
         request.decided = decided = await gateway.decider.decide(self.surface, body, headers)
         candidates = tuple(gateway.upstreams[name] for name in decided.candidates)
-        body_for: BodyFor = partial(self._body_for, body)
+        body_for: BodyFor = partial(self._body_for, request, body)
         if not is_small:
             body_for = await _prepare_body(body_for, candidates[0])
         plan = Plan(
@@ -132,7 +133,7 @@ class SurfaceEndpoint:
             query=scope["query_string"],
             body_for=body_for,
             headers_for=partial(self._headers_for, headers, body),
-            taps_for=partial(self._taps_for, body),
+            taps_for=partial(self._taps_for, request),
         )
         request.relay_began_s = perf_counter()
         request.result = result = await relay(
@@ -154,11 +155,13 @@ class SurfaceEndpoint:
             and self.surface.api in {Api.CHAT, Api.COMPLETIONS}
         )
 
-    def _body_for(self, body: RequestBody, upstream: Upstream) -> bytes:
+    def _body_for(self, request: _Request, body: RequestBody, upstream: Upstream) -> bytes:
         content = body.with_model(upstream.model_json)
-        if self._asks_usage(body, upstream):
-            return ask_for_usage(content) or content
-        return content
+        asking = ask_for_usage(content) if self._asks_usage(body, upstream) else None
+        if asking is None:
+            return content
+        request.usage_asked_of.add(upstream.name)
+        return asking
 
     def _headers_for(
         self, headers: RawHeaders, body: RequestBody, upstream: Upstream
@@ -173,7 +176,7 @@ class SurfaceEndpoint:
         return passed
 
     def _taps_for(
-        self, body: RequestBody, upstream: Upstream, headers: RawHeaders
+        self, request: _Request, upstream: Upstream, headers: RawHeaders
     ) -> tuple[Tap, ...]:
         """Return who looks at a good answer on its way."""
         named = dict(headers)
@@ -183,9 +186,8 @@ class SurfaceEndpoint:
         if self.surface.api is Api.RESPONSES:
             remember = partial(self._remember, upstream.name)
             taps += (ResponseIdReader(remember, is_stream=is_stream, encoding=encoding),)
-        if is_stream and encoding == b"identity" and self._asks_usage(body, upstream):
-            asked = ask_for_usage(body.content) is not None
-            taps += (UsageChunkFilter(),) if asked else ()
+        if is_stream and encoding == b"identity" and upstream.name in request.usage_asked_of:
+            taps += (UsageChunkFilter(),)
         return taps
 
     def _remember(self, model: str, identity: str) -> None:

@@ -68,12 +68,18 @@ def _second_text(second: int) -> str:
 
 
 def _encode(line: object) -> str:
-    encoded = _ENCODER.encode(line)
+    try:
+        encoded = _ENCODER.encode(line)
+    except UnicodeEncodeError:  # half a surrogate pair, as the name of a file may hold
+        return json.dumps(msgspec.to_builtins(line, enc_hook=str))
     return encoded.decode() if encoded.isascii() else json.dumps(msgspec.json.decode(encoded))
 
 
 def _message_of(record: logging.LogRecord) -> str:
-    message = record.getMessage()
+    try:
+        message = record.getMessage()
+    except (TypeError, ValueError, KeyError):  # its arguments do not fit; that breaks no request
+        message = str(record.msg)
     if record.name.partition(".")[0] == "routecast":
         return message
     return message.partition("\n")[0][:_MAX_FOREIGN_CHARACTERS]

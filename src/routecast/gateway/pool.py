@@ -15,6 +15,8 @@ KEEP_S: Final = 15.0
 """How long a connection without a request is kept: less than servers commonly keep it, so that a
 request does not meet one that is just being closed."""
 
+_SWEEPS_PER_KEEP: Final = 8  # what is kept too long is found an eighth too late at most
+
 _NEXT_ADDRESS_S: Final = 0.25  # RFC 8305, section 5: of a name's addresses, when to try another
 
 
@@ -84,7 +86,7 @@ class ConnectionPool:
             partial(Connection, partial(self._keep, origin)),
             sock=wire,
             ssl=self._tls if origin.is_tls else None,
-            server_hostname=origin.host if origin.is_tls else None,
+            server_hostname=origin.host.rstrip(".") if origin.is_tls else None,
         )
         return connection
 
@@ -94,18 +96,23 @@ class ConnectionPool:
             return
         self._idle[origin].append(connection)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(KEEP_S, self._sweep)
+            self._sweep_later()
+
+    def _sweep_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(KEEP_S / _SWEEPS_PER_KEEP, self._sweep)
 
     def _sweep(self) -> None:
         """Close what has had nothing to do for long, and come again if anything is left."""
-        loop = asyncio.get_running_loop()
-        oldest_s = loop.time() - KEEP_S
+        oldest_s = asyncio.get_running_loop().time() - KEEP_S
+        self._timer = None
         for origin, connections in self._idle.items():
             for connection in connections:
                 if connection.idle_since_s <= oldest_s:
                     connection.abort()
             self._idle[origin] = [kept for kept in connections if kept.is_usable]
-        self._timer = loop.call_later(KEEP_S, self._sweep) if self.n_idle else None
+        if self.n_idle:
+            self._sweep_later()
 
     async def close(self) -> None:
         """Close what has nothing to do, and whatever comes back from now on."""

@@ -41,6 +41,8 @@ from routecast.gateway.upstream_call import (
 
 _LOGGER = logging.getLogger("routecast.gateway")
 
+_WITHOUT_BODY = frozenset({204, 304})
+
 AnswerHeaders = Callable[[str, bool], RawHeaders]
 """Returns what is added to an answer's headers: by the name of the model that answers, and whether
 it is a fallback."""
@@ -193,7 +195,9 @@ class _Exchange:
     def _open_outlet(self, upstream: Upstream, response: UpstreamAnswer) -> Outlet:
         headers = client_headers(response.headers, secret=upstream.secret)
         is_event_stream = _is_plain_event_stream(headers)
-        if is_event_stream:  # it may get events of ours, so its length is not known
+        # A stream may get events of ours, so its length is not known; a status without a body has
+        # none, whatever is said of it, and servers hold us to what we say.
+        if is_event_stream or response.status in _WITHOUT_BODY:
             headers = [header for header in headers if header[0] != b"content-length"]
         taps: tuple[Tap, ...] = ()
         if response.status == 200 and self._plan.taps_for is not None:

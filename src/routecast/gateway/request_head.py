@@ -41,7 +41,7 @@ class _HeadTooLargeError(Exception):
 class LimitedHeadProtocol(HttpToolsProtocol):
     """Serves a connection; too large a head is answered with status 431, and the connection closed.
 
-    A head that comes in pieces is refused as soon as the pieces after its first one, of 256 KiB at
+    A head that comes in pieces is refused as soon as the pieces after its first one, of 64 KiB at
     most, pass ``MAX_HEAD_BYTES``; no larger one reaches the app however it comes. The same goes
     for trailers, but while an answer is on its way the connection is closed without another.
 

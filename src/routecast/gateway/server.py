@@ -5,6 +5,7 @@ import errno
 import gc
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -20,6 +21,7 @@ from routecast.gateway.tls import TlsFiles
 
 LOOPBACK = "127.0.0.1"
 _KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that they close them first
+_SWITCH_S = 0.001  # how long a thread beside the event loop keeps it waiting; Python's is 0.005
 _SHUTDOWN_S = 10
 _LAST_WORDS_S = 1  # for clients to take the error that ends their answers
 _LOOK_EVERY_S = 0.05
@@ -93,6 +95,7 @@ def serve(
     server = _Server(config, tell)
     gc.collect()
     gc.freeze()  # what start-up made lives as long as the process: never look at it again
+    sys.setswitchinterval(_SWITCH_S)
     with _signals_spent():
         server.run(sockets=[listener])
 

@@ -22,7 +22,7 @@ from routecast.train.held_out import HeldOut, measure_held_out
 from routecast.train.prepare import Prepared, prepare
 from routecast.train.progress import Watch, tell
 from routecast.train.record import metric_records, training_record
-from routecast.train.registry import Family, SavesFolder, find_family
+from routecast.train.registry import Family, Fit, SavesFolder, find_family
 from routecast.train.sources import LabelledSet
 from routecast.types import EmbeddingArray, FloatArray
 
@@ -139,9 +139,8 @@ def train_router(
         watch=watch,
     )
     trials, fit = tuple(one.trial for one in tried), tried[0].fit
-    scores = _unseen_scores(tried[0], prepared)
     calibration, calibrated = calibrate_scores(
-        scores,
+        _unseen_scores(tried[0], prepared),
         prepared,
         cross_fitted=fit.cross_fitted is not None,
         has_outcomes=_have_outcomes(sets),
@@ -167,14 +166,19 @@ def train_router(
         metrics=() if held_out is None else metric_records(held_out),
         files={},
     )
-    artifact = Artifact(
+    artifact = _artifact(manifest, fit, prepared)
+    return TrainedRouter(artifact=artifact, prepared=prepared, trials=trials, held_out=held_out)
+
+
+def _artifact(manifest: Manifest, fit: Fit, prepared: Prepared) -> Artifact:
+    """Put together what is saved."""
+    return Artifact(
         manifest,
         fit.model.tensors(),
-        _references(prepared, settings.seed),
+        _references(prepared, manifest.seed),
         np.unique(prompt_hashes64(prepared.prompts)),
         fit.model.model_folder() if isinstance(fit.model, SavesFolder) else None,
     )
-    return TrainedRouter(artifact=artifact, prepared=prepared, trials=trials, held_out=held_out)
 
 
 def _unseen_scores(tried: TriedFit, prepared: Prepared) -> FloatArray:
