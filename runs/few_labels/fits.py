@@ -99,16 +99,11 @@ def score_split(
         seed: Of everything random.
         only: Families, where nothing but these is wanted.
     """
-    hard = prepare_labels(sample, labelled, soft=False, embedder=embedder, seed=seed)
-    soft = hard
-    if not sample.is_right_or_wrong:
-        soft = prepare_labels(sample, labelled, soft=True, embedder=embedder, seed=seed)
+    prepared = prepare_labels(sample, labelled, embedder=embedder, seed=seed)
     scores, refused = {}, []
     for name in only or FAMILIES:
-        family = find_family(name)
-        prepared = soft if family.learns_margins else hard
         try:
-            win_probabilities = _fitted(family, prepared, embedder, seed)
+            win_probabilities = _fitted(find_family(name), prepared, embedder, seed)
         except DataError:  # among a hundred labels the two models may be just as good
             scores[name] = np.zeros(len(rest))
             refused.append(name)
@@ -116,7 +111,7 @@ def score_split(
             scores[name] = win_probabilities([sample.prompts[row] for row in rest.tolist()])
     if only:
         return SplitScores(scores, math.nan, math.nan, tuple(refused))
-    blended = score_blend(sample, soft, rest, rows=embedder.rows(soft.prompts), seed=seed)
+    blended = score_blend(sample, prepared, rest, rows=embedder.rows(prepared.prompts), seed=seed)
     return SplitScores(
         {**blended.scores, **scores, **_score_baselines(sample, labelled, rest)},
         blended.calibration_error,
@@ -137,14 +132,13 @@ def _score_baselines(sample: Sample, labelled: IntArray, rest: IntArray) -> dict
 
 
 def prepare_labels(
-    sample: Sample, labelled: IntArray, *, soft: bool, embedder: KnownVectors, seed: int
+    sample: Sample, labelled: IntArray, *, embedder: KnownVectors, seed: int
 ) -> Prepared:
-    """Turn labels into comparisons and split them, as ``train --outcomes`` does.
+    """Turn labels into comparisons and split them, as ``train --outcomes --soft`` does.
 
     Args:
         sample: The set.
         labelled: Positions of the labelled prompts.
-        soft: Keep the margins, as families do that learn from them.
         embedder: Gives the vectors.
         seed: Of the split.
     """
@@ -154,7 +148,7 @@ def prepare_labels(
         f"quality|{_WEAK}": sample.weak[labelled],
     }
     labels = set_of_outcomes(
-        Outcomes(table=pl.DataFrame(columns)), models=(_STRONG, _WEAK), soft=soft
+        Outcomes(table=pl.DataFrame(columns)), models=(_STRONG, _WEAK), soft=True
     )
     return prepare(
         [labels],

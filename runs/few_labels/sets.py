@@ -107,11 +107,6 @@ class Sample(Labelled):
     keys: IntArray
     described: Descriptions
 
-    @property
-    def is_right_or_wrong(self) -> bool:
-        """Whether gaps have no margins: a better answer is better by 1."""
-        return bool(np.isin(self.strong - self.weak, (-1.0, 0.0, 1.0)).all())
-
 
 def read_sample(pair: Pair, embedder: Embedder, folder: Path) -> Sample:
     """Read a set and keep the rows where both models are known."""

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from routecast.embed.protocol import Embedder
 from routecast.train.pipeline import TrainSettings
-from routecast.train.registry import find_family
 from routecast.train.run import TrainRequest, read_sets
 
 if TYPE_CHECKING:
@@ -140,10 +139,10 @@ def test_labels_become_the_comparisons_that_train_would_make(
     path.write_text("\n".join(json.dumps(row) for row in rows))
     for family in few_labels.fits.FAMILIES:
         pair = TrainSettings(router=family, strong=("strong",), weak=("weak",))
-        [wanted] = read_sets(TrainRequest(settings=pair, outcomes=(str(path),), output=tmp_path))
-        prepared = few_labels.fits.prepare_labels(
-            sample, labelled, soft=find_family(family).learns_margins, embedder=known, seed=0
+        [wanted] = read_sets(
+            TrainRequest(settings=pair, outcomes=(str(path),), output=tmp_path, soft=True)
         )
+        prepared = few_labels.fits.prepare_labels(sample, labelled, embedder=known, seed=0)
         found = prepared.preferences
         assert found.prompts == wanted.preferences.prompts
         assert np.array_equal(found.outcome, wanted.preferences.outcome)
@@ -227,9 +226,7 @@ def test_equal_prompts_have_one_label_the_mean_of_theirs(
     weak = np.array([1.0, 0.0, *sample.weak[2:]])
     sample = replace(sample, prompts=prompts, weak=weak)
     known = few_labels.fits.KnownVectors.of(sample, word_embedder.identity)
-    prepared = few_labels.fits.prepare_labels(
-        sample, np.arange(100), soft=True, embedder=known, seed=0
-    )
+    prepared = few_labels.fits.prepare_labels(sample, np.arange(100), embedder=known, seed=0)
     labels = few_labels.blend_fits.labels_of(prepared)
     assert len(labels.gaps) == 99
     assert labels.gaps[0] == pytest.approx(0.5)  # (0 + 1) / 2
