@@ -3,13 +3,14 @@ r"""Requests per second of the gateway, as a share of a bare relay's in the same
     python benchmarks/gateway_overhead.py --router random default \
         --litellm VENV/bin/litellm --output results/gateway_overhead.md
 
-Both relays run on uvicorn with raw ASGI, each in a process of its own, with the same
-garbage-collector settings (`gc.freeze()` after start-up), against two fake upstreams in processes
-of their own. The bare relay is stock uvicorn and aiohttp, which takes less time than aiohttp's own
-server would: it reads the body, posts it to either upstream, and sends the answer back: no route,
-no JSON, no router, no headers passed on but the content type. A prompt is thirty common words in
-random order and a number; none is sent twice. Short rounds alternate between the two relays, so
-that a busy machine slows both; the ratios are medians over the rounds.
+Each relay runs in a process of its own, with the same garbage-collector settings (`gc.freeze()`
+after start-up), against two fake upstreams in processes of their own. Two bare relays stand beside
+the gateway: aiohttp's server and client, and its client behind stock uvicorn with raw ASGI, which
+is quicker. They read the body, post it to either upstream, and send the answer back: no route, no
+JSON, no router, no log, no headers passed on but the content type. The gateway logs every request.
+A prompt is thirty common words in random order and a number; none is sent twice. Short rounds
+alternate between the relays, so that a busy machine slows all; the ratios are medians over the
+rounds.
 
 On Linux each process is pinned to its own core, and CPU time per request is measured too: where the
 load or the upstream cannot keep the relay's core busy, that is the figure to read.
@@ -31,7 +32,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -42,12 +43,13 @@ from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 
 import uvicorn
-from aiohttp import ClientSession, TCPConnector
+from aiohttp import ClientSession, TCPConnector, web
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 N_CLIENTS = 64
 N_WARM_UP_ROUNDS = 4
 N_WORDS = 30
+BARE_RELAYS = ("aiohttp", "uvicorn")
 N_STARTS = 5
 WORDS = """\
 the of and to in is that for it as was with be by on not he this are or his from at which but have
@@ -62,10 +64,12 @@ RANDOM = Random(0)  # noqa: S311 (nothing secret)
 HEADING = """# What the gateway costs per request
 
 Made by `python benchmarks/gateway_overhead.py --router random default --litellm
-VENV/bin/litellm --output results/gateway_overhead.md`, which says how. The budgets: 80% of the bare
-relay's requests per second with `random`, 65% with the default router, 10 times litellm's proxy,
-ready within 2 s, 200 MB per worker. Where a core was not busy throughout, other work on the machine
-held the relay back, and CPU time per request is the figure to read."""
+VENV/bin/litellm --output results/gateway_overhead.md`, which says how. The budgets: 80% of a bare
+aiohttp relay's requests per second with `random`, 65% with the default router, 10 times litellm's
+proxy, ready within 2 s, 200 MB per worker. `aiohttp` is that relay, server and client; `uvicorn` is
+its client behind stock uvicorn with raw ASGI, which is quicker. Where a core was not busy
+throughout, other work on the machine held the relay back, and CPU time per request is the figure to
+read."""
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -88,7 +92,9 @@ def main() -> None:
     parser.add_argument("--litellm", type=Path, help="The command of an environment of its own.")
     parser.add_argument("--litellm-rounds", type=int, default=6)
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--role", choices=["upstream", "bare", "gateway"], help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--role", choices=["upstream", "aiohttp", "uvicorn", "gateway"], help=argparse.SUPPRESS
+    )
     parser.add_argument("--upstreams", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.role:
@@ -119,8 +125,11 @@ def run_role(role: str, upstreams: str, router: str) -> None:
     listener = bind(0)
     print(listener.getsockname()[1], flush=True)
     app: ASGIApp
-    if role == "bare":
-        serve_plainly(bare_relay(upstreams), listener)
+    if role == "aiohttp":
+        serve_by_aiohttp(upstreams, listener)
+        return
+    if role == "uvicorn":
+        serve_by_uvicorn(bare_relay(upstreams), listener)
         return
     if role == "upstream":
         from routecast.testing import FakeUpstream
@@ -132,7 +141,7 @@ def run_role(role: str, upstreams: str, router: str) -> None:
         serve(app, listener)
 
 
-def serve_plainly(app: ASGIApp, listener: socket.socket) -> None:
+def serve_by_uvicorn(app: ASGIApp, listener: socket.socket) -> None:
     """Serve as uvicorn does by itself, without access log and added headers."""
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, date_header=False, ws="none"
@@ -141,6 +150,38 @@ def serve_plainly(app: ASGIApp, listener: socket.socket) -> None:
     gc.collect()
     gc.freeze()
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def serve_by_aiohttp(upstreams: str, listener: socket.socket) -> None:
+    """Relay by aiohttp alone."""
+    urls = cycle(urls_of(upstreams))
+    app = web.Application()
+    session: ClientSession
+
+    async def keep_session(_: web.Application) -> AsyncIterator[None]:
+        nonlocal session
+        async with ClientSession(connector=TCPConnector(limit=0), auto_decompress=False) as session:
+            yield
+
+    async def relay(request: web.Request) -> web.Response:
+        body, headers = await request.read(), {"content-type": "application/json"}
+        async with session.post(next(urls), data=body, headers=headers) as answer:
+            return web.Response(
+                body=await answer.read(),
+                status=answer.status,
+                headers={"content-type": answer.headers["content-type"]},
+            )
+
+    app.cleanup_ctx.append(keep_session)
+    app.router.add_post("/v1/chat/completions", relay)
+    gc.collect()
+    gc.freeze()
+    web.run_app(app, sock=listener, access_log=None, print=None)
+
+
+def urls_of(upstreams: str) -> list[str]:
+    """Return the address of each upstream."""
+    return [f"http://127.0.0.1:{port}/v1/chat/completions" for port in upstreams.split(",")]
 
 
 def settings_text(upstreams: str, router: str) -> str:
@@ -173,9 +214,8 @@ def gateway(upstreams: str, router: str) -> ASGIApp:
 
 
 def bare_relay(upstreams: str) -> ASGIApp:
-    """The least that a relay can do with the same libraries."""
-    ports = upstreams.split(",")
-    urls = cycle([f"http://127.0.0.1:{port}/v1/chat/completions" for port in ports])
+    """The least that a relay can do with aiohttp's client."""
+    urls = cycle(urls_of(upstreams))
     session: ClientSession
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -306,16 +346,20 @@ def wait_until_ready(url: str, child: "subprocess.Popen[bytes]", *, within_s: fl
 def compare(
     router: str, n_rounds: int, round_s: float, *, litellm: Path | None = None
 ) -> dict[str, list[Round]]:
-    """Alternate rounds between the gateway and the bare relay, or litellm's proxy."""
+    """Alternate rounds between the gateway and the bare relays, or litellm's proxy."""
     with ExitStack() as stack:
         upstreams = [stack.enter_context(process("upstream", core=core))[1] for core in (1, 3)]
         ports = ",".join(str(port) for port in upstreams)
-        if litellm is None:
-            other = stack.enter_context(process("bare", core=2, upstreams=ports))
-        else:
-            other = stack.enter_context(litellm_proxy(litellm, core=2, upstreams=ports))
-        own = stack.enter_context(process("gateway", core=2, upstreams=ports, router=router))
-        relays = {"bare" if litellm is None else "litellm": other, "gateway": own}
+        relays = {
+            name: stack.enter_context(process(name, core=2, upstreams=ports))
+            for name in BARE_RELAYS
+            if litellm is None
+        }
+        if litellm is not None:
+            relays["litellm"] = stack.enter_context(litellm_proxy(litellm, core=2, upstreams=ports))
+        relays["gateway"] = stack.enter_context(
+            process("gateway", core=2, upstreams=ports, router=router)
+        )
         return asyncio.run(alternate(relays, n_rounds=n_rounds, round_s=round_s))
 
 
@@ -383,22 +427,23 @@ def new_prompt() -> str:
 
 
 def report(router: str, rounds: dict[str, list[Round]]) -> str:
-    """Return the comparison with the bare relay as Markdown."""
-    pairs = list(zip(rounds["gateway"], rounds["bare"], strict=True))
-    costs = [(b.cpu_s / b.n_requests) / (o.cpu_s / o.n_requests) for o, b in pairs if o.cpu_s]
-    return "\n".join(
-        [
-            f"## Router `{router}`",
-            "",
-            *table(rounds),
-            "",
-            f"- Requests/s, gateway over bare: {spread([speed(o) / speed(b) for o, b in pairs])}.",
-            f"- CPU per request, bare over gateway: {spread(costs)}.",
-            f"- {len(pairs)} rounds of each, {N_CLIENTS} clients, "
-            f"{os.cpu_count()} cores, Python {platform.python_version()}, "
-            f"{'httptools' if find_spec('httptools') else 'h11'} as uvicorn's parser.",
+    """Return the comparison with the bare relays as Markdown."""
+    lines = [f"## Router `{router}`", "", *table(rounds), ""]
+    for name in BARE_RELAYS:
+        pairs = list(zip(rounds["gateway"], rounds[name], strict=True))
+        costs = [(b.cpu_s / b.n_requests) / (o.cpu_s / o.n_requests) for o, b in pairs if o.cpu_s]
+        speeds = [speed(own) / speed(bare) for own, bare in pairs]
+        lines += [
+            f"- Requests/s, gateway over `{name}`: {spread(speeds)}.",
+            f"- CPU per request, `{name}` over gateway: {spread(costs)}.",
         ]
+    n_rounds = len(rounds["gateway"])
+    lines.append(
+        f"- {n_rounds} rounds of each, {N_CLIENTS} clients, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}, {'httptools' if find_spec('httptools') else 'h11'} as "
+        "uvicorn's parser."
     )
+    return "\n".join(lines)
 
 
 def report_peer(rounds: dict[str, list[Round]]) -> str:
