@@ -126,6 +126,14 @@ def test_a_vector_does_not_depend_on_the_other_texts(others: list[str], text: st
     np.testing.assert_array_equal(EMBEDDER.embed([*others, text])[-1], EMBEDDER.embed([text])[0])
 
 
+@given(st.text(max_size=50))
+def test_a_text_alone_has_the_vector_that_it_has_in_a_list(text: str) -> None:
+    alone = EMBEDDER.embed_one(text)
+    np.testing.assert_array_equal(alone, EMBEDDER.embed([text])[0])
+    alone += 1.0  # it is the caller's own
+    np.testing.assert_array_equal(EMBEDDER.embed_one(""), FOLDER.nothing)
+
+
 @given(st.lists(st.sampled_from(["what", "is", "the", "capital", "of", "france", "why", "7", "?"])))
 def test_the_order_of_words_changes_no_more_than_rounding(words: list[str]) -> None:
     forth, back = EMBEDDER.embed([" ".join(words), " ".join(reversed(words))])

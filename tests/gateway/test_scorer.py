@@ -328,3 +328,21 @@ def test_a_text_is_scored_whole_up_to_the_limit_and_by_its_ends_beyond(
     assert len(cut) == min(len(long), MAX_CHARACTERS)
     assert cut.startswith(text)
     assert cut.endswith(text)
+
+
+@dataclass
+class QuickRouter(ScriptedRouter):
+    """Scores single prompts by themselves."""
+
+    score: float = 0.25
+
+    def win_probability(self, prompt: str) -> float:
+        return self.score if prompt else math.nan
+
+
+async def test_a_router_that_scores_single_prompts_is_asked_for_them() -> None:
+    quick = QuickRouter(lambda prompts: np.full(len(prompts), 0.75))
+    assert await Scorer(quick, is_heavy=False).score("a", timeout_s=5.0) == 0.25
+    quick.score = 1.5
+    with pytest.raises(ValueError, match="must be in"):
+        await Scorer(quick, is_heavy=False).score("a", timeout_s=5.0)

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routecast.artifacts import load_router
 from routecast.embed.registry import load_embedder
 from routecast.errors import ArtifactError, ConfigError
 from routecast.routers.knn import Knn
+from routecast.routers.protocol import ScoresOne
 from routecast.routers.registry import rebuild_router
 from routecast.types import EmbeddingArray
 
@@ -169,16 +171,25 @@ def test_prompts_score_alike_alone_and_together_and_leave_the_vectors_alone() ->
     assert np.all((together > 0) & (together < 1))
 
 
-@given(st.integers(0, 1000), st.integers(0, 5000))
-def test_one_prompt_alone_has_the_gap_that_it_has_among_others(seed: int, n: int) -> None:
+@given(st.integers(0, 1000), st.integers(0, 5000), st.sampled_from([0.7, 50.0, 80.0, 81.0, 400.0]))
+def test_one_prompt_alone_has_the_gap_that_it_has_among_others(
+    seed: int, n: int, sharpness: float
+) -> None:
     generator = np.random.default_rng(seed)
     vectors = generator.normal(size=(3, 2)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    knn = make_knn(length_slope=0.05, length_mean=3.0, length_deviation=0.7)
+    knn = make_knn(length_slope=0.05, length_mean=3.0, length_deviation=0.7, sharpness=sharpness)
     prompts = ["a" * n, "bb", ""]
     among = knn.predict(prompts, vectors)
     alone = [knn.predict([p], vectors[i : i + 1])[0] for i, p in enumerate(prompts)]
-    assert alone == pytest.approx(among, abs=1e-6)
+    assert alone == pytest.approx(among, abs=1e-6 * max(1.0, sharpness))  # cosines have 24 bits
+
+
+def test_one_prompt_scores_as_a_list_of_one_to_the_last_bit() -> None:
+    router = load_router("default").router
+    assert isinstance(router, ScoresOne)
+    for prompt in ("What is the capital of France?", "", "Prove it." * 50, "什么是机器学习？"):
+        assert router.win_probability(prompt) == router.win_probabilities([prompt])[0]
 
 
 def test_what_is_stored_scores_the_same() -> None:

@@ -47,6 +47,15 @@ class Embedder(Protocol):
         ...
 
 
+@runtime_checkable
+class EmbedsOne(Protocol):
+    """An embedder that takes less time for a single text than for a list of one."""
+
+    def embed_one(self, text: str) -> EmbeddingArray:
+        """Return the vector that ``embed`` gives this text, shape (dimension,)."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cut:
     """What is left out of a text.

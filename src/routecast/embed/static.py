@@ -59,8 +59,12 @@ class StaticEmbedder:
         for start in range(0, len(texts), _BLOCK_TEXTS):
             block = [self.token_ids(text) for text in texts[start : start + _BLOCK_TEXTS]]
             for row, ids in enumerate(block, start):
-                self._embed_into(embeddings[row], ids)
+                embeddings[row] = self._pool(ids)
         return embeddings
+
+    def embed_one(self, text: str) -> EmbeddingArray:
+        """Return the unit vector of one text, shape (dimension,), float32."""
+        return self._pool(self.token_ids(text))
 
     def token_ids(self, text: str) -> list[int]:
         """Return the ids of the tokens that are read; over 2,048, the middle is not pooled."""
@@ -81,16 +85,16 @@ class StaticEmbedder:
             n_tokens=max(0, n_tokens - MAX_TOKENS),
         )
 
-    def _embed_into(self, embedding: EmbeddingArray, ids: list[int]) -> None:
-        """Write the unit vector of the tokens that are pooled."""
+    def _pool(self, ids: list[int]) -> EmbeddingArray:
+        """Return the unit vector of the tokens that are pooled."""
         if len(ids) > MAX_TOKENS:
             ids = ids[: MAX_TOKENS // 2] + ids[-MAX_TOKENS // 2 :]
         total = _sum_rows(self._vectors.take(ids, axis=0))
         norm = float(total.dot(total)) ** 0.5
-        if norm > 0:
-            np.divide(total, norm, out=embedding)
-        else:
-            embedding[:] = self._nothing
+        if norm <= 0:
+            return self._nothing.copy()
+        total /= norm
+        return total
 
 
 def _ends(text: str) -> tuple[str, str]:

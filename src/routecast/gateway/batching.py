@@ -97,10 +97,18 @@ def score_texts(router: Router, texts: Sequence[str]) -> list[float]:
     scores = router.win_probabilities(texts).tolist()
     if len(scores) != len(texts):
         raise ValueError("a router must give one win probability per prompt")
-    for score in scores:
-        if score < 0 or score > 1:
-            raise ValueError("a win probability must be in [0, 1]")
-    return [float(score) for score in scores]
+    return [check_score(score) for score in scores]
+
+
+def check_score(score: float) -> float:
+    """Return a router's score if it is a win probability, or NaN.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if score < 0 or score > 1:
+        raise ValueError("a win probability must be in [0, 1]")
+    return float(score)
 
 
 def _score_forever(

@@ -9,10 +9,11 @@ import logging
 import statistics
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
-from routecast.gateway.batching import BatchingThread, score_texts
-from routecast.routers.protocol import Router
+from routecast.gateway.batching import BatchingThread, check_score, score_texts
+from routecast.routers.protocol import Router, ScoresOne
 
 MAX_SECONDS_ON_LOOP: Final = 0.002
 """Median time per prompt from which a router counts as heavy."""
@@ -52,7 +53,7 @@ class Scorer:
         """
         self.is_heavy = is_heavy
         self._name = name or type(router).__name__
-        self._router = router
+        self._score_one = _one_by_one(router)
         self._max_characters = 0 if is_heavy else MAX_CHARACTERS_ON_LOOP
         self._slowness = 0.0
         self._thread = BatchingThread(router)
@@ -76,7 +77,7 @@ class Scorer:
             return await self._thread.score(text, timeout_s=timeout_s)
         began_s = time.perf_counter()
         try:
-            (score,) = score_texts(self._router, [text])
+            score = self._score_one(text)
         finally:
             took_s = time.perf_counter() - began_s
             if took_s > MAX_SECONDS_ON_LOOP:
@@ -95,6 +96,14 @@ class Scorer:
                 "in a thread",
                 self._name, took_s * 1000, extra={"fields": {"router": self._name}},
             )  # fmt: skip
+
+
+def _one_by_one(router: Router) -> Callable[[str], float]:
+    """Return the quickest way to score a single text."""
+    if isinstance(router, ScoresOne):
+        score_one = router.win_probability
+        return lambda text: check_score(score_one(text))
+    return lambda text: score_texts(router, [text])[0]
 
 
 def cut_text(text: str) -> str:

@@ -1,9 +1,10 @@
 """A router whose win probabilities mean what they say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from routecast.routers.protocol import Router
+from routecast.routers.protocol import Router, ScoresOne
 from routecast.stats.isotonic import IsotonicScaling
 from routecast.stats.platt import PlattScaling
 from routecast.types import FloatArray
@@ -33,3 +34,14 @@ class CalibratedRouter:
         if isinstance(prompts, str):
             raise TypeError("prompts is one text; give a list of texts: [prompt]")
         return self.calibration.apply(self.router.win_probabilities(prompts))
+
+    def win_probability(self, prompt: str) -> float:
+        """Return the same for one prompt, in less time where the router can."""
+        return self.calibration.apply_one(self._score_one(prompt))
+
+    @cached_property
+    def _score_one(self) -> Callable[[str], float]:
+        router = self.router
+        if isinstance(router, ScoresOne):
+            return router.win_probability
+        return lambda prompt: float(router.win_probabilities([prompt])[0])

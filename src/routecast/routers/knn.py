@@ -13,14 +13,14 @@ References:
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Self, TypeVar
 
 import numpy as np
 
-from routecast.embed.protocol import Embedder
+from routecast.embed.protocol import Embedder, EmbedsOne
 from routecast.errors import ArtifactError
 from routecast.routers.binding import refuse_overlap
 from routecast.types import AnyArray, EmbeddingArray, FloatArray
@@ -40,6 +40,7 @@ _NUMBERS = (
     "length_far_share",
 )
 _EDGE = 1e-6
+_MAX_EXPONENT = 80.0  # exp of it and of its negative are numbers in float32
 NumberT = TypeVar("NumberT", float, FloatArray)
 
 
@@ -90,8 +91,10 @@ class Knn:
 
     def predict_one(self, prompt: str, embedding: EmbeddingArray) -> float:
         """Do the same for one prompt, in a third of the time: no array for each single number."""
-        kernel = kernel_of(self.centres.dot(embedding), self.sharpness)
-        sums: list[float] = kernel.dot(self._sums).tolist()
+        kernel = self._steep_centres.dot(embedding)
+        if self.sharpness > _MAX_EXPONENT:
+            kernel -= self.sharpness - _MAX_EXPONENT
+        sums: list[float] = np.exp(kernel, out=kernel).dot(self._faded_sums).tolist()
         gap_sum, mass = sums
         length = (math.log1p(len(prompt)) - self.length_mean) / self.length_deviation
         length = max(length, -MAX_DEVIATIONS)
@@ -110,6 +113,15 @@ class Knn:
     def _sums(self) -> EmbeddingArray:
         """Gap sums and masses side by side, shape (n_centres, 2), float32 like the kernel."""
         return np.stack([self.gap_sums, self.masses], axis=1).astype(np.float32)
+
+    @cached_property
+    def _steep_centres(self) -> EmbeddingArray:
+        """Centres times the sharpness: what is subtracted in the exponent is left to the sums."""
+        return self.centres * np.float32(self.sharpness)
+
+    @cached_property
+    def _faded_sums(self) -> EmbeddingArray:
+        return self._sums * np.float32(math.exp(-min(self.sharpness, _MAX_EXPONENT)))
 
     def standard_lengths(self, prompts: Sequence[str]) -> FloatArray:
         """Return the log of each length in standard deviations from the mean, -3 at least."""
@@ -184,13 +196,27 @@ class BoundKnn:
     ) -> FloatArray:
         """Return P(strong wins) for prompts whose embeddings are at hand."""
         if len(prompts) == 1:
-            win = (self.knn.predict_one(prompts[0], embeddings[0]) + 1.0) / 2.0
-            return np.array([min(max(win, _EDGE), 1.0 - _EDGE)])
+            return np.array([self._win_probability(prompts[0], embeddings[0])])
         wins = self.knn.predict(prompts, embeddings)
         wins += 1.0
         wins /= 2.0
         np.maximum(wins, _EDGE, out=wins)
         return np.minimum(wins, 1.0 - _EDGE, out=wins)
+
+    def win_probability(self, prompt: str) -> float:
+        """Return P(strong wins) for one prompt."""
+        return self._win_probability(prompt, self._embed_one(prompt))
+
+    @cached_property
+    def _embed_one(self) -> Callable[[str], EmbeddingArray]:
+        embedder = self.embedder
+        if isinstance(embedder, EmbedsOne):
+            return embedder.embed_one
+        return lambda prompt: embedder.embed([prompt])[0]
+
+    def _win_probability(self, prompt: str, embedding: EmbeddingArray) -> float:
+        win = (self.knn.predict_one(prompt, embedding) + 1.0) / 2.0
+        return min(max(win, _EDGE), 1.0 - _EDGE)
 
 
 def kernel_of(cosines: EmbeddingArray, sharpness: float) -> EmbeddingArray:

@@ -23,6 +23,15 @@ class Router(Protocol):
 
 
 @runtime_checkable
+class ScoresOne(Protocol):
+    """A router that scores a single prompt in less time than a list of one: for a gateway."""
+
+    def win_probability(self, prompt: str) -> float:
+        """Return what ``win_probabilities`` returns for this prompt alone."""
+        ...
+
+
+@runtime_checkable
 class StatesDoubt(Protocol):
     """A router that also knows how far its expected gap may be off."""
 

@@ -62,13 +62,13 @@ class IsotonicScaling:
         Values outside [0, 1] count as 0 and 1.
         """
         if probabilities.shape == (1,):
-            return np.array([self._apply_one(probabilities.item())])
+            return np.array([self.apply_one(probabilities.item())])
         inside = np.minimum(np.maximum(probabilities, 0.0), 1.0)
         line = np.searchsorted(self.scores[1:-1], inside, side="right")  # (n,), NaN: the last
         risen = self.probabilities[line] + self._slopes[line] * (inside - self.scores[line])
         return np.minimum(risen, self.probabilities[line + 1])  # rounding must not pass the knot
 
-    def _apply_one(self, probability: float) -> float:
+    def apply_one(self, probability: float) -> float:
         """Do the same for one, by the same steps, so to the last bit, in a fraction of the time."""
         scores, probabilities, slopes = self._lists
         inside = min(max(probability, 0.0), 1.0)

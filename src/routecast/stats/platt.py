@@ -47,10 +47,11 @@ class PlattScaling:
         Each is mapped by itself. So equal ones stay equal to the last bit, alone or among others,
         and a gateway's single one costs a fifth of what array functions would.
         """
-        return np.array([self._apply_one(one) for one in probabilities.tolist()], dtype=np.float64)
+        return np.array([self.apply_one(one) for one in probabilities.tolist()], dtype=np.float64)
 
-    def _apply_one(self, probability: float) -> float:
-        """Map one; min and max keep a NaN that they are given first."""
+    def apply_one(self, probability: float) -> float:
+        """Return one calibrated probability; NaN stays NaN."""
+        # min and max keep a NaN that they are given first
         inside = min(max(probability, _LOWEST), _HIGHEST)
         log_odds = self.slope * math.log(inside / (1.0 - inside)) + self.intercept
         return 1.0 / (1.0 + math.exp(-max(log_odds, _MOST_NEGATIVE)))
