@@ -29,7 +29,7 @@ class SharedReads(asyncio.BufferedProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in what came: the protocol's own."""
-        raise NotImplementedError
+        raise NotImplementedError  # BufferedProtocol has none, and every class mixed with this does
 
 
 def _buffer_of_thread() -> memoryview:

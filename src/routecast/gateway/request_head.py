@@ -65,7 +65,7 @@ class LimitedHeadProtocol(HttpToolsProtocol):
     _alarm: asyncio.TimerHandle | None = None
     _since_s = 0.0  # the last progress, by the loop's clock
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request."""
         super().connection_made(transport)
         self._await_more()
