@@ -33,7 +33,8 @@ from routecast.evaluate.benchmarks import benchmark_names, load_benchmark
 from routecast.evaluate.intervals import bootstrap_metrics
 from routecast.evaluate.metrics import oracle_scores, routing_metrics
 from routecast.routers.length import LengthRouter
-from routecast.train.knn import Clusters, KnnSettings, fit_knn, gather_clusters
+from routecast.train.knn import KnnSettings, fit_knn
+from routecast.train.knn_clusters import Clusters, gather_clusters
 from routecast.train.neighbours import NearestNeighbours
 from routecast.train.overlap import OnOverlap, settle_overlap
 from routecast.train.pair_labels import PromptLabels
@@ -203,10 +204,10 @@ class Fold:
         if clusters is None:
             clusters = gather_clusters(self.known_embeddings, n_centres=own.n_centres, seed=seed)
             self._gathered[own.n_centres, seed] = clusters
-        model = fit_knn(
+        fit = fit_knn(
             self.known_prompts, self.known_embeddings, self.known, settings=own, clusters=clusters
         )
-        return model.predict(self.trial.prompts, self.embeddings)
+        return fit.model.predict(self.trial.prompts, self.embeddings)
 
     def apgr(self, options: Mapping[str, Any]) -> float:
         """Measure fits with some settings, mean over seeds of the clusters."""
