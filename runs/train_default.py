@@ -3,12 +3,12 @@
     python -m runs.train_default --data DIR [--output DIR] [--results FILE]
 
 It learns from the outcomes of many models on three files whose licences allow weights to ship, with
-every prompt left out that is in one of the three benchmarks. Which models stand for strong and for
-weak stands in default_sets.py. It is a cold start, for traffic that it has never seen, so its settings are
-chosen on sets left out in turn: fitted on the others, measured on the one. Of those within one
-standard error of the best, the most modest is taken. The scores are calibrated on validation
-prompts of these sets. No benchmark, and no set that is only measured on, chooses anything. Takes
-about seven minutes on one core.
+every prompt left out that is in one of the three benchmarks; default_sets.py names the models that
+stand for strong and for weak. It is a cold start, for traffic that it has never seen, so its
+settings are chosen on sets left out in turn: fitted on the others, measured on the one. Of those
+within one standard error of the best, the most modest is taken. The scores are calibrated on
+validation prompts of these sets. No benchmark, and no set that is only measured on, chooses
+anything. Takes about seven minutes on one core.
 """
 
 import argparse
