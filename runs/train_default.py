@@ -32,7 +32,14 @@ def main() -> None:
     arguments = _arguments()
     embedder = load_embedder("static")
     sets = read_training_sets(arguments.data, embedder)
-    settings = TrainSettings(router="knn", strong=STRONG, weak=WEAK, even_groups=True, seed=SEED)
+    settings = TrainSettings(
+        router="knn",
+        strong=STRONG,
+        weak=WEAK,
+        even_groups=True,
+        sets_validation_aside=True,
+        seed=SEED,
+    )
     choice = choose_settings(sets, settings, embedder)
     trained = train_router(sets, replace(settings, options=choice.options), embedder=embedder)
     metrics = [

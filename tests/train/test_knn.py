@@ -263,6 +263,21 @@ def test_what_was_chosen_stands_in_the_manifest(
     assert (stated["sharpness"], stated["length_weight"]) == (50.0, 0.25)
 
 
+def test_a_knn_is_calibrated_on_labels_that_it_also_learned_from_or_on_those_set_aside(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    sets = [set_of_outcomes(planted_outcomes(300))]
+    settings = TrainSettings(router="knn", strong=("big",), weak=("small",))
+    crosswise = train_router(sets, settings, embedder=word_embedder)
+    assert crosswise.artifact.manifest.calibration.sample.startswith("270 cross-fitted prompts")
+    assert crosswise.artifact.manifest.training.n_prompts == 270
+    aside = train_router(
+        sets, replace(settings, sets_validation_aside=True), embedder=word_embedder
+    )
+    assert aside.artifact.manifest.calibration.sample.startswith("30 held-out prompts")
+    assert aside.artifact.manifest.training.n_prompts == 240
+
+
 def test_settings_may_be_left_to_the_labels_by_name() -> None:
     given_them = parse_options(find_family("knn"), ["sharpness=chosen", "length_weight=0.5"])
     assert given_them == {"sharpness": CHOSEN, "length_weight": 0.5}

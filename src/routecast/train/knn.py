@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from routecast.errors import ConfigError, DataError
+from routecast.routers.blend import win_probabilities_of_gaps
 from routecast.routers.knn import Knn
 from routecast.train.knn_clusters import (
     Clusters,
@@ -98,7 +99,10 @@ class KnnFit:
 
 
 def fit_lesson(lesson: Lesson, settings: KnnSettings) -> Fit:
-    """Learn from the comparisons between the sides; others say nothing about this pair."""
+    """Learn from the comparisons between the sides; others say nothing about this pair.
+
+    Where there are none for validation, the training prompts are judged by their held-out gaps.
+    """
     labels = labels_between_sides(lesson, lesson.training)
     prompts = [lesson.prompts[row] for row in labels.rows.tolist()]
     fit = fit_knn(
@@ -109,7 +113,11 @@ def fit_lesson(lesson: Lesson, settings: KnnSettings) -> Fit:
         groups=lesson.groups[labels.rows],
     )
     found = {name: getattr(fit.settings, name) for name in ("sharpness", "length_weight")}
-    return Fit(model=fit.model, validation_loss=math.nan, record=found)
+    cross_fitted = None
+    if not len(lesson.validation):
+        cross_fitted = np.full(len(lesson.prompts), np.nan)
+        cross_fitted[labels.rows] = win_probabilities_of_gaps(fit.held_out_gaps)
+    return Fit(model=fit.model, validation_loss=math.nan, record=found, cross_fitted=cross_fitted)
 
 
 def fit_knn(
@@ -233,6 +241,7 @@ FAMILY = Family(
     name="knn",
     settings=KnnSettings,
     fit=fit_lesson,
+    cross_fits=True,
     learns_margins=True,
     named={name: {"chosen": CHOSEN} for name in ("sharpness", "length_weight")},
     calibrates_evenly=True,
