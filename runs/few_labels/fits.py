@@ -134,7 +134,7 @@ def _score_baselines(sample: Sample, labelled: IntArray, rest: IntArray) -> dict
 def prepare_labels(
     sample: Sample, labelled: IntArray, *, embedder: KnownVectors, seed: int
 ) -> Prepared:
-    """Turn labels into comparisons and split them, as ``train --outcomes --soft`` does.
+    """Turn labels into comparisons and split them, as ``train --outcomes`` does.
 
     Args:
         sample: The set.

@@ -33,8 +33,8 @@ Splits are seeds 0 and up; settings of `blend` were chosen on other splits (seed
 most of these sets together.
 
 `sentence` is all-MiniLM-L6-v2. `{HALVES[0]}` (embedding, words, topics) and `{HALVES[1]}` are
-`blend` with one half of its kernel. `mf`, `sw` and `knn` are trained as `routecast train --outcomes
---soft` does it: labels become comparisons of the two models that keep their margins,
+`blend` with one half of its kernel. `mf`, `sw` and `knn` are trained as `routecast train
+--outcomes` does it: labels become comparisons of the two models that keep their margins,
 near-duplicates stay together, {FRACTIONS[0]:.0%} of the labels are fitted to, and
 {FRACTIONS[1]:.0%} are for validation (they choose the weight decay of `mf`). `blend` fits to all
 labels and is calibrated on them, each predicted from the others. `{NEIGHBOURS}` is the mean gap of

@@ -139,9 +139,7 @@ def test_labels_become_the_comparisons_that_train_would_make(
     path.write_text("\n".join(json.dumps(row) for row in rows))
     for family in few_labels.fits.FAMILIES:
         pair = TrainSettings(router=family, strong=("strong",), weak=("weak",))
-        [wanted] = read_sets(
-            TrainRequest(settings=pair, outcomes=(str(path),), output=tmp_path, soft=True)
-        )
+        [wanted] = read_sets(TrainRequest(settings=pair, outcomes=(str(path),), output=tmp_path))
         prepared = few_labels.fits.prepare_labels(sample, labelled, embedder=known, seed=0)
         found = prepared.preferences
         assert found.prompts == wanted.preferences.prompts

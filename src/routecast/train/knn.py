@@ -183,6 +183,4 @@ def _deviation(values: FloatArray, weights: FloatArray) -> float:
     return float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
 
 
-FAMILY = Family(
-    name="knn", settings=KnnSettings, fit=fit_lesson, learns_margins=True, calibrates_evenly=True
-)
+FAMILY = Family(name="knn", settings=KnnSettings, fit=fit_lesson, calibrates_evenly=True)
