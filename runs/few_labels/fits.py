@@ -87,9 +87,9 @@ def score_split(
     *,
     embedder: KnownVectors,
     seed: int,
-    only: Sequence[str] = (),
+    routers: Sequence[str] = ROUTERS,
 ) -> SplitScores:
-    """Fit everything to some prompts and score others.
+    """Fit routers to some prompts and score others.
 
     Args:
         sample: The set.
@@ -97,11 +97,11 @@ def score_split(
         rest: Positions of the prompts to score.
         embedder: Has the sample's vectors.
         seed: Of everything random.
-        only: Families, where nothing but these is wanted.
+        routers: Which; `blend`, what it is made of and the oracle come together or not at all.
     """
     prepared = prepare_labels(sample, labelled, embedder=embedder, seed=seed)
     scores, refused = {}, []
-    for name in only or FAMILIES:
+    for name in [name for name in FAMILIES if name in routers]:
         try:
             win_probabilities = _fitted(find_family(name), prepared, embedder, seed)
         except DataError:  # among a hundred labels the two models may be just as good
@@ -109,7 +109,7 @@ def score_split(
             refused.append(name)
         else:
             scores[name] = win_probabilities([sample.prompts[row] for row in rest.tolist()])
-    if only:
+    if BLEND not in routers:
         return SplitScores(scores, math.nan, math.nan, tuple(refused))
     blended = score_blend(sample, prepared, rest, rows=embedder.rows(prepared.prompts), seed=seed)
     return SplitScores(
@@ -134,7 +134,7 @@ def _score_baselines(sample: Sample, labelled: IntArray, rest: IntArray) -> dict
 def prepare_labels(
     sample: Sample, labelled: IntArray, *, embedder: KnownVectors, seed: int
 ) -> Prepared:
-    """Turn labels into comparisons and split them, as ``train --outcomes --soft`` does.
+    """Turn labels into comparisons and split them, as ``train --outcomes`` does.
 
     Args:
         sample: The set.

@@ -233,7 +233,6 @@ FAMILY = Family(
     name="knn",
     settings=KnnSettings,
     fit=fit_lesson,
-    learns_margins=True,
     named={name: {"chosen": CHOSEN} for name in ("sharpness", "length_weight")},
     calibrates_evenly=True,
 )
