@@ -23,7 +23,6 @@ some thousand requests.
 
 import argparse
 import asyncio
-import gc
 import os
 import platform
 import signal
@@ -32,19 +31,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import count, cycle
+from itertools import count
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from urllib.request import urlopen
-
-import uvicorn
-from aiohttp import ClientSession, TCPConnector, web
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 N_CLIENTS = 64
 N_WARM_UP_ROUNDS = 4
@@ -84,7 +79,7 @@ class Round:
 
 
 def main() -> None:
-    """Run the comparison, or one of its processes."""
+    """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--router", nargs="+", default=["random"], help="of the gateway's route")
     parser.add_argument("--rounds", type=int, default=60)
@@ -92,14 +87,7 @@ def main() -> None:
     parser.add_argument("--litellm", type=Path, help="The command of an environment of its own.")
     parser.add_argument("--litellm-rounds", type=int, default=6)
     parser.add_argument("--output", type=Path)
-    parser.add_argument(
-        "--role", choices=["upstream", "aiohttp", "uvicorn", "gateway"], help=argparse.SUPPRESS
-    )
-    parser.add_argument("--upstreams", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.role:
-        run_role(arguments.role, arguments.upstreams, arguments.router[0])
-        return
     reports = [HEADING]
 
     def add(text: str) -> None:
@@ -115,73 +103,6 @@ def main() -> None:
     add(report_process(arguments.router[-1]))
     if arguments.output:
         arguments.output.write_text("\n\n".join(reports) + "\n", encoding="utf-8")
-
-
-def run_role(role: str, upstreams: str, router: str) -> None:
-    """Be one of the processes: print the port, serve until SIGTERM."""
-    from routecast.gateway.log import log_as_json
-    from routecast.gateway.server import bind, serve
-
-    listener = bind(0)
-    print(listener.getsockname()[1], flush=True)
-    app: ASGIApp
-    if role == "aiohttp":
-        serve_by_aiohttp(upstreams, listener)
-        return
-    if role == "uvicorn":
-        serve_by_uvicorn(bare_relay(upstreams), listener)
-        return
-    if role == "upstream":
-        from routecast.testing import FakeUpstream
-
-        app = FakeUpstream("simulated", n_recorded=1)
-    else:
-        app = gateway(upstreams, router)
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, log_as_json("info", nowhere):
-        serve(app, listener)
-
-
-def serve_by_uvicorn(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve as uvicorn does by itself, without access log and added headers."""
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, date_header=False, ws="none"
-    )
-    config.load()
-    gc.collect()
-    gc.freeze()
-    uvicorn.Server(config).run(sockets=[listener])
-
-
-def serve_by_aiohttp(upstreams: str, listener: socket.socket) -> None:
-    """Relay by aiohttp alone."""
-    urls = cycle(urls_of(upstreams))
-    app = web.Application()
-    session: ClientSession
-
-    async def keep_session(_: web.Application) -> AsyncIterator[None]:
-        nonlocal session
-        async with ClientSession(connector=TCPConnector(limit=0), auto_decompress=False) as session:
-            yield
-
-    async def relay(request: web.Request) -> web.Response:
-        body, headers = await request.read(), {"content-type": "application/json"}
-        async with session.post(next(urls), data=body, headers=headers) as answer:
-            return web.Response(
-                body=await answer.read(),
-                status=answer.status,
-                headers={"content-type": answer.headers["content-type"]},
-            )
-
-    app.cleanup_ctx.append(keep_session)
-    app.router.add_post("/v1/chat/completions", relay)
-    gc.collect()
-    gc.freeze()
-    web.run_app(app, sock=listener, access_log=None, print=None)
-
-
-def urls_of(upstreams: str) -> list[str]:
-    """Return the address of each upstream."""
-    return [f"http://127.0.0.1:{port}/v1/chat/completions" for port in upstreams.split(",")]
 
 
 def settings_text(upstreams: str, router: str) -> str:
@@ -203,66 +124,15 @@ def settings_text(upstreams: str, router: str) -> str:
         """
 
 
-def gateway(upstreams: str, router: str) -> ASGIApp:
-    """The gateway with that route."""
-    from routecast.artifacts import load_router
-    from routecast.gateway.app import create_app
-    from routecast.policy.parse import parse_settings
-
-    settings = parse_settings(settings_text(upstreams, router), source="the benchmark's settings")
-    return create_app(settings, {router: load_router(router)})
-
-
-def bare_relay(upstreams: str) -> ASGIApp:
-    """The least that a relay can do with aiohttp's client."""
-    urls = cycle(urls_of(upstreams))
-    session: ClientSession
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        nonlocal session
-        if scope["type"] == "lifespan":
-            await receive()
-            async with ClientSession(
-                connector=TCPConnector(limit=0), auto_decompress=False
-            ) as session:
-                await send({"type": "lifespan.startup.complete"})
-                await receive()
-            await send({"type": "lifespan.shutdown.complete"})
-            return
-        message = await receive()
-        body = message["body"]
-        while message["more_body"]:
-            message = await receive()
-            body += message["body"]
-        async with session.post(
-            next(urls), data=body, headers={"content-type": "application/json"}
-        ) as answer:
-            content = await answer.read()
-            headers = [
-                (b"content-type", answer.headers["content-type"].encode()),
-                (b"content-length", str(len(content)).encode()),
-            ]
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": content})
-
-    return app
-
-
 @contextmanager
 def process(
     role: str, *, core: int, upstreams: str = "", router: str = ""
 ) -> Iterator[tuple[int, int]]:
     """Run a role in a process of its own; yields its process id and port."""
-    command = [
-        sys.executable,
-        __file__,
-        "--role",
-        role,
-        "--upstreams",
-        upstreams,
-        "--router",
-        router,
-    ]
+    script = Path(__file__).with_name("gateway_relays.py")
+    command = [sys.executable, str(script), role, "--upstreams", upstreams]
+    if role == "gateway":
+        command += ["--router", router, "--settings", settings_text(upstreams, router)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 (our own command line)
         try:
             port = int(child.stdout.readline() if child.stdout else "")

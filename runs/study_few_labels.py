@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from runs.few_labels.bars import shortfalls
+from runs.few_labels.bars import FEW, FURTHER_SEED, shortfalls
+from runs.few_labels.blend_fits import BLEND
 from runs.few_labels.cells import N_DECIMALS, Cell, Split, figures_of, measure_splits
 from runs.few_labels.figure import write_figure
-from runs.few_labels.fits import FAMILIES
+from runs.few_labels.fits import FAMILIES, MEMBERS, ROUTERS
 from runs.few_labels.page import page_lines
 from runs.few_labels.sets import PAIRS, Pair, read_labelled, read_sample
 
@@ -37,6 +38,9 @@ from routecast.embed.registry import load_embedder
 
 N_SPLITS = {100: 10, 300: 10, 1_000: 5, 1_531: 10, 3_000: 5, 10_000: 3}
 """Draws by number of labels: ten where something was asked for beforehand, and of the fewest."""
+
+N_FURTHER = 30
+"""Draws with few labels beside these, of `blend` and what it is made of alone."""
 
 STATIC, SENTENCE = "static", "sentence"
 QUICK_SETS, QUICK_SPLITS = ("mmlu", "gsm8k", "llmrouter"), {300: 2, 1_000: 2}
@@ -50,6 +54,7 @@ class Job:
         pair: Which set and which models.
         embedder: ``static`` or ``sentence``.
         n_splits: How many draws, by number of labels.
+        n_further: How many more with few labels, of `blend` and its members alone.
         folder: Of the shared data.
         sentence: The sentence-transformers model.
         cache: Where its vectors are kept.
@@ -59,6 +64,7 @@ class Job:
     pair: Pair
     embedder: str
     n_splits: Mapping[int, int]
+    n_further: int
     folder: Path
     sentence: str | None
     cache: Path | None
@@ -82,7 +88,10 @@ def main() -> int:
         known = read_cells(figures) if arguments.only else []
         cells = measure(_jobs(arguments), known, n_processes=arguments.jobs, figures=figures)
     pictures = [
-        write_figure([cell for cell in cells if cell.embedder == name], _picture(arguments, name))
+        write_figure(
+            [cell for cell in cells if cell.embedder == name and not cell.first_seed],
+            _picture(arguments, name),
+        )
         for name in dict.fromkeys(cell.embedder for cell in cells)
     ]
     page = "\n".join(page_lines(cells, [path.name for path in pictures]))
@@ -151,16 +160,31 @@ def measure_job(job: Job) -> list[Cell]:
     embedder = job.load_embedder()
     sample = read_sample(job.pair, embedder, job.folder)
     cells = []
-    for n_labels, n_splits in job.n_splits.items():
+    for n_labels, first_seed, n_splits, routers in _draws(job):
         splits = measure_splits(
-            sample, embedder.identity, n_labels=n_labels, n_splits=n_splits, only=job.only
+            sample,
+            embedder.identity,
+            n_labels=n_labels,
+            n_splits=n_splits,
+            first_seed=first_seed,
+            routers=routers,
         )
         if splits:
-            cells.append(_cell(job, n_labels, len(sample.prompts), splits))
+            cells.append(_cell(job, n_labels, first_seed, len(sample.prompts), splits))
     return cells
 
 
-def _cell(job: Job, n_labels: int, n_prompts: int, splits: Sequence[Split]) -> Cell:
+def _draws(job: Job) -> Iterator[tuple[int, int, int, Sequence[str]]]:
+    """Yield numbers of labels, first seeds, numbers of draws, and what is measured on them."""
+    for n_labels, n_splits in job.n_splits.items():
+        yield n_labels, 0, n_splits, job.only or ROUTERS
+    if job.n_further and not job.only:
+        yield FEW, FURTHER_SEED, job.n_further, (BLEND, *MEMBERS)
+
+
+def _cell(
+    job: Job, n_labels: int, first_seed: int, n_prompts: int, splits: Sequence[Split]
+) -> Cell:
     refused = [name for split in splits for name in split.scored.refused]
     return Cell(
         set_name=job.pair.name,
@@ -175,6 +199,7 @@ def _cell(job: Job, n_labels: int, n_prompts: int, splits: Sequence[Split]) -> C
         ),
         abstained=tuple(round(split.scored.abstained, N_DECIMALS) for split in splits),
         n_refused={name: refused.count(name) for name in sorted(set(refused))},
+        first_seed=first_seed,
     )
 
 
@@ -186,6 +211,7 @@ def _jobs(arguments: argparse.Namespace) -> list[Job]:
             pair=pair,
             embedder=embedder,
             n_splits=QUICK_SPLITS if arguments.quick else N_SPLITS,
+            n_further=0 if arguments.quick else N_FURTHER,
             folder=arguments.data,
             sentence=arguments.sentence,
             cache=arguments.embeddings,

@@ -17,6 +17,9 @@ TOLERANCE = 0.01
 FEW, MANY = 300, 1_531
 MAX_CALIBRATION_ERROR = 0.05
 
+FURTHER_SEED = 1_000
+"""Of the further draws, and of those after it."""
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -78,13 +81,14 @@ def asked_of(bar: Bar, cells: Sequence[Cell]) -> list[Cell]:
 
 def lags(cells: Sequence[Cell], routers: Sequence[str]) -> list[Lag]:
     """Return how far `blend` is behind the best of some routers, with few labels, worst first."""
-    found = []
-    for cell in cells:
-        if cell.n_labels == FEW:
-            best = max(routers, key=lambda name: cell.routers[name].mean)
-            lag = cell.routers[best].mean - cell.routers[BLEND].mean
-            found.append(Lag(cell, best, lag))
+    found = [best(cell, routers) for cell in cells if cell.n_labels == FEW]
     return sorted(found, key=lambda one: -one.lag)
+
+
+def best(cell: Cell, routers: Sequence[str]) -> Lag:
+    """Return how far `blend` is behind the best of some routers."""
+    name = max(routers, key=lambda name: cell.routers[name].mean)
+    return Lag(cell, name, cell.routers[name].mean - cell.routers[BLEND].mean)
 
 
 def too_far(cells: Sequence[Cell]) -> dict[str, list[Lag]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from runs.few_labels.blend_fits import BLEND
-from runs.few_labels.fits import MEMBERS, KnownVectors, SplitScores, score_split
+from runs.few_labels.fits import MEMBERS, ROUTERS, KnownVectors, SplitScores, score_split
 from runs.few_labels.sets import Sample
 
 from routecast.embed.protocol import EmbedderIdentity
@@ -69,6 +69,7 @@ class Cell:
         calibration_errors: Of `blend`, one per split.
         abstained: Share that `blend` abstains on, one per split.
         n_refused: Splits that a family could not be fitted to, by family.
+        first_seed: Of the splits, which are one after the other.
     """
 
     set_name: str
@@ -81,6 +82,7 @@ class Cell:
     calibration_errors: tuple[float, ...]
     abstained: tuple[float, ...]
     n_refused: Mapping[str, int]
+    first_seed: int = 0
 
     @property
     def n_splits(self) -> int:
@@ -88,9 +90,9 @@ class Cell:
         return len(self.abstained)
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> tuple[str, str, int, int]:
         """What tells it from other cells."""
-        return self.title, self.embedder, self.n_labels
+        return self.title, self.embedder, self.n_labels, self.first_seed
 
     def updated(self, fresh: "Cell | None") -> "Cell":
         """Return it with those routers' figures that a later run has.
@@ -133,16 +135,18 @@ def measure_splits(
     *,
     n_labels: int,
     n_splits: int,
-    only: Sequence[str] = (),
+    first_seed: int = 0,
+    routers: Sequence[str] = ROUTERS,
 ) -> list[Split]:
-    """Draw labels, fit and evaluate, with the seeds from 0.
+    """Draw labels, fit and evaluate.
 
     Args:
         sample: The set.
         identity: Of the embedder that made its vectors.
         n_labels: Rows to label.
         n_splits: How many draws.
-        only: Families, where nothing but these is wanted.
+        first_seed: Of the draws, whose seeds follow one another.
+        routers: Which are wanted, see `score_split`.
 
     Returns:
         One per draw; none where fewer than `MIN_EVALUATED` rows are left to evaluate on.
@@ -152,9 +156,9 @@ def measure_splits(
     embedder = KnownVectors.of(sample, identity)
     counts = _resample_prompts(sample)
     splits = []
-    for seed in range(n_splits):
+    for seed in range(first_seed, first_seed + n_splits):
         labelled, rest = draw_split(sample.keys, n_labels, seed)
-        scored = score_split(sample, labelled, rest, embedder=embedder, seed=seed, only=only)
+        scored = score_split(sample, labelled, rest, embedder=embedder, seed=seed, routers=routers)
         splits.append(_evaluate(sample, rest, scored, counts))
     return splits
 

@@ -90,9 +90,9 @@ def score_split(
     *,
     embedder: KnownVectors,
     seed: int,
-    only: Sequence[str] = (),
+    routers: Sequence[str] = ROUTERS,
 ) -> SplitScores:
-    """Fit everything to some prompts and score others.
+    """Fit routers to some prompts and score others.
 
     Args:
         sample: The set.
@@ -100,12 +100,12 @@ def score_split(
         rest: Positions of the prompts to score.
         embedder: Has the sample's vectors.
         seed: Of everything random.
-        only: Families, where nothing but these is wanted.
+        routers: Which; `blend`, what it is made of and the oracle come together or not at all.
     """
     prepared = prepare_labels(sample, labelled, embedder=embedder, seed=seed)
     whole = prepare_labels(sample, labelled, embedder=embedder, seed=seed, fractions=WHOLE)
     scores, refused = {}, []
-    for name in only or FAMILIES:
+    for name in [name for name in FAMILIES if name in routers]:
         family = find_family(name)
         try:
             win_probabilities = _fitted(
@@ -116,7 +116,7 @@ def score_split(
             refused.append(name)
         else:
             scores[name] = win_probabilities([sample.prompts[row] for row in rest.tolist()])
-    if only:
+    if BLEND not in routers:
         return SplitScores(scores, math.nan, math.nan, tuple(refused))
     blended = score_blend(sample, prepared, rest, rows=embedder.rows(prepared.prompts), seed=seed)
     return SplitScores(
@@ -146,7 +146,7 @@ def prepare_labels(
     seed: int,
     fractions: tuple[float, float, float] = FRACTIONS,
 ) -> Prepared:
-    """Turn labels into comparisons and split them, as ``train --outcomes --soft`` does.
+    """Turn labels into comparisons and split them, as ``train --outcomes`` does.
 
     Args:
         sample: The set.

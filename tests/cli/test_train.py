@@ -123,7 +123,11 @@ def test_evaluation_prompts_are_refused_dropped_or_allowed(outcomes: Path, tmp_p
             "big",
         ),
         (("mf", "--comparisons", "FILE"), DataError, "give it with --outcomes"),
-        (("mf", "--comparisons", "FILE", "--soft"), ConfigError, "--soft is for --outcomes"),
+        (
+            ("mf", "--comparisons", "FILE", "--all-pairs"),
+            ConfigError,
+            "--all-pairs is for --outcomes",
+        ),
         (
             ("mf", "--comparisons", "FILE", "--drop-overlap"),
             ConfigError,

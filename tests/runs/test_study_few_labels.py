@@ -139,9 +139,7 @@ def test_labels_become_the_comparisons_that_train_would_make(
     path.write_text("\n".join(json.dumps(row) for row in rows))
     for family in few_labels.fits.FAMILIES:
         pair = TrainSettings(router=family, strong=("strong",), weak=("weak",))
-        [wanted] = read_sets(
-            TrainRequest(settings=pair, outcomes=(str(path),), output=tmp_path, soft=True)
-        )
+        [wanted] = read_sets(TrainRequest(settings=pair, outcomes=(str(path),), output=tmp_path))
         prepared = few_labels.fits.prepare_labels(sample, labelled, embedder=known, seed=0)
         found = prepared.preferences
         assert found.prompts == wanted.preferences.prompts
@@ -191,9 +189,9 @@ def test_a_family_measured_alone_takes_its_place_among_what_was_known(
     sample = sample_of(few_labels, word_embedder)
     [whole], [alone] = (
         few_labels.cells.measure_splits(
-            sample, word_embedder.identity, n_labels=100, n_splits=1, only=only
+            sample, word_embedder.identity, n_labels=100, n_splits=1, routers=routers
         )
-        for only in ((), ("knn",))
+        for routers in (few_labels.fits.ROUTERS, ("knn",))
     )
     assert list(alone.apgr) == ["knn"]
     assert alone.apgr["knn"] == whole.apgr["knn"]
@@ -345,6 +343,27 @@ def test_the_page_says_what_was_met_and_what_was_missed(few_labels: ModuleType) 
     assert "| 600 of 900 | 0.500 |" in page
     assert "| 0.030 | 0.5% |" in page
     assert "![APGR against the number of labels](curves.svg)" in page
+
+
+def test_further_draws_stand_beside_what_was_asked_for(
+    few_labels: ModuleType, word_embedder: Embedder
+) -> None:
+    cells, bars = few_labels.cells, few_labels.bars
+    names = dict.fromkeys(("blend", *few_labels.fits.MEMBERS), 0.55)
+    asked = cell_of(few_labels, {**names, "length": 0.5})
+    further = replace(cell_of(few_labels, {**names, "length": 0.62}), first_seed=bars.FURTHER_SEED)
+    page = "\n".join(few_labels.page_lines([asked, further], []))
+    assert "below length | 300 | static | 0 | 0 of 1 | met |" in page  # the first draws alone
+    assert "seeds 1,000 to 1,001, which" in page
+    assert "-0.070 [-0.090, -0.050] | -0.070 [-0.090, -0.050] |" in page
+    assert "below length on 1 of 1 pairs, on 1 by more than noise" in page
+    sample = sample_of(few_labels, word_embedder)
+    [again] = cells.measure_splits(
+        sample, word_embedder.identity, n_labels=100, n_splits=1, first_seed=1, routers=("blend",)
+    )
+    both = cells.measure_splits(sample, word_embedder.identity, n_labels=100, n_splits=2)
+    assert set(again.apgr) == {"blend", *few_labels.fits.MEMBERS, "oracle"}
+    assert again.apgr["blend"] == both[1].apgr["blend"] != both[0].apgr["blend"]
 
 
 def test_pictures_have_equal_bytes(few_labels: ModuleType, tmp_path: Path) -> None:

@@ -54,9 +54,6 @@ def train(
     all_pairs: Annotated[
         bool, typer.Option("--all-pairs", help="Learn from every pair of models of the outcomes.")
     ] = False,
-    soft: Annotated[
-        bool, typer.Option("--soft", help="Keep the margins of outcomes as soft labels.")
-    ] = False,
     quality_range: Annotated[
         tuple[float, float],
         typer.Option(metavar="LOW HIGH", help="The scale of the outcomes' qualities."),
@@ -126,7 +123,6 @@ def train(
         embeddings=user_cache_folder(os.environ, home=Path.home()),
         quality_range=quality_range,
         all_pairs=all_pairs,
-        soft=soft,
         exclude=tuple(exclude or ()),
         on_overlap=_on_overlap(drop=drop_overlap, allow=allow_overlap),
         skip_bad=skip_bad,

@@ -34,6 +34,4 @@ def fit_lesson(lesson: Lesson, settings: BlendSettings) -> Fit:
     )
 
 
-FAMILY = Family(
-    name="blend", settings=BlendSettings, fit=fit_lesson, cross_fits=True, learns_margins=True
-)
+FAMILY = Family(name="blend", settings=BlendSettings, fit=fit_lesson, cross_fits=True)

@@ -242,7 +242,6 @@ FAMILY = Family(
     settings=KnnSettings,
     fit=fit_lesson,
     cross_fits=True,
-    learns_margins=True,
     named={name: {"chosen": CHOSEN} for name in ("sharpness", "length_weight")},
     calibrates_evenly=True,
 )

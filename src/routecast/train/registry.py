@@ -132,7 +132,6 @@ class Family:
         search: Values to choose from on validation data, by setting, unless the user gives one.
         fixed: Fields of ``settings`` that the pipeline sets itself: ``seed``.
         cross_fits: Its fits are ``cross_fitted``, so validation prompts are trained on too.
-        learns_margins: Outcomes are learned from with their margins, asked for or not.
         named: Values that have a name, by setting: ``gamma=sharp``.
         calibrates_evenly: Platt scaling calibrates it, never the isotonic map: that may make much
             of small differences, and these are all that such a router says far from its labels.
@@ -144,7 +143,6 @@ class Family:
     search: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     fixed: tuple[str, ...] = ("seed",)
     cross_fits: bool = False
-    learns_margins: bool = False
     named: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     calibrates_evenly: bool = False
 

@@ -36,7 +36,6 @@ class TrainRequest:
         embeddings: Folder that keeps the vectors of all embedders but ``static``; None for none.
         quality_range: Lowest and highest quality that the outcomes' scale knows.
         all_pairs: Learn from every pair of models of the outcomes, not only of those named.
-        soft: Keep the margin of outcomes as a soft label; ``blend`` always does.
         exclude: Evaluation data whose prompts must not be learned from.
         on_overlap: What becomes of training prompts that are there all the same.
         skip_bad: Leave bad rows out and count them, instead of stopping at the first.
@@ -53,7 +52,6 @@ class TrainRequest:
     embeddings: Path | None = None
     quality_range: tuple[float, float] = (0.0, 1.0)
     all_pairs: bool = False
-    soft: bool = False
     exclude: tuple[str, ...] = ()
     on_overlap: OnOverlap = OnOverlap.REFUSE
     skip_bad: bool = False
@@ -167,9 +165,8 @@ def check_request(request: TrainRequest) -> None:
     settings = request.settings
     if request.outcomes and not (settings.strong and settings.weak):
         raise ConfigError("outcomes need the pair to route between: --strong NAME --weak NAME")
-    if not request.outcomes and (request.all_pairs or request.soft):
-        option = "--all-pairs" if request.all_pairs else "--soft"
-        raise ConfigError(f"{option} is for --outcomes; comparisons are taken as they are")
+    if not request.outcomes and request.all_pairs:
+        raise ConfigError("--all-pairs is for --outcomes; comparisons are taken as they are")
     if not request.exclude and request.on_overlap is not OnOverlap.REFUSE:
         raise ConfigError(
             f"--{request.on_overlap}-overlap says nothing without --exclude and the evaluation data"
@@ -192,12 +189,11 @@ def check_output(folder: Path) -> None:
 
 
 def read_sets(request: TrainRequest) -> list[LabelledSet]:
-    """Read everything that a request names, in order.
+    """Read everything that a request names, in order; outcomes keep their margins.
 
     Raises:
         DataError: If a file cannot be used.
     """
-    soft = request.soft or find_family(request.settings.router).learns_margins
     sets = []
     for where in request.comparisons:
         battles = read_comparisons(where, skip_bad=request.skip_bad)
@@ -208,7 +204,7 @@ def read_sets(request: TrainRequest) -> list[LabelledSet]:
         )
         names = (*request.settings.strong, *request.settings.weak)
         models = None if request.all_pairs else _named(names, result.table.models)
-        sets.append(set_of_outcomes(result.table, models=models, soft=soft, dropped=result.dropped))
+        sets.append(set_of_outcomes(result.table, models=models, soft=True, dropped=result.dropped))
     return sets
 
 
