@@ -237,7 +237,7 @@ def likenesses_of_products(
         words: Shape (...), for one prompt or many.
         topics: Same shape.
     """
-    one_each = (-1,) + (1,) * words.ndim
+    one_each = (-1, *(1,) * words.ndim)
     exponents -= _OFFSETS.reshape(one_each)
     kernels = np.exp(exponents, out=exponents)
     mixtures = kernels[:2]

@@ -9,7 +9,7 @@ one another, with a space between them. A term's slot is its CRC-32 modulo the n
 
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
-from typing import Final
+from typing import Final, NamedTuple, Self
 from zlib import crc32
 
 import numpy as np
@@ -30,8 +30,7 @@ _REMEMBERED: Final = 65_536
 _NUMBER, _SMALL, _CAPITAL, _ALL_CAPITALS = ord("A"), ord("a"), ord("a") + 8, ord("a") + 16
 _NO_SHAPE: Final = -_LONGEST - 1  # of white space, with its length less than 0
 
-# The rows of what is known of each character, then of each shape; the last is one of five.
-_KIND, _FIRST, _RISE, _SLOT, _N_BYTES, _START = range(6)
+_KIND, _FIRST, _RISE, _SLOT, _N_BYTES, _START = range(6)  # rows; the last is one of five
 
 
 def shape_keys(texts: Sequence[str]) -> IntArray:
@@ -46,8 +45,10 @@ def shape_keys(texts: Sequence[str]) -> IntArray:
     starts, shapes, known = _find_shapes(" ".join(["", *texts, ""]))
     is_piece = shapes >= 0
     shapes = shapes[is_piece]
-    slots = known[_SLOT].take(shapes)
-    slots_of_two = known[_START + known[_N_BYTES].take(shapes[1:]), shapes[:-1]]
+    slots = known.slots.take(shapes)
+    places = known.places.take(shapes[1:])
+    places += shapes[:-1]
+    slots_of_two = known.starts.take(places)
     slots_of_two ^= slots[1:]
     if len(texts) > 1:
         rows = np.cumsum([1 + len(text) for text in texts]).searchsorted(starts[is_piece], "right")
@@ -57,7 +58,23 @@ def shape_keys(texts: Sequence[str]) -> IntArray:
     return np.concatenate([slots, slots_of_two])
 
 
-def _find_shapes(text: str) -> tuple[IntArray, IntArray, IntArray]:
+class _Known(NamedTuple):
+    """What is known of each character, then of each shape; n is the number of either."""
+
+    kinds: IntArray  # (n,)
+    firsts: IntArray  # the shape of a stretch that starts so, less its length
+    rises: IntArray  # by how much more that is if all are capitals
+    slots: IntArray
+    places: IntArray  # n times k, the number of bytes
+    starts: IntArray  # crc(a0) ^ crc(0) for a shape and a space, (5 n,), by k
+
+    @classmethod
+    def of(cls, rows: IntArray) -> Self:
+        kinds, firsts, rises, slots, n_bytes = rows[:_START]
+        return cls(kinds, firsts, rises, slots, n_bytes * len(kinds), rows[_START:].ravel())
+
+
+def _find_shapes(text: str) -> tuple[IntArray, IntArray, _Known]:
     """Cut a text between two spaces into pieces and stretches of white space.
 
     Returns:
@@ -67,37 +84,40 @@ def _find_shapes(text: str) -> tuple[IntArray, IntArray, IntArray]:
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     known = _known_of_ascii()
     if not text.isascii():
-        codes, known = _widen(codes, known)
-    kinds = known[_KIND].take(codes)
+        codes, known = _widen(codes)
+    kinds = known.kinds.take(codes)
     is_start = kinds[1:] != kinds[:-1]
     is_start |= kinds[1:] == _MARK
     starts = is_start.nonzero()[0]
     codes = codes[1:]
-    rises = np.minimum.reduceat(known[_RISE].take(codes), starts)
+    rises = np.minimum.reduceat(known.rises.take(codes), starts)
     shapes = np.minimum(starts[1:] - starts[:-1], _LONGEST)
     starts = starts[:-1]  # the last one is that of the space at the end
     shapes += rises[:-1]
-    shapes += known[_FIRST].take(codes.take(starts))
+    shapes += known.firsts.take(codes.take(starts))
     return starts, shapes, known
 
 
-def _widen(
-    codes: npt.NDArray[np.uint32], known: IntArray
-) -> tuple[npt.NDArray[np.uint32], IntArray]:
+def _widen(codes: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint32], _Known]:
     """Number the characters beyond ASCII that occur from 128, and add what is known of them."""
     places = (codes >= _N_NARROW).nonzero()[0]
     of_places = codes.take(places)
     found = sorted(set(of_places.tolist()))
     codes = codes.copy()
     codes[places] = _N_NARROW + np.array(found, np.uint32).searchsorted(of_places)
-    wide = _known_of(map(chr, found))
+    wide = _rows_of(map(chr, found))
     wide[_FIRST] += np.arange(_N_NARROW, _N_NARROW + len(found)) * (wide[_KIND] == _MARK)
-    return codes, np.concatenate([known, wide], axis=1)
+    return codes, _Known.of(np.concatenate([_rows_of_ascii(), wide], axis=1))
 
 
 @cache
-def _known_of_ascii() -> IntArray:
-    """Return all that is known, shape (10, 128): of characters, and of shapes in place of them."""
+def _known_of_ascii() -> _Known:
+    return _Known.of(_rows_of_ascii())
+
+
+@cache
+def _rows_of_ascii() -> IntArray:
+    """Return what is known, shape (10, 128): of characters, and of shapes in place of some."""
     characters = [chr(code) for code in range(_N_NARROW)]
     shapes = characters.copy()
     for n in range(1, _LONGEST + 1):
@@ -106,15 +126,15 @@ def _known_of_ascii() -> IntArray:
         shapes[_SMALL + n - 1] = f"a{size}"
         shapes[_CAPITAL + n - 1] = f"Aa{size}"
         shapes[_ALL_CAPITALS + n - 1] = f"AA{size}" if n > 1 else "Aa1"
-    known = _known_of(shapes)
+    rows = _rows_of(shapes)
     for code, character in enumerate(characters):
         first = (_NO_SHAPE, _SMALL - 1, _NUMBER - 1, code - 1)[_kind_of(character)]
         rise = (_CAPITAL - _SMALL) * character.isupper()
-        known[: _RISE + 1, code] = _kind_of(character), first + rise, rise
-    return known
+        rows[: _RISE + 1, code] = _kind_of(character), first + rise, rise
+    return rows
 
 
-def _known_of(shapes: Iterable[str]) -> IntArray:
+def _rows_of(shapes: Iterable[str]) -> IntArray:
     """Return what is known of shapes, and of them as characters beyond ASCII, a column for each."""
     return np.frombuffer(b"".join(map(_row_of, shapes)), np.int64).reshape(-1, 10).T.copy()
 

@@ -49,7 +49,7 @@ class Topics:
     def _groupings(self) -> EmbeddingArray:
         """The number of groupings where a topic is of a grouping, (n_topics, n_groupings)."""
         is_own = self._owners[:, None] == np.arange(len(self.sizes))
-        return (len(self.sizes) * is_own).astype(np.float32)
+        return np.asarray(len(self.sizes) * is_own, dtype=np.float32)
 
 
 def about(embeddings: EmbeddingArray, mean: EmbeddingArray) -> EmbeddingArray:
