@@ -238,7 +238,8 @@ class PlainBlend:
         shares = np.split(
             np.exp(12.0 * (self.tensors["topic_centroids"] @ centred)), np.cumsum(self.sizes)[:-1]
         )
-        return np.concatenate([one / np.linalg.norm(one) for one in shares]) / len(shares) ** 0.5
+        scaled = [one / np.linalg.norm(one) for one in shares]
+        return np.asarray(np.concatenate(scaled) / len(shares) ** 0.5)
 
 
 def mixture(values: FloatArray) -> FloatArray:

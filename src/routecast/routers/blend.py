@@ -88,7 +88,7 @@ class Blend:
         return gaps, familiarity
 
     def predict_one(self, prompt: str, embedding: EmbeddingArray) -> tuple[float, float]:
-        """Return the same for one prompt, in half the time of a list of one; see `blend_one`.
+        """Return the same for one prompt, in two thirds of the time; see `blend_one`.
 
         Args:
             prompt: Any text.
