@@ -55,7 +55,7 @@ class OneToAll:
         """
         columns = self.columns
         exponents = np.empty((3, len(columns)), np.float32)
-        embedding.dot(columns.embeddings, out=exponents[0])
+        np.matmul(embedding, columns.embeddings, out=exponents[0])
         topics = self.scales.topics.apply(embedding).dot(columns.topics)
         surface = self._surface(prompt)
         surface.dot(columns.surfaces, out=exponents[1])
