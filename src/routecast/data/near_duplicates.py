@@ -6,7 +6,7 @@ of their runs of five words.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ MAX_GROUP_SHARE = 0.01
 _N_WORDS = 5
 _BLOCK_CELLS = 2**25  # similarities held at a time: 128 MB in single precision
 _WORD = re.compile(r"\w+")
+_Runs = Mapping[int, frozenset[tuple[str, ...]]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,24 +91,10 @@ def find_near_duplicates(
     """
     _check(left, left_embeddings)
     _check(right, right_embeddings)
-    rows, columns, cosines = _proposed(left_embeddings, right_embeddings, min_cosine)
-    left_runs = {row: word_runs(left[row]) for row in np.unique(rows).tolist()}
-    right_runs = {row: word_runs(right[row]) for row in np.unique(columns).tolist()}
-    jaccard = np.array(
-        [
-            jaccard_index(left_runs[row], right_runs[column])
-            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
-        ],
-        dtype=np.float64,
-    )
-    kept = jaccard >= min_jaccard
-    return NearDuplicates(
-        left_index=rows[kept],
-        right_index=columns[kept],
-        cosine=cosines[kept],
-        jaccard=jaccard[kept],
-        n_proposed=len(rows),
-    )
+    proposed = _proposed(left_embeddings, right_embeddings, min_cosine)
+    left_runs = {row: word_runs(left[row]) for row in np.unique(proposed.rows).tolist()}
+    right_runs = {row: word_runs(right[row]) for row in np.unique(proposed.columns).tolist()}
+    return _near_duplicates(proposed, left_runs, right_runs, min_jaccard)
 
 
 def group_near_duplicates(
@@ -131,9 +118,11 @@ def group_near_duplicates(
     Raises:
         ValueError: As in `find_near_duplicates`.
     """
-    pairs = find_near_duplicates(
-        texts, embeddings, texts, embeddings, min_cosine=min_cosine, min_jaccard=min_jaccard
-    )
+    _check(texts, embeddings)
+    proposed = _proposed(embeddings, embeddings, min_cosine, above_diagonal=True)
+    alike = np.union1d(proposed.rows, proposed.columns)
+    runs = {row: word_runs(texts[row]) for row in alike.tolist()}
+    pairs = _near_duplicates(proposed, runs, runs, min_jaccard)
     roots = np.arange(len(texts))
     for one, other in zip(pairs.left_index.tolist(), pairs.right_index.tolist(), strict=True):
         first, second = sorted((_root(roots, one), _root(roots, other)))
@@ -148,7 +137,7 @@ def group_near_duplicates(
         labels=labels,
         sizes=tuple(sorted(merged.tolist(), reverse=True)),
         oversized=tuple(sorted(counts[counts > limit].tolist(), reverse=True)),
-        n_proposed=(pairs.n_proposed - len(texts)) // 2,
+        n_proposed=pairs.n_proposed,
     )
 
 
@@ -175,22 +164,60 @@ def _check(texts: Sequence[str], embeddings: EmbeddingArray) -> None:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _Proposed:
+    """Pairs whose cosine is large, by row and column, in order; arrays of shape (n_pairs,)."""
+
+    rows: IntArray
+    columns: IntArray
+    cosines: FloatArray
+
+
 def _proposed(
-    left: EmbeddingArray, right: EmbeddingArray, min_cosine: float
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return rows, columns and values of all cosines from ``min_cosine`` on, block by block."""
+    left: EmbeddingArray, right: EmbeddingArray, min_cosine: float, *, above_diagonal: bool = False
+) -> _Proposed:
+    """Return the pairs with a cosine from ``min_cosine`` on, block by block.
+
+    Args:
+        left: Shape (n_left, dimension).
+        right: Shape (n_right, dimension).
+        min_cosine: In [-1, 1].
+        above_diagonal: Leave out columns up to the row's own; both sides are the same then.
+    """
     n_rows = max(1, _BLOCK_CELLS // max(1, len(right)))
-    parts: list[tuple[IntArray, IntArray, FloatArray]] = []
+    parts = [_Proposed(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
     for start in range(0, len(left), n_rows):
-        cosines = left[start : start + n_rows] @ right.T
-        rows, columns = np.nonzero(cosines >= min_cosine)
-        values = np.minimum(cosines[rows, columns].astype(np.float64), 1.0)
-        parts.append((rows + start, columns, values))
-    if not parts:
-        nothing = np.zeros(0, dtype=np.int64)
-        return nothing, nothing, np.zeros(0)
-    rows, columns, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return rows, columns, values
+        first = start if above_diagonal else 0
+        cosines = left[start : start + n_rows] @ right[first:].T
+        cells = np.flatnonzero(cosines >= min_cosine)
+        rows, columns = np.divmod(cells, cosines.shape[1])
+        if above_diagonal:
+            is_above = columns > rows
+            cells, rows, columns = cells[is_above], rows[is_above], columns[is_above]
+        values = np.minimum(cosines.ravel()[cells].astype(np.float64), 1.0)
+        parts.append(_Proposed(rows + start, columns + first, values))
+    return _Proposed(
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.columns for part in parts]),
+        np.concatenate([part.cosines for part in parts]),
+    )
+
+
+def _near_duplicates(
+    proposed: _Proposed, left_runs: _Runs, right_runs: _Runs, min_jaccard: float
+) -> NearDuplicates:
+    """Keep the pairs that share enough of their words."""
+    pairs = zip(proposed.rows.tolist(), proposed.columns.tolist(), strict=True)
+    indices = [jaccard_index(left_runs[row], right_runs[column]) for row, column in pairs]
+    jaccard = np.array(indices, dtype=np.float64)
+    kept = jaccard >= min_jaccard
+    return NearDuplicates(
+        left_index=proposed.rows[kept],
+        right_index=proposed.columns[kept],
+        cosine=proposed.cosines[kept],
+        jaccard=jaccard[kept],
+        n_proposed=len(jaccard),
+    )
 
 
 def _root(roots: IntArray, row: int) -> int:

@@ -25,6 +25,7 @@ from routecast.routers.blend_kernel import (
 )
 from routecast.routers.blend_spread import Spread
 from routecast.routers.blend_terms import TermScale
+from routecast.stats.eigen import symmetric_eigen
 from routecast.train.blend_ridge import RidgeFit, fit_ridge
 from routecast.train.blend_topics import find_topics
 from routecast.types import FloatArray, IntArray
@@ -178,7 +179,7 @@ def _kernel(left: PromptViews, right: PromptViews) -> FloatArray:
 
 def _basis(kernel: FloatArray) -> FloatArray:
     """Return B with B'KB = 1, so that the features k(x, centres) B have the kernel K at centres."""
-    values, vectors = np.linalg.eigh(kernel)
+    values, vectors = symmetric_eigen(kernel)
     kept = values > _LEAST_EIGENVALUE * values[-1]
     return np.asarray(vectors[:, kept] / np.sqrt(values[kept]))
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from routecast.stats.eigen import symmetric_eigen
 from routecast.types import FloatArray, IntArray
 
 SIGNAL_RATIOS: Final = np.geomspace(0.005, 1.5, 13)
@@ -62,7 +63,7 @@ def fit_ridge(
         return _constant(features, targets)
     roots = np.sqrt(weights / weights.mean())
     rows = features * roots[:, None]
-    lengths, directions = np.linalg.eigh(rows.T @ rows)
+    lengths, directions = symmetric_eigen(rows.T @ rows)
     rotated = _Rotated.of(rows @ directions, np.maximum(lengths, 0.0), roots, targets * roots)
     log_shares = LOG_PRIOR + [rotated.log_evidence(ratio) for ratio in SIGNAL_RATIOS]
     shares = np.exp(log_shares - log_shares.max())
@@ -89,7 +90,7 @@ def fit_ridge(
 
 def _by_effect(moments: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the eigenvalues and axes of a symmetric matrix, the largest by amount first."""
-    values, axes = np.linalg.eigh(moments)
+    values, axes = symmetric_eigen(moments)
     order = np.argsort(-np.abs(values), kind="stable")
     return values[order], axes[:, order]
 

@@ -142,17 +142,24 @@ def score_prompts(bound: Router, fit: Fit, prepared: Prepared, rows: IntArray) -
     Training prompts are scored without their own labels where the fit says how.
     """
     distinct, position = np.unique(rows, return_inverse=True)
-    prompts = [prepared.prompts[row] for row in distinct.tolist()]
+    if fit.cross_fitted is None:
+        return _scores_of(bound, prepared, distinct)[position]
+    scores = fit.cross_fitted[distinct]
+    others = np.flatnonzero(np.isnan(scores))
+    if len(others):
+        scores[others] = _scores_of(bound, prepared, distinct[others])
+    return np.asarray(scores[position])
+
+
+def _scores_of(bound: Router, prepared: Prepared, rows: IntArray) -> FloatArray:
+    prompts = [prepared.prompts[row] for row in rows.tolist()]
     if isinstance(bound, ReadsEmbeddings):
-        scores = bound.win_probabilities_of(prepared.embeddings[distinct])
+        scores = bound.win_probabilities_of(prepared.embeddings[rows])
     elif isinstance(bound, ReadsPromptsAndEmbeddings):
-        scores = bound.win_probabilities_from(prompts, prepared.embeddings[distinct])
+        scores = bound.win_probabilities_from(prompts, prepared.embeddings[rows])
     else:
         scores = bound.win_probabilities(prompts)
-    if fit.cross_fitted is not None:
-        held_out = fit.cross_fitted[distinct]
-        scores = np.where(np.isnan(held_out), scores, held_out)
-    return np.asarray(scores[position], dtype=np.float64)
+    return np.asarray(scores, dtype=np.float64)
 
 
 def _pair_loss(bound: Router, fit: Fit, prepared: Prepared, *, even_groups: bool) -> float:

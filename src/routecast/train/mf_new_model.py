@@ -17,6 +17,7 @@ import numpy as np
 from routecast.data.preferences import PreferenceArrays
 from routecast.errors import ConfigError, DataError
 from routecast.routers.mf import MatrixFactorization
+from routecast.stats.eigen import symmetric_eigen
 from routecast.stats.platt import sigmoid
 from routecast.train.mf_input import check_comparisons, check_embeddings
 from routecast.types import EmbeddingArray, FloatArray, IntArray
@@ -212,7 +213,7 @@ def _covariance(residuals: FloatArray, *, n_fitted: int, isotropic_share: float)
 
 def _square_root(covariance: FloatArray) -> FloatArray:
     """Return R with R R' the covariance, without the directions that have no variance."""
-    variances, directions = np.linalg.eigh(covariance)
+    variances, directions = symmetric_eigen(covariance)
     kept = variances > 1e-12 * max(float(variances[-1]), 1e-300)
     return np.asarray(directions[:, kept] * np.sqrt(variances[kept]), dtype=np.float64)
 
