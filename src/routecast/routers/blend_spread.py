@@ -7,7 +7,7 @@ from typing import Final, Self
 import numpy as np
 
 from routecast.errors import ArtifactError
-from routecast.types import AnyArray, FloatArray
+from routecast.types import AnyArray, EmbeddingArray, FloatArray
 
 SPREAD_NAMES: Final = (
     *("spread_of_centres", "spread_of_length", "spread_of_ones"),
@@ -39,7 +39,9 @@ class Spread:
     prior: float
     length_variance: float
 
-    def deviations(self, kernel: FloatArray, log_lengths: FloatArray) -> FloatArray:
+    def deviations(
+        self, kernel: FloatArray | EmbeddingArray, log_lengths: FloatArray
+    ) -> FloatArray:
         """Return the standard deviation of the expected gap per prompt, 0 or more.
 
         Args:

@@ -6,8 +6,10 @@ import numpy as np
 
 from routecast.errors import ArtifactError
 from routecast.routers.blend_kernel import PromptViews, Scales, SurfaceScale
-from routecast.routers.blend_terms import N_SHAPE_SLOTS, N_WORD_SLOTS, TermRows, TermScale
+from routecast.routers.blend_shapes import N_SHAPE_SLOTS
+from routecast.routers.blend_terms import TermRows, TermScale
 from routecast.routers.blend_topics import Topics
+from routecast.routers.blend_words import N_WORD_SLOTS
 from routecast.routers.surface import SURFACE_NAMES
 from routecast.types import AnyArray
 

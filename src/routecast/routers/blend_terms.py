@@ -1,64 +1,19 @@
-"""What words a prompt has, and what shapes of words, each weighted by how rare it is."""
+"""What terms a prompt has, words or shapes of words, each weighted by how rare it is."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise
 from typing import Final, Self
-from zlib import crc32
 
 import numpy as np
 
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
-N_WORD_SLOTS: Final = 4_096
-N_SHAPE_SLOTS: Final = 1_024
 MAX_CHARACTERS: Final = 4_096
 """Characters of a prompt that are looked at, the first."""
 
-_WORD: Final = re.compile(r"\w+")
-_PIECE: Final = re.compile(r"[A-Za-z]+|\d+|\n|[^\sA-Za-z\d]")
-_REMEMBERED: Final = 65_536
-
-
-def words_of(prompt: str) -> list[int]:
-    """Return the CRC-32 of each word of a prompt in lower case, repeated ones too."""
-    return list(map(_hash, _WORD.findall(prompt[:MAX_CHARACTERS].lower())))
-
-
-def shapes_of(prompt: str) -> list[int]:
-    """Return the CRC-32 of the shapes of a prompt's pieces, then of each two in a row.
-
-    A stretch of ASCII letters has the shape ``a`` (all small), ``Aa`` (first one a capital) or
-    ``AA`` (two capitals or more, nothing else), with 1, 2 or 3 for up to 3, up to 7 and more
-    letters; a number that of its digits, up to 4; any other character but white space is its own
-    shape, and so is the end of a line. Two in a row have a space between them.
-    """
-    shapes = list(map(shape_of, _PIECE.findall(prompt[:MAX_CHARACTERS])))
-    return [*map(_hash, shapes), *map(_hash_of_two, shapes, shapes[1:])]
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def shape_of(piece: str) -> str:
-    """Return the shape of one piece."""
-    if piece.isdecimal():
-        return f"d{min(len(piece), 4)}"
-    if not (piece.isascii() and piece.isalpha()):
-        return piece
-    is_upper = piece.isupper() and len(piece) > 1
-    case = "AA" if is_upper else "Aa" if piece[0].isupper() else "a"
-    return f"{case}{1 + (len(piece) > 3) + (len(piece) > 7)}"
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _hash(term: str) -> int:
-    return crc32(term.encode("utf-8", "surrogatepass"))
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _hash_of_two(first: str, second: str) -> int:
-    return crc32(f"{first} {second}".encode("utf-8", "surrogatepass"))
+_BLOCK: Final = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +56,7 @@ class TermRows:
         """The row of each value."""
         return np.repeat(np.arange(len(self)), np.diff(self.ends))
 
-    @cached_property
+    @property
     def columns(self) -> EmbeddingArray:
         """The same vectors, dense, a column each, shape (n_slots, n_prompts)."""
         dense = np.zeros((self.n_slots, len(self)), dtype=np.float32)
@@ -110,35 +65,42 @@ class TermRows:
 
 
 def count_terms(
-    prompts: Sequence[str], terms_of: Callable[[str], list[int]], *, n_slots: int
+    prompts: Sequence[str], keys_of: Callable[[Sequence[str]], IntArray], *, n_slots: int
 ) -> TermRows:
-    """Return how many terms of each prompt fall into each slot."""
-    ends, slots, counts = [0], [], []
-    for prompt in prompts:
-        terms = np.array(terms_of(prompt), dtype=np.int64)
-        n_times = np.bincount(terms % n_slots, minlength=n_slots)
-        found = np.flatnonzero(n_times)
-        slots.append(found)
+    """Return how many terms of each prompt fall into each slot.
+
+    Args:
+        prompts: Any texts, of which the first 4,096 characters are read.
+        keys_of: Returns row * ``n_slots`` + slot of every term of some texts, in any order.
+        n_slots: Number of slots.
+    """
+    keys: list[IntArray] = [np.empty(0, dtype=np.int64)]
+    counts: list[IntArray] = [np.empty(0, dtype=np.int64)]
+    for start in range(0, len(prompts), _BLOCK):
+        texts = [prompt[:MAX_CHARACTERS] for prompt in prompts[start : start + _BLOCK]]
+        n_times: IntArray = np.bincount(keys_of(texts))
+        found = n_times.nonzero()[0]
+        keys.append(start * n_slots + found)
         counts.append(n_times[found])
-        ends.append(ends[-1] + len(found))
+    rows_and_slots = np.concatenate(keys)
     return TermRows(
-        np.array(ends, dtype=np.int64),
-        np.concatenate(slots) if slots else np.empty(0, dtype=np.int64),
-        (np.concatenate(counts) if counts else np.empty(0)).astype(np.float32),
+        rows_and_slots.searchsorted(n_slots * np.arange(len(prompts) + 1)),
+        rows_and_slots % n_slots,
+        np.concatenate(counts).astype(np.float32),
         n_slots,
     )
 
 
-def term_cosines(left: TermRows, right: TermRows) -> FloatArray:
-    """Return the products of unit vectors, each prompt on the left with each on the right.
+def multiply_terms(left: TermRows, columns: EmbeddingArray, *, out: EmbeddingArray) -> None:
+    """Write the product of each row on the left with each column.
 
-    Returns:
-        Shape (n_left, n_right), in [0, 1]; 0 with a prompt that has no term.
+    Args:
+        left: Some prompts.
+        columns: Of other prompts, shape (n_slots, n_others).
+        out: Filled, shape (n_left, n_others); 0 for a prompt that has no term.
     """
-    columns, cosines = right.columns, np.zeros((len(left), len(right)))
     for row, (start, end) in enumerate(pairwise(left.ends.tolist())):
-        cosines[row] = left.values[start:end] @ columns[left.slots[start:end]]
-    return np.minimum(cosines, 1.0)
+        left.values[start:end].dot(columns.take(left.slots[start:end], axis=0), out=out[row])
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +122,7 @@ class TermScale:
 
     def apply(self, counts: TermRows) -> TermRows:
         """Return the prompts' weights, (1 + log count) times rarity, scaled to length 1."""
-        weights = (1.0 + np.log(counts.values)) * self.rarities[counts.slots]
+        weights = (1.0 + np.log(counts.values)) * self.rarities.take(counts.slots)
         squares = np.bincount(counts.row_of_value, weights**2, minlength=len(counts))
         weights /= np.sqrt(squares)[counts.row_of_value]
         return replace(counts, values=weights.astype(np.float32))

@@ -32,22 +32,34 @@ class Topics:
 
         In each grouping a prompt's shares are proportional to exp(12 cosine), scaled to length
         1 / sqrt(n_groupings): products of rows are a kernel in (0, 1], and 1 for a prompt with
-        itself.
+        itself. One embedding alone, shape (dimension,), gives shape (n_topics,).
         """
-        starts, owners = self._places
-        shares = np.exp(np.float32(SHARPNESS) * (about(embeddings, self.mean) @ self.centroids.T))
-        lengths = np.sqrt(np.add.reduceat(shares * shares, starts, axis=1) * len(self.sizes))
-        return np.asarray(shares / lengths[:, owners], dtype=np.float32)
+        cosines: EmbeddingArray = about(embeddings, self.mean) @ self.centroids.T
+        cosines *= SHARPNESS
+        shares = np.exp(cosines, out=cosines)
+        lengths: EmbeddingArray = np.sqrt((shares * shares) @ self._groupings)
+        return np.divide(shares, lengths.take(self._owners, axis=-1), out=shares)
 
     @cached_property
-    def _places(self) -> tuple[IntArray, IntArray]:
-        """The first topic of each grouping, and the grouping of each topic."""
-        starts = np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.int64)
-        return starts, np.repeat(np.arange(len(self.sizes)), self.sizes)
+    def _owners(self) -> IntArray:
+        """The grouping of each topic."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
+
+    @cached_property
+    def _groupings(self) -> EmbeddingArray:
+        """The number of groupings where a topic is of a grouping, (n_topics, n_groupings)."""
+        is_own = self._owners[:, None] == np.arange(len(self.sizes))
+        return np.asarray(len(self.sizes) * is_own, dtype=np.float32)
 
 
 def about(embeddings: EmbeddingArray, mean: EmbeddingArray) -> EmbeddingArray:
-    """Return the directions of embeddings as seen from the mean: unit vectors, or 0 at the mean."""
+    """Return the directions of embeddings as seen from the mean: unit vectors, or 0 at the mean.
+
+    Args:
+        embeddings: Shape (n_prompts, dimension) or (dimension,).
+        mean: Shape (dimension,).
+    """
     centred = embeddings - mean
-    lengths = np.sqrt((centred * centred).sum(axis=1, keepdims=True))
-    return np.asarray(centred / np.maximum(lengths, 1e-9), dtype=np.float32)
+    squares = np.add.reduce(centred * centred, axis=-1, keepdims=True)
+    centred /= np.maximum(np.sqrt(squares), 1e-9)
+    return centred

@@ -1,6 +1,7 @@
 """What a prompt looks like: lengths, shares of characters, signs of code, in 15 numbers."""
 
 from collections.abc import Sequence
+from math import log1p
 from typing import Final
 
 import numpy as np
@@ -61,16 +62,12 @@ def surface_features(prompts: Sequence[str]) -> FloatArray:
     Returns:
         Finite numbers, shape (n_prompts, 15), columns as in `SURFACE_NAMES`.
     """
-    features = np.empty((len(prompts), len(SURFACE_NAMES)))
-    for row, prompt in enumerate(prompts):
-        features[row] = _features(prompt)
-    of_counts = [SURFACE_NAMES.index(name) for name in SURFACE_NAMES if name.startswith("log_")]
-    features[:, of_counts] = np.log1p(features[:, of_counts])
-    return features
+    rows = [features_of(prompt) for prompt in prompts]
+    return np.array(rows, np.float64).reshape(len(rows), len(SURFACE_NAMES))
 
 
-def _features(prompt: str) -> tuple[float, ...]:
-    """Return the features of one prompt, counts in place of their logarithms."""
+def features_of(prompt: str) -> tuple[float, ...]:
+    """Return the same features of one prompt."""
     text = prompt[:MAX_CHARACTERS]
     encoded = text.encode("utf-8", "surrogatepass")
     count = encoded.translate(_CLASSES).count
@@ -78,21 +75,21 @@ def _features(prompt: str) -> tuple[float, ...]:
     n_characters, n_words = len(text) + 1, len(words) or 1
     n_lines = encoded.count(b"\n")
     return (
-        len(prompt),
-        len(words) * max(1.0, len(prompt) / MAX_CHARACTERS),
+        log1p(len(prompt)),
+        log1p(len(words) * max(1.0, len(prompt) / MAX_CHARACTERS)),
         len(text) / n_words,
         count(_DIGIT) / n_characters,
         count(_CAPITAL) / n_characters,
         count(_SYMBOL) / n_characters,
         n_lines / n_words,
         encoded.count(b"?") / n_words,
-        n_lines,
-        encoded.count(b"$"),
+        log1p(n_lines),
+        log1p(encoded.count(b"$")),
         count(_NON_ASCII) / n_characters,
         len(set(words)) / n_words,
-        "```" in text or "def " in text,
+        float("```" in text or "def " in text),
         len("".join(words)) / n_words,
-        _count_numbers(encoded),
+        log1p(_count_numbers(encoded)),
     )
 
 
