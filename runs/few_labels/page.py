@@ -36,11 +36,11 @@ most of these sets together.
 
 `sentence` is all-MiniLM-L6-v2. `{HALVES[0]}` (embedding, words, topics) and `{HALVES[1]}` are
 `blend` with one half of its kernel. `mf`, `sw` and `knn` are trained as `routecast train
---outcomes` does it: labels become comparisons of the two models that keep their margins,
-near-duplicates stay together, {FRACTIONS[0]:.0%} of the labels are fitted to, and
-{FRACTIONS[1]:.0%} are for validation (they choose the weight decay of `mf`). `blend` fits to all
-labels and is calibrated on them, each predicted from the others. `{NEIGHBOURS}` is the mean gap of
-the 50 nearest labels."""
+--outcomes` does it: labels become comparisons of the two models that keep their margins, and
+near-duplicates stay together. `mf` and `sw` are fitted to {FRACTIONS[0]:.0%} of the labels, and
+{FRACTIONS[1]:.0%} are for validation (they choose the weight decay of `mf`). `blend` and `knn` are
+fitted to all, each label predicted from the others where something is chosen or calibrated.
+`{NEIGHBOURS}` is the mean gap of the 50 nearest labels."""
 
 
 FURTHER = f"""\

@@ -30,7 +30,7 @@ class TrialFit:
     """One combination of settings that was tried.
 
     Attributes:
-        settings: Of the family, by name.
+        settings: Of the family, by name; what the labels chose, where they were to choose.
         pair_loss: Log loss of the validation labels between strong and weak, in nats, after Platt
             scaling on the same labels. The settings with the lowest are kept: other pairs of
             models may want other settings.
@@ -113,7 +113,9 @@ def fit_all(
         fit = family.fit(replace(lesson, on_step=on_step, checkpoint=kept), own)
         bound = fit.model.bind(strong=sides.strong, weak=sides.weak, embedder=embedder)
         trial = TrialFit(
-            settings={name: getattr(own, name) for name in family.settings_names()},
+            settings={
+                name: fit.record.get(name, getattr(own, name)) for name in family.settings_names()
+            },
             pair_loss=_pair_loss(bound, fit, prepared, even_groups=even_groups),
             validation_loss=fit.validation_loss,
         )

@@ -173,10 +173,15 @@ class Family:
     def described(self) -> str:
         """Return the settings with their defaults, for messages."""
         return ", ".join(
-            f"{f.name}={f.default!r}"
+            f"{f.name}={self._shown(f.name, f.default)}"
             for f in fields(self.settings)
             if f.name not in self.fixed and f.default is not MISSING
         )
+
+    def _shown(self, setting: str, value: object) -> str:
+        """Return a value as users would write it: by its name if it has one."""
+        names = [name for name, known in self.named.get(setting, {}).items() if known == value]
+        return names[0] if names else repr(value)
 
 
 _HOMES = {
