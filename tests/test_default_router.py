@@ -1,7 +1,8 @@
 """The router that ships: what it is made of, and what it never saw."""
 
-import importlib.util
 import random
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -17,26 +18,33 @@ from routecast.data.readers.registry import find_reader
 from routecast.embed.registry import load_embedder
 from routecast.routers.calibrated import CalibratedRouter
 from routecast.routers.knn import BoundKnn
+from routecast.train.knn import CHOSEN
+from routecast.train.registry import find_family
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "src" / "routecast" / "models" / "default"
 
 
 @pytest.fixture(scope="module")
-def run() -> ModuleType:
-    """The script that trained it."""
-    spec = importlib.util.spec_from_file_location("train_default", ROOT / "runs/train_default.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def sets() -> Iterator[ModuleType]:
+    """What the script that trained it reads."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT))
+        yield import_module("runs.default_sets")
 
 
 @pytest.fixture(scope="module")
-def training_prompts(run: ModuleType, shared_data: Path) -> list[str]:
-    sets = run.read_training_sets(shared_data, load_embedder("static"))
-    return [prompt for one in sets for prompt in one.preferences.prompts]
+def choice() -> Iterator[ModuleType]:
+    """How that script chose its settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT))
+        yield import_module("runs.default_choice")
+
+
+@pytest.fixture(scope="module")
+def training_prompts(sets: ModuleType, shared_data: Path) -> list[str]:
+    read = sets.read_training_sets(shared_data, load_embedder("static"))
+    return [prompt for one in read for prompt in one.preferences.prompts]
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +130,7 @@ def test_its_figures_stand_in_results() -> None:
             assert f"{record.value:.3f} [{record.low:.3f}, {record.high:.3f}]" in page
 
 
-def test_wins_are_the_strong_models_on_either_side_ties_half(run: ModuleType) -> None:
+def test_wins_are_the_strong_models_on_either_side_ties_half(sets: ModuleType) -> None:
     rows = [
         ("p", "strong", "weak", 1.0),  # won
         ("p", "other weak", "strong", 1.0),  # lost
@@ -133,16 +141,16 @@ def test_wins_are_the_strong_models_on_either_side_ties_half(run: ModuleType) ->
     ]
     columns = ("prompt", "model_a", "model_b", "outcome")
     battles = Comparisons(table=pl.DataFrame(rows, schema=columns, orient="row"))
-    prompts, wins = run.mean_wins(battles, strong="strong", weak=("weak", "other weak"))
+    prompts, wins = sets.mean_wins(battles, strong="strong", weak=("weak", "other weak"))
     assert prompts == ["p", "q"]
     assert wins == pytest.approx([0.5, 1.0])
 
 
 def test_no_training_prompt_is_in_a_set_that_is_only_measured_on(
-    run: ModuleType, shared_data: Path
+    sets: ModuleType, shared_data: Path
 ) -> None:
     hashes = load_artifact(FOLDER).training_prompt_hashes
-    trials = list(run.far_trials(shared_data, hashes))
+    trials = list(sets.far_trials(shared_data, hashes))
     assert [trial.name for trial in trials] == [
         "routerdc_7models",
         "javidlakha_llama3_1Bvs70B",
@@ -196,3 +204,13 @@ def test_no_benchmark_question_contains_a_training_prompt(
     training_prompts: list[str], benchmark_questions: list[str]
 ) -> None:
     assert found_inside(training_prompts, benchmark_questions) == []
+
+
+def test_every_setting_is_stated_where_it_was_trained(choice: ModuleType) -> None:
+    family = find_family("knn")
+    assert set(choice.CANDIDATES) == set(family.settings_names())
+    assert not any(CHOSEN in values for values in choice.CANDIDATES.values())
+    shipped = load_artifact(FOLDER).manifest.settings
+    assert {name: shipped[name] in values for name, values in choice.CANDIDATES.items()} == (
+        dict.fromkeys(choice.CANDIDATES, True)
+    )

@@ -30,6 +30,9 @@ ROUTERS = (BLEND, *HALVES, *FAMILIES, NEIGHBOURS, LENGTH, ORACLE)
 FRACTIONS = (0.8, 0.2, 0.0)
 """Of the labels, for fitting and for choosing settings, in families that need labels for both."""
 
+WHOLE = (1.0, 0.0, 0.0)
+"""In families that predict each labelled prompt from the others."""
+
 _STRONG, _WEAK = "strong", "weak"
 
 
@@ -100,10 +103,14 @@ def score_split(
         routers: Which; `blend`, what it is made of and the oracle come together or not at all.
     """
     prepared = prepare_labels(sample, labelled, embedder=embedder, seed=seed)
+    whole = prepare_labels(sample, labelled, embedder=embedder, seed=seed, fractions=WHOLE)
     scores, refused = {}, []
     for name in [name for name in FAMILIES if name in routers]:
+        family = find_family(name)
         try:
-            win_probabilities = _fitted(find_family(name), prepared, embedder, seed)
+            win_probabilities = _fitted(
+                family, whole if family.cross_fits else prepared, embedder, seed
+            )
         except DataError:  # among a hundred labels the two models may be just as good
             scores[name] = np.zeros(len(rest))
             refused.append(name)
@@ -132,7 +139,12 @@ def _score_baselines(sample: Sample, labelled: IntArray, rest: IntArray) -> dict
 
 
 def prepare_labels(
-    sample: Sample, labelled: IntArray, *, embedder: KnownVectors, seed: int
+    sample: Sample,
+    labelled: IntArray,
+    *,
+    embedder: KnownVectors,
+    seed: int,
+    fractions: tuple[float, float, float] = FRACTIONS,
 ) -> Prepared:
     """Turn labels into comparisons and split them, as ``train --outcomes`` does.
 
@@ -141,6 +153,7 @@ def prepare_labels(
         labelled: Positions of the labelled prompts.
         embedder: Gives the vectors.
         seed: Of the split.
+        fractions: For fitting, for choosing settings, for neither.
     """
     columns = {
         "prompt": [sample.prompts[row] for row in labelled.tolist()],
@@ -154,7 +167,7 @@ def prepare_labels(
         [labels],
         strong=(_STRONG,),
         weak=(_WEAK,),
-        fractions=FRACTIONS,
+        fractions=fractions,
         seed=seed,
         embedder=embedder,
     )

@@ -84,10 +84,22 @@ class Knn:
             rows = slice(start, start + _BLOCK)
             kernel = kernel_of(embeddings[rows] @ self.centres.T, self.sharpness)
             gap_sums, masses = (kernel @ self._sums).T.astype(np.float64)  # (n_rows,) each
-            gaps[rows] = self._nearby(gap_sums, masses, np.minimum(lengths[rows], MAX_DEVIATIONS))
-        gaps *= np.clip(2.0 - lengths / MAX_DEVIATIONS, 0.0, 1.0)
+            gaps[rows] = self.departures(gap_sums, masses, lengths[rows])
         gaps += self.base_gap
         return gaps
+
+    def departures(
+        self, gap_sums: FloatArray, masses: FloatArray, lengths: FloatArray
+    ) -> FloatArray:
+        """Return how far the gaps of prompts are from the mean gap, shape (n_prompts,).
+
+        Args:
+            gap_sums: Kernel sum of gaps less the mean gap, over the labelled prompts around each.
+            masses: Kernel sum of their weights, same shape.
+            lengths: See `standard_lengths`, same shape.
+        """
+        reach = np.clip(2.0 - lengths / MAX_DEVIATIONS, 0.0, 1.0)
+        return reach * self._nearby(gap_sums, masses, np.minimum(lengths, MAX_DEVIATIONS))
 
     def predict_one(self, prompt: str, embedding: EmbeddingArray) -> float:
         """Do the same for one prompt, in a third of the time: no array for each single number."""

@@ -1,39 +1,57 @@
 """Fitting ``knn``: clusters of labelled prompts, and how much length says beside them."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from routecast.errors import ConfigError, DataError
-from routecast.routers.knn import Knn, kernel_of
+from routecast.routers.blend import win_probabilities_of_gaps
+from routecast.routers.knn import Knn
+from routecast.train.knn_clusters import (
+    Clusters,
+    Surroundings,
+    gather_clusters,
+    without_group,
+    without_itself,
+)
 from routecast.train.pair_labels import PromptLabels, labels_between_sides
 from routecast.train.registry import Family, Fit, Lesson
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
-_ROUNDS = 15
-_BLOCK = 4_096
+CHOSEN: Final = -1.0
+"""Stands for a setting that the labels choose."""
+
+SHARPNESSES: Final = (3.0, 5.0, 8.0, 12.0, 20.0, 30.0)
+LENGTH_WEIGHTS: Final = (0.0, 0.25, 0.5, 1.0)
+"""What is chosen from."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnnSettings:
-    """How to fit. The defaults are those of the router that ships (results/default_router.md).
+    """How to fit. The defaults are for labels of one's own traffic.
+
+    The router that ships, for a cold start, has others (results/default_router.md).
 
     Attributes:
-        n_centres: Clusters that the labelled prompts are gathered in.
-        sharpness: How fast a cluster counts less as its centre is less alike.
+        n_centres: Clusters that the labelled prompts are gathered in; with fewer prompts, each is
+            one.
+        sharpness: How fast a cluster counts less as its centre is less alike; `CHOSEN` for the one
+            of `SHARPNESSES` with which labelled prompts are best predicted from the others.
         prior: How much the mean gap counts, as a share of what the clusters count for the median
             labelled prompt.
         length_weight: Spread of the gap that length explains, as a share of the spread that the
-            clusters explain.
+            clusters explain; `CHOSEN` for one of `LENGTH_WEIGHTS`, likewise.
         length_far_share: Share of what length says that is left where nothing labelled is near.
         seed: Of the clusters.
     """
 
     n_centres: int = 512
-    sharpness: float = 50.0
-    prior: float = 30.0
-    length_weight: float = 0.25
+    sharpness: float = CHOSEN
+    prior: float = 0.1
+    length_weight: float = CHOSEN
     length_far_share: float = 0.05
     seed: int = 0
 
@@ -41,34 +59,65 @@ class KnnSettings:
         """Refuse what no neighbourhood can be made of."""
         if self.n_centres < 1:
             raise ConfigError(f"n_centres {self.n_centres!r} must be 1 or more")
-        for name, least in (("sharpness", 0.0), ("prior", 0.0), ("length_weight", 0.0)):
+        for name, choosable in (("sharpness", True), ("prior", False), ("length_weight", True)):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= least):
-                raise ConfigError(f"{name} {value!r} must be a number of {least} or more")
+            if choosable and value == CHOSEN:
+                continue
+            if not (math.isfinite(value) and value >= 0.0):
+                also = ", or 'chosen'" if choosable else ""
+                raise ConfigError(f"{name} {value!r} must be a number of 0.0 or more{also}")
         if not 0.0 <= self.length_far_share <= 1.0:
             raise ConfigError(f"length_far_share {self.length_far_share!r} must be from 0 to 1")
 
+    def by_sharpness(self) -> dict[float, list["KnnSettings"]]:
+        """Return what is chosen from, by sharpness; itself alone if nothing is left to choose."""
+        sharpnesses = SHARPNESSES if self.sharpness == CHOSEN else (self.sharpness,)
+        weights = LENGTH_WEIGHTS if self.length_weight == CHOSEN else (self.length_weight,)
+        return {
+            sharpness: [replace(self, sharpness=sharpness, length_weight=one) for one in weights]
+            for sharpness in sharpnesses
+        }
 
-@dataclass(frozen=True, eq=False)
-class Clusters:
-    """Labelled prompts that are alike, put together.
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KnnFit:
+    """A fitted router and what it says of prompts whose label it must not use.
 
     Attributes:
-        centres: Unit vectors, shape (n_centres, dimension), float32.
-        places: Each prompt's cluster, shape (n_prompts,); no cluster is empty.
+        model: The router.
+        settings: What it was fitted with, nothing left to choose.
+        held_out_gaps: Expected gap of each labelled prompt, given the other groups' labels, shape
+            (n_labels,).
+        squared_error: Weighted mean square of these less the labels' gaps. It is the least of all
+            settings that could be chosen.
     """
 
-    centres: EmbeddingArray
-    places: IntArray
+    model: Knn
+    settings: KnnSettings
+    held_out_gaps: FloatArray
+    squared_error: float
 
 
 def fit_lesson(lesson: Lesson, settings: KnnSettings) -> Fit:
-    """Learn from the comparisons between the sides; others say nothing about this pair."""
+    """Learn from the comparisons between the sides; others say nothing about this pair.
+
+    Where there are none for validation, the training prompts are judged by their held-out gaps.
+    """
     labels = labels_between_sides(lesson, lesson.training)
     prompts = [lesson.prompts[row] for row in labels.rows.tolist()]
-    embeddings = lesson.embeddings[labels.rows]
-    model = fit_knn(prompts, embeddings, labels, settings=replace(settings, seed=lesson.seed))
-    return Fit(model=model, validation_loss=math.nan)
+    fit = fit_knn(
+        prompts,
+        lesson.embeddings[labels.rows],
+        labels,
+        settings=replace(settings, seed=lesson.seed),
+        groups=lesson.groups[labels.rows],
+    )
+    found = {name: getattr(fit.settings, name) for name in ("sharpness", "length_weight")}
+    cross_fitted = None
+    if not len(lesson.validation):
+        cross_fitted = np.full(len(lesson.prompts), np.nan)
+        cross_fitted[labels.rows] = win_probabilities_of_gaps(fit.held_out_gaps)
+    return Fit(model=fit.model, validation_loss=math.nan, record=found, cross_fitted=cross_fitted)
 
 
 def fit_knn(
@@ -78,8 +127,12 @@ def fit_knn(
     *,
     settings: KnnSettings | None = None,
     clusters: Clusters | None = None,
-) -> Knn:
+    groups: IntArray | None = None,
+) -> KnnFit:
     """Fit the router.
+
+    Where settings are `CHOSEN`, all that they are chosen from are fitted, and the one is kept with
+    the least squared error of labelled prompts, each predicted without its group's labels.
 
     Args:
         prompts: Labelled prompts, each once.
@@ -88,6 +141,8 @@ def fit_knn(
         settings: How; the defaults when None.
         clusters: What `gather_clusters` gave for these vectors, where other settings are tried on
             the same clusters; made here when None.
+        groups: Prompts of one group, near-duplicates say, are not predicted from one another; one
+            label per prompt, shape (n_labels,). None where each is alone.
 
     Raises:
         DataError: If there are fewer than 3 prompts.
@@ -95,87 +150,86 @@ def fit_knn(
     settings = settings or KnnSettings()
     if len(prompts) < 3:
         raise DataError(f"{len(prompts)} labelled prompts; 3 are the fewest to learn from")
-    clusters = clusters or gather_clusters(
-        embeddings, n_centres=settings.n_centres, seed=settings.seed
+    task = _Task(
+        prompts,
+        embeddings,
+        labels.gaps,
+        labels.weights / labels.weights.mean(),
+        np.arange(len(prompts)) if groups is None else groups,
+        clusters or gather_clusters(embeddings, n_centres=settings.n_centres, seed=settings.seed),
     )
-    centres, places = clusters.centres, clusters.places
-    weights = labels.weights / labels.weights.mean()
-    base_gap = float(np.average(labels.gaps, weights=weights))
-    sums = weights * (labels.gaps - base_gap)
-    n_centres = len(centres)
-    logs = np.log1p(np.array([len(prompt) for prompt in prompts], dtype=np.float64))
-    length_mean = float(np.average(logs, weights=weights))
-    model = Knn(
-        centres=centres,
-        gap_sums=np.bincount(places, sums, n_centres).astype(np.float64),
-        masses=np.bincount(places, weights, n_centres).astype(np.float64),
-        sharpness=settings.sharpness,
-        prior=0.0,
-        base_gap=base_gap,
-        length_slope=0.0,
-        length_mean=length_mean,
-        length_deviation=_deviation(logs, weights) or 1.0,
-        length_far_share=settings.length_far_share,
-    )
-    sums_without, masses_without = _without_itself(model, embeddings, places, sums, weights)
-    least = float(np.finfo(np.float32).tiny)  # where nothing counts, the mean gap does
-    prior = max(settings.prior * float(np.median(masses_without)), least)
-    nearby = sums_without / (masses_without + prior)
-    slope = settings.length_weight * _deviation(nearby, weights)
-    return replace(model, prior=prior, length_slope=slope)
+    return min(task.fits(settings), key=lambda fit: fit.squared_error)
 
 
-def gather_clusters(embeddings: EmbeddingArray, *, n_centres: int, seed: int) -> Clusters:
-    """Gather unit vectors, shape (n_prompts, dimension), in at most ``n_centres`` clusters.
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """Labelled prompts, and what the fits with different settings have in common."""
 
-    Spherical k-means, from distinct prompts drawn at random; scipy's and scikit-learn's are for
-    Euclidean distances, and the former needs minutes where this needs seconds.
+    prompts: list[str]
+    embeddings: EmbeddingArray
+    gaps: FloatArray
+    weights: FloatArray  # 1 on average
+    groups: IntArray
+    clusters: Clusters
 
-    References:
-        Dhillon and Modha (2001), Concept Decompositions for Large Sparse Text Data.
-    """
-    vectors = np.ascontiguousarray(embeddings, dtype=np.float32)
-    distinct = np.unique(vectors, axis=0)
-    generator = np.random.default_rng(seed)
-    n_centres = min(n_centres, len(distinct))
-    centres = distinct[generator.choice(len(distinct), n_centres, replace=False)]
-    for _ in range(_ROUNDS):
-        nearest = _nearest(vectors, centres)
-        order = np.argsort(nearest, kind="stable")
-        _, starts, places = np.unique(nearest[order], return_index=True, return_inverse=True)
-        sums = np.add.reduceat(vectors[order], starts, axis=0)
-        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        centres = sums / np.maximum(lengths, np.finfo(np.float32).tiny)
-    ordered = np.empty(len(vectors), dtype=np.int64)
-    ordered[order] = places
-    return Clusters(centres, ordered)
+    def fits(self, settings: KnnSettings) -> Iterator[KnnFit]:
+        """Yield a fit for each of the settings that are chosen from."""
+        start = self._without_scales()
+        lengths = start.standard_lengths(self.prompts)
+        mean_gaps = self._mean_gaps_without(start.base_gap)
+        values = self.weights * (self.gaps - start.base_gap)
+        given = (self.embeddings, self.clusters, values, self.weights)
+        for sharpness, candidates in settings.by_sharpness().items():
+            around = without_itself(*given, sharpness=sharpness)
+            apart = without_group(around, *given, groups=self.groups, sharpness=sharpness)
+            sums = apart.sums + (start.base_gap - mean_gaps) * apart.masses  # about their own mean
+            for one in candidates:
+                model = self._scaled(start, around, one)
+                held_out = mean_gaps + model.departures(sums, apart.masses, lengths)
+                error = float(np.average((held_out - self.gaps) ** 2, weights=self.weights))
+                yield KnnFit(model=model, settings=one, held_out_gaps=held_out, squared_error=error)
 
+    def _without_scales(self) -> Knn:
+        """Return the router but for its sharpness, and as yet without prior and slope."""
+        places, n_centres = self.clusters.places, len(self.clusters.centres)
+        base_gap = float(np.average(self.gaps, weights=self.weights))
+        values = self.weights * (self.gaps - base_gap)
+        logs = np.log1p(np.array([len(prompt) for prompt in self.prompts], dtype=np.float64))
+        return Knn(
+            centres=self.clusters.centres,
+            gap_sums=np.bincount(places, values, n_centres).astype(np.float64),
+            masses=np.bincount(places, self.weights, n_centres).astype(np.float64),
+            sharpness=math.nan,
+            prior=0.0,
+            base_gap=base_gap,
+            length_slope=0.0,
+            length_mean=float(np.average(logs, weights=self.weights)),
+            length_deviation=_deviation(logs, self.weights) or 1.0,
+            length_far_share=0.0,
+        )
 
-def _nearest(vectors: EmbeddingArray, centres: EmbeddingArray) -> IntArray:
-    """Return the position of the centre with the largest cosine, shape (n_vectors,)."""
-    nearest = np.empty(len(vectors), dtype=np.int64)
-    for start in range(0, len(vectors), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        nearest[rows] = (vectors[rows] @ centres.T).argmax(axis=1)
-    return nearest
+    def _scaled(self, start: Knn, around: Surroundings, settings: KnnSettings) -> Knn:
+        """Set what depends on how much there is around a labelled prompt."""
+        least = float(np.finfo(np.float32).tiny)  # where nothing counts, the mean gap does
+        prior = max(settings.prior * float(np.median(around.masses)), least)
+        nearby = around.sums / (around.masses + prior)
+        return replace(
+            start,
+            sharpness=settings.sharpness,
+            prior=prior,
+            length_slope=settings.length_weight * _deviation(nearby, self.weights),
+            length_far_share=settings.length_far_share,
+        )
 
-
-def _without_itself(
-    model: Knn,
-    embeddings: EmbeddingArray,
-    places: IntArray,
-    sums: FloatArray,
-    weights: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Return the kernel sums of gaps and weights around each prompt, its own label left out."""
-    nearby, masses = np.empty(len(embeddings)), np.empty(len(embeddings))
-    for start in range(0, len(embeddings), _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(embeddings)))
-        kernel = kernel_of(embeddings[rows] @ model.centres.T, model.sharpness)
-        own = kernel[np.arange(len(rows)), places[rows]]
-        nearby[rows] = kernel @ model.gap_sums - own * sums[rows]
-        masses[rows] = kernel @ model.masses - own * weights[rows]
-    return nearby, np.maximum(masses, 0.0)
+    def _mean_gaps_without(self, base_gap: float) -> FloatArray:
+        """Return the mean gap of the other groups, per prompt; of all where there are no others."""
+        _, places = np.unique(self.groups, return_inverse=True)
+        left = len(self.gaps) - np.bincount(places, self.weights)
+        sums = len(self.gaps) * base_gap - np.bincount(places, self.weights * self.gaps)
+        means = np.full(len(left), base_gap)
+        if len(left) > 1:
+            np.divide(sums, left, out=means)
+        return means[places]
 
 
 def _deviation(values: FloatArray, weights: FloatArray) -> float:
@@ -183,4 +237,11 @@ def _deviation(values: FloatArray, weights: FloatArray) -> float:
     return float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
 
 
-FAMILY = Family(name="knn", settings=KnnSettings, fit=fit_lesson, calibrates_evenly=True)
+FAMILY = Family(
+    name="knn",
+    settings=KnnSettings,
+    fit=fit_lesson,
+    cross_fits=True,
+    named={name: {"chosen": CHOSEN} for name in ("sharpness", "length_weight")},
+    calibrates_evenly=True,
+)

@@ -38,7 +38,9 @@ class TrainSettings:
         options: Settings of the family by name; a tuple lists values to choose from on the
             validation labels between strong and weak.
         fractions: Shares of the prompts for training, validation and test. A family that predicts
-            each training prompt from the others needs no validation, and trains on both.
+            each training prompt from the others needs no validation, and trains on both, unless
+            ``sets_validation_aside``.
+        sets_validation_aside: Judge and calibrate such a family on validation prompts, too.
         even_groups: Let each group of the outcomes, a task say, count alike in the calibration
             and in the quantiles that goals are read from, instead of each label.
         seed: Of the split, of the fit, of the resamples.
@@ -50,6 +52,7 @@ class TrainSettings:
     weak: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    sets_validation_aside: bool = False
     even_groups: bool = False
     seed: int = 0
     stands_for: Mapping[str, str] = field(default_factory=dict)
@@ -208,7 +211,9 @@ def _stands_for(settings: TrainSettings) -> dict[str, Any]:
 def _fractions(family: Family, settings: TrainSettings) -> tuple[float, float, float]:
     """Return the shares of the split: no validation where the fit predicts crosswise."""
     training, validation, test = settings.fractions
-    return (training + validation, 0.0, test) if family.cross_fits else settings.fractions
+    if family.cross_fits and not settings.sets_validation_aside:
+        return training + validation, 0.0, test
+    return settings.fractions
 
 
 def _have_outcomes(sets: Sequence[LabelledSet]) -> bool:
