@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder of shared data")
     parser.add_argument("--output", type=Path, default=Path("results/blend_training.md"))
-    parser.add_argument("--rounds", type=int, default=3, help="of each, but of the largest number one")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each, of the largest one")
     options = parser.parse_args()
     prompts = read_prompts(options.data)
     rows = []
