@@ -28,6 +28,7 @@ from runs.few_labels.blend_fits import BLEND
 from runs.few_labels.cells import N_DECIMALS, Cell, Split, figures_of, measure_splits
 from runs.few_labels.figure import write_figure
 from runs.few_labels.fits import FAMILIES, MEMBERS, ROUTERS
+from runs.few_labels.neural import neural_figures
 from runs.few_labels.page import page_lines
 from runs.few_labels.sets import PAIRS, Pair, read_labelled, read_sample
 
@@ -94,7 +95,8 @@ def main() -> int:
         )
         for name in dict.fromkeys(cell.embedder for cell in cells)
     ]
-    page = "\n".join(page_lines(cells, [path.name for path in pictures]))
+    neural = () if arguments.quick else neural_figures()
+    page = "\n".join(page_lines(cells, [path.name for path in pictures], neural))
     _write(arguments.output, page.encode())
     print(page)
     short = shortfalls(cells) if arguments.quick else []

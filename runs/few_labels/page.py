@@ -19,6 +19,7 @@ from runs.few_labels.bars import (
 from runs.few_labels.blend_fits import BLEND, HALVES
 from runs.few_labels.cells import MAX_EVALUATED, N_RESAMPLES, Cell, RouterFigures
 from runs.few_labels.fits import FRACTIONS, LENGTH, MEMBERS, NEIGHBOURS, ORACLE, ROUTERS
+from runs.few_labels.neural import NeuralFigure
 from runs.few_labels.sets import LEFT_OUT
 
 from routecast.evaluate.metrics import RANDOM_APGR
@@ -50,12 +51,22 @@ for above. So here are as many again and more, seeds {{seeds}}, which nothing wa
 ahead by has the 95% interval over draws and prompts."""
 
 
-def page_lines(cells: Sequence[Cell], pictures: Sequence[str]) -> Iterator[str]:
+NEURAL = f"""\
+`bert` and `causal` are not trained here: a fit takes minutes to hours. With {MANY:,} gold labels of
+MMLU, drawn otherwise than here, their own runs found this, beside baselines on the same draws (mean
+over the draws, 95% interval, in parentheses the worst). Their bases are small: all-MiniLM-L6-v2,
+and a Llama of 2.6 million weights."""
+
+
+def page_lines(
+    cells: Sequence[Cell], pictures: Sequence[str], neural: Sequence[NeuralFigure] = ()
+) -> Iterator[str]:
     """Yield the lines of the page.
 
     Args:
         cells: What was measured, pair by pair.
         pictures: Names of the figures beside the page.
+        neural: What `bert` and `causal` have, from their own pages.
     """
     yield "# Few labels of one's own"
     yield ""
@@ -73,6 +84,7 @@ def page_lines(cells: Sequence[Cell], pictures: Sequence[str]) -> Iterator[str]:
         yield f"![APGR against the number of labels]({picture})"
         yield ""
     yield from _means(cells)
+    yield from _neural(neural)
     yield "## Pair by pair"
     yield ""
     for title in dict.fromkeys(cell.title for cell in cells):
@@ -185,6 +197,21 @@ def _means(cells: Sequence[Cell]) -> Iterator[str]:
         means = [float(np.mean([cell.routers[name].mean for cell in own])) for name in ROUTERS]
         shown = " | ".join(f"{mean:.3f}" for mean in means)
         yield f"| {n_labels:,} | {embedder} | {len(own)} | {RANDOM_APGR:.3f} | {shown} |"
+    yield ""
+
+
+def _neural(figures: Sequence[NeuralFigure]) -> Iterator[str]:
+    """Quote what was measured on other draws."""
+    if not figures:
+        return
+    yield "## The neural routers"
+    yield ""
+    yield from textwrap.wrap(NEURAL, width=100, break_on_hyphens=False)
+    yield ""
+    yield "| router | evaluated | APGR | from |"
+    yield "|---|---|---|---|"
+    for one in figures:
+        yield f"| {one.router} | {one.n_evaluated} | {one.apgr} | [{one.page}]({one.page}) |"
     yield ""
 
 

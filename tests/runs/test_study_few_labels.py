@@ -380,9 +380,22 @@ def test_the_committed_page_and_pictures_are_those_of_the_committed_figures(
     embedders = list(dict.fromkeys(cell.embedder for cell in cells))
     pictures = [PAGE.with_name(f"few_labels_{name}.svg") for name in embedders]
     assert all(10_000 < picture.stat().st_size < 300_000 for picture in pictures)
-    page = "\n".join(few_labels.page_lines(cells, [picture.name for picture in pictures]))
+    names = [picture.name for picture in pictures]
+    neural = few_labels.neural_figures()
+    page = "\n".join(few_labels.page_lines(cells, names, neural))
     assert PAGE.read_text() == page
     assert {cell.set_name for cell in cells} == {pair.name for pair in few_labels.PAIRS}
+
+
+def test_the_neural_routers_are_quoted_from_their_own_pages(few_labels: ModuleType) -> None:
+    figures = {(one.router, one.page): one for one in few_labels.neural_figures()}
+    assert {("bert", "bert.md"), ("blend", "bert.md"), ("causal", "causal.md")} <= set(figures)
+    bert = figures["bert", "bert.md"]
+    row = next(line for line in (ROOT / "results" / "bert.md").read_text().splitlines()
+               if "1,531 gold labels" in line and "| bert |" in line)  # fmt: skip
+    assert f"| {bert.n_evaluated} | {bert.apgr} |" in row
+    page = "\n".join(few_labels.page_lines([], [], [bert]))
+    assert f"| bert | {bert.n_evaluated} | {bert.apgr} | [bert.md](bert.md) |" in page
 
 
 def test_the_quick_study_finds_blend_ahead_of_length_and_chance(
