@@ -1,6 +1,6 @@
 """What every embedder offers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -54,6 +54,13 @@ class EmbedsOne(Protocol):
     def embed_one(self, text: str) -> EmbeddingArray:
         """Return the vector that ``embed`` gives this text, shape (dimension,)."""
         ...
+
+
+def one_by_one(embedder: Embedder) -> Callable[[str], EmbeddingArray]:
+    """Return the quickest way to the vector of a single text, shape (dimension,)."""
+    if isinstance(embedder, EmbedsOne):
+        return embedder.embed_one
+    return lambda text: embedder.embed([text])[0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from routecast.embed.protocol import Embedder, EmbedsOne
+from routecast.embed.protocol import Embedder, one_by_one
 from routecast.routers.binding import refuse_overlap
 from routecast.routers.blend_kernel import (
     PromptViews,
@@ -208,10 +208,7 @@ class BoundBlend:
 
     @cached_property
     def _embed_one(self) -> Callable[[str], EmbeddingArray]:
-        embedder = self.embedder
-        if isinstance(embedder, EmbedsOne):
-            return embedder.embed_one
-        return lambda prompt: embedder.embed([prompt])[0]
+        return one_by_one(self.embedder)
 
     def _is_unread(self, embeddings: EmbeddingArray) -> "np.bool_ | np.typing.NDArray[np.bool_]":
         return embeddings @ self.nothing > 1.0 - _SAME

@@ -20,7 +20,7 @@ from typing import Final, Self, TypeVar
 
 import numpy as np
 
-from routecast.embed.protocol import Embedder, EmbedsOne
+from routecast.embed.protocol import Embedder, one_by_one
 from routecast.errors import ArtifactError
 from routecast.routers.binding import refuse_overlap
 from routecast.types import AnyArray, EmbeddingArray, FloatArray
@@ -221,10 +221,7 @@ class BoundKnn:
 
     @cached_property
     def _embed_one(self) -> Callable[[str], EmbeddingArray]:
-        embedder = self.embedder
-        if isinstance(embedder, EmbedsOne):
-            return embedder.embed_one
-        return lambda prompt: embedder.embed([prompt])[0]
+        return one_by_one(self.embedder)
 
     def _win_probability(self, prompt: str, embedding: EmbeddingArray) -> float:
         win = (self.knn.predict_one(prompt, embedding) + 1.0) / 2.0

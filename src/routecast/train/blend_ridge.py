@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from routecast.stats.eigen import symmetric_eigen
+from routecast.train.groups import groups_of_many
 from routecast.types import FloatArray, IntArray
 
 SIGNAL_RATIOS: Final = np.geomspace(0.005, 1.5, 13)
@@ -71,9 +72,9 @@ def fit_ridge(
     solutions = [rotated.solve(ratio) for ratio in SIGNAL_RATIOS]
     prior_variance, moments = rotated.spread(shares, solutions)
     effects, axes = _by_effect(moments)
-    groups_of_many = _groups_of_many(groups)
+    of_many = groups_of_many(groups)
     held_out = sum(
-        share * rotated.held_out(ratio, groups_of_many)
+        share * rotated.held_out(ratio, of_many)
         for share, ratio in zip(shares, SIGNAL_RATIOS, strict=True)
         if share > 1e-3
     )
@@ -199,10 +200,3 @@ class _Rotated:
             own = (inside * gains) @ inside.T + np.outer(shadow[rows], shadow[rows]) / total
             moved[rows] = np.linalg.solve(np.eye(len(rows)) - own, residuals[rows])
         return np.asarray((self.targets - moved) / self.ones)
-
-
-def _groups_of_many(groups: IntArray) -> list[IntArray]:
-    """Return the rows of each group of two rows or more."""
-    order = np.argsort(groups, kind="stable")
-    cuts = np.flatnonzero(np.diff(groups[order])) + 1
-    return [rows for rows in np.split(order, cuts) if len(rows) > 1]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from routecast.routers.knn import kernel_of
+from routecast.train.groups import groups_of_many
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 _ROUNDS = 15
@@ -124,17 +125,10 @@ def without_group(
         sharpness: As there.
     """
     sums, masses = around.sums.copy(), around.masses.copy()
-    for rows in _groups_of_many(groups):
+    for rows in groups_of_many(groups):
         alike = embeddings[rows] @ clusters.centres[clusters.places[rows]].T
         kernel = kernel_of(alike, sharpness)
         np.fill_diagonal(kernel, 0.0)  # its own is left out already
         sums[rows] -= kernel @ values[rows]
         masses[rows] -= kernel @ weights[rows]
     return Surroundings(sums, np.maximum(masses, 0.0))
-
-
-def _groups_of_many(groups: IntArray) -> list[IntArray]:
-    """Return the rows of each group of two rows or more."""
-    order = np.argsort(groups, kind="stable")
-    cuts = np.flatnonzero(np.diff(groups[order])) + 1
-    return [rows for rows in np.split(order, cuts) if len(rows) > 1]
