@@ -46,9 +46,9 @@ fitted to all, each label predicted from the others where something is chosen or
 
 FURTHER = f"""\
 Ten draws of {{n_labels}} labels leave standard errors of up to .02, more than most of what is asked
-for above. So here are as many again and more, seeds {{seeds}}, which nothing was chosen on, of
-`{BLEND}` and what it is made of. A cell is the mean ± its standard error over the draws; what it is
-ahead by has the 95% interval over draws and prompts."""
+for above. So here are more of them, seeds {{seeds}}, which nothing was chosen on, for `{BLEND}` and
+what it is made of. A cell is the mean ± its standard error over the draws; what it is ahead by has
+the 95% interval over draws and prompts."""
 
 
 NEURAL = f"""\
