@@ -1,5 +1,7 @@
 """Eigenvalues of symmetric matrices."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,11 +30,21 @@ def test_the_parts_make_the_matrix_again(n_rows: int, seed: int) -> None:
     assert vectors.T @ vectors == pytest.approx(np.eye(n_rows), abs=1e-9)
 
 
-def test_threads_are_given_back() -> None:
-    def n_threads() -> list[int]:
-        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+def n_threads() -> list[int]:
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
+
+def test_threads_are_given_back() -> None:
     before = n_threads()
     assert before
     symmetric_eigen(np.eye(3))
     assert n_threads() == before
+
+
+def test_threads_are_given_back_when_calls_overlap() -> None:
+    before = n_threads()
+    matrix = np.random.default_rng(0).normal(size=(200, 200))
+    with ThreadPoolExecutor(4) as pool:
+        values = [found for found, _ in pool.map(symmetric_eigen, [matrix @ matrix.T] * 12)]
+    assert n_threads() == before
+    assert all(np.array_equal(one, values[0]) for one in values)

@@ -121,10 +121,10 @@ def test_too_few_labels_and_settings_out_of_range_are_refused() -> None:
         KnnSettings(length_weight=-0.5)
     with pytest.raises(ConfigError, match=r"length_far_share 1\.5 must be from 0 to 1"):
         KnnSettings(length_far_share=1.5)
-    with pytest.raises(ConfigError, match=r"sharpness -2\.0 .* or 'chosen'"):
-        KnnSettings(sharpness=-2.0)
+    with pytest.raises(ConfigError, match=r"sharpness -1\.0 .* or 'chosen'"):
+        KnnSettings(sharpness=-1.0)
     with pytest.raises(ConfigError, match=r"prior -1\.0 must be a number of 0\.0 or more$"):
-        KnnSettings(prior=CHOSEN)
+        KnnSettings(prior=-1.0)
 
 
 def test_labelled_prompts_are_predicted_from_the_others() -> None:

@@ -44,3 +44,21 @@ def test_sums_around_a_prompt_are_those_of_all_others_one_by_one() -> None:
         assert around.masses[row] == pytest.approx(kernel[others] @ weights[others], abs=1e-5)
         assert apart.sums[row] == pytest.approx(kernel[strangers] @ values[strangers], abs=1e-5)
         assert apart.masses[row] == pytest.approx(kernel[strangers] @ weights[strangers], abs=1e-5)
+
+
+def test_narrow_kernels_leave_no_rounding_of_what_was_left_out() -> None:
+    vectors = unit_vectors(40, seed=4)
+    vectors = np.concatenate([vectors, vectors[:20]])  # twins of the first twenty
+    groups = np.concatenate([np.arange(40), np.arange(20)])
+    generator = np.random.default_rng(5)
+    values, weights = generator.normal(size=60), generator.uniform(0.5, 2.0, 60)
+    clusters = gather_clusters(vectors, n_centres=512, seed=0)
+    given = (vectors, clusters, values, weights)
+    around = without_itself(*given, sharpness=80.0)
+    apart = without_group(around, *given, groups=groups, sharpness=80.0)
+    homes = clusters.centres[clusters.places].astype(np.float64)
+    kernel = np.exp(80.0 * (vectors.astype(np.float64) @ homes.T - 1.0))
+    kernel[groups[:, None] == groups] = 0.0
+    assert apart.sums == pytest.approx(kernel @ values, rel=1e-3, abs=1e-30)
+    assert apart.masses == pytest.approx(kernel @ weights, rel=1e-3, abs=1e-30)
+    assert apart.masses.max() < 1e-3 < around.masses.max()  # twins count, next to nothing else does

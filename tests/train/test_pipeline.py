@@ -19,7 +19,7 @@ from routecast.train.progress import Progress
 from routecast.train.registry import find_family
 from routecast.train.sources import set_of_comparisons, set_of_outcomes
 
-SETTINGS = {"mf": {"weight_decay": 1e-3, "n_factors": 8}, "sw": {"gamma": 1000.0}}
+SETTINGS = {"mf": {"weight_decay": 1e-3, "n_factors": 8}, "sw": {"gamma": 1000.0}, "knn": {}}
 
 
 def settings_for(router: str, **others: object) -> TrainSettings:
@@ -119,6 +119,18 @@ def test_equal_seeds_give_equal_routers_and_others_another_split(
     ]
     assert np.array_equal(scores[0], scores[1])
     assert not np.array_equal(runs[0].prepared.split.test, runs[2].prepared.split.test)
+
+
+def test_trials_say_what_was_asked_for_and_what_the_labels_chose(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    sets = [set_of_outcomes(planted_outcomes(300))]
+    tried = train_router(
+        sets, settings_for("sw", options={"n_tiers": (10, 2)}), embedder=word_embedder
+    )
+    assert {trial.settings["n_tiers"] for trial in tried.trials} == {10, 2}
+    [trial] = train_router(sets, settings_for("knn"), embedder=word_embedder).trials
+    assert trial.settings["sharpness"] > 0.0
 
 
 def test_the_settings_with_the_lowest_validation_loss_are_kept(

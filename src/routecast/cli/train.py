@@ -48,7 +48,7 @@ def train(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="A setting of the router; NAME=A,B chooses on validation data.",
+            help="A setting of the router; NAME=A,B keeps the better of two.",
         ),
     ] = None,
     all_pairs: Annotated[

@@ -113,9 +113,8 @@ def fit_all(
         fit = family.fit(replace(lesson, on_step=on_step, checkpoint=kept), own)
         bound = fit.model.bind(strong=sides.strong, weak=sides.weak, embedder=embedder)
         trial = TrialFit(
-            settings={
-                name: fit.record.get(name, getattr(own, name)) for name in family.settings_names()
-            },
+            settings={name: getattr(own, name) for name in family.settings_names()}
+            | dict(fit.chosen),
             pair_loss=_pair_loss(bound, fit, prepared, even_groups=even_groups),
             validation_loss=fit.validation_loss,
         )

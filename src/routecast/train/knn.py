@@ -21,7 +21,7 @@ from routecast.train.pair_labels import PromptLabels, labels_between_sides
 from routecast.train.registry import Family, Fit, Lesson
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
-CHOSEN: Final = -1.0
+CHOSEN: Final = -math.inf
 """Stands for a setting that the labels choose."""
 
 SHARPNESSES: Final = (3.0, 5.0, 8.0, 12.0, 20.0, 30.0)
@@ -112,12 +112,12 @@ def fit_lesson(lesson: Lesson, settings: KnnSettings) -> Fit:
         settings=replace(settings, seed=lesson.seed),
         groups=lesson.groups[labels.rows],
     )
-    found = {name: getattr(fit.settings, name) for name in ("sharpness", "length_weight")}
+    chosen = {name: getattr(fit.settings, name) for name in ("sharpness", "length_weight")}
     cross_fitted = None
     if not len(lesson.validation):
         cross_fitted = np.full(len(lesson.prompts), np.nan)
         cross_fitted[labels.rows] = win_probabilities_of_gaps(fit.held_out_gaps)
-    return Fit(model=fit.model, validation_loss=math.nan, record=found, cross_fitted=cross_fitted)
+    return Fit(model=fit.model, validation_loss=math.nan, chosen=chosen, cross_fitted=cross_fitted)
 
 
 def fit_knn(

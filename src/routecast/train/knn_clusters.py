@@ -83,6 +83,9 @@ def without_itself(
 ) -> Surroundings:
     """Return what the kernel counts around each prompt, its own label left out.
 
+    What is left is summed, never a total lessened: where the kernel is narrow, a prompt's own share
+    is nearly all of the total, and the difference would be rounding error.
+
     Args:
         embeddings: Unit vectors, shape (n_prompts, dimension).
         clusters: Of these.
@@ -91,16 +94,18 @@ def without_itself(
         sharpness: Of the kernel.
     """
     centres, places = clusters.centres, clusters.places
-    value_sums = np.bincount(places, values, len(centres))
-    weight_sums = np.bincount(places, weights, len(centres))
-    sums, masses = np.empty(len(embeddings)), np.empty(len(embeddings))
+    totals = _totals(clusters, values, weights)  # (n_centres, 2)
+    left = totals[places] - np.stack([values, weights], axis=1)
+    left[np.bincount(places)[places] == 1] = 0.0
+    found = np.empty((len(embeddings), 2))
     for start in range(0, len(embeddings), _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, len(embeddings)))
-        kernel = kernel_of(embeddings[rows] @ centres.T, sharpness)
-        own = kernel[np.arange(len(rows)), places[rows]]
-        sums[rows] = kernel @ value_sums - own * values[rows]
-        masses[rows] = kernel @ weight_sums - own * weights[rows]
-    return Surroundings(sums, np.maximum(masses, 0.0))
+        kernel = kernel_of(embeddings[rows] @ centres.T, sharpness).astype(np.float64)
+        at_home = np.arange(len(rows)), places[rows]
+        own = kernel[at_home]
+        kernel[at_home] = 0.0
+        found[rows] = kernel @ totals + own[:, None] * left[rows]
+    return Surroundings(found[:, 0], np.maximum(found[:, 1], 0.0))
 
 
 def without_group(
@@ -113,7 +118,7 @@ def without_group(
     groups: IntArray,
     sharpness: float,
 ) -> Surroundings:
-    """Leave out the labels of all prompts of a prompt's group, near-duplicates say.
+    """Leave out the labels of all prompts of a prompt's group, near-duplicates say; likewise.
 
     Args:
         around: What `without_itself` gave for the rest.
@@ -125,10 +130,20 @@ def without_group(
         sharpness: As there.
     """
     sums, masses = around.sums.copy(), around.masses.copy()
+    totals, sizes = _totals(clusters, values, weights), np.bincount(clusters.places)
     for rows in groups_of_many(groups):
-        alike = embeddings[rows] @ clusters.centres[clusters.places[rows]].T
-        kernel = kernel_of(alike, sharpness)
-        np.fill_diagonal(kernel, 0.0)  # its own is left out already
-        sums[rows] -= kernel @ values[rows]
-        masses[rows] -= kernel @ weights[rows]
+        homes, places = np.unique(clusters.places[rows], return_inverse=True)
+        left = totals.copy()
+        left[homes, 0] -= np.bincount(places, values[rows])
+        left[homes, 1] -= np.bincount(places, weights[rows])
+        left[homes[np.bincount(places) == sizes[homes]]] = 0.0
+        kernel = kernel_of(embeddings[rows] @ clusters.centres.T, sharpness)
+        sums[rows], masses[rows] = (kernel @ left).T
     return Surroundings(sums, np.maximum(masses, 0.0))
+
+
+def _totals(clusters: Clusters, values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the sums of both in each cluster, shape (n_centres, 2)."""
+    n_centres = len(clusters.centres)
+    sums = [np.bincount(clusters.places, one, n_centres) for one in (values, weights)]
+    return np.stack(sums, axis=1)

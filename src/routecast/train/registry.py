@@ -110,6 +110,7 @@ class Fit:
         validation_loss: Mean logistic loss of the validation comparisons, in nats; NaN without any.
         scores: Scores of every model of the data; None for families that know one pair only.
         record: What else the manifest should say: the step that was kept, say.
+        chosen: Settings that were left to the labels, and what these chose.
         cross_fitted: P(strong wins) of the training prompts, each predicted without the labels of
             its group, shape (n_prompts,), NaN elsewhere; None for families that do not.
     """
@@ -118,6 +119,7 @@ class Fit:
     validation_loss: float
     scores: ModelScores | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
+    chosen: Mapping[str, Any] = field(default_factory=dict)
     cross_fitted: FloatArray | None = None
 
 
