@@ -181,7 +181,7 @@ class _Rotated:
         moments += (around * shares[:, None]).T @ around
         return prior, moments
 
-    def held_out(self, ratio: float, groups_of_many: list[IntArray]) -> FloatArray:
+    def held_out(self, ratio: float, many: list[IntArray]) -> FloatArray:
         """Predict each row from the rows of other groups.
 
         The fit is H y with H = Z g Z' + m m' / (1'm) and m = M^-1 1, so leaving out a group G moves
@@ -195,7 +195,7 @@ class _Rotated:
         own_gains = np.einsum("ij,ij,j->i", self.features, self.features, gains)
         leverage = own_gains + shadow**2 / total
         moved = residuals / (1.0 - leverage)
-        for rows in groups_of_many:
+        for rows in many:
             inside = self.features[rows]
             own = (inside * gains) @ inside.T + np.outer(shadow[rows], shadow[rows]) / total
             moved[rows] = np.linalg.solve(np.eye(len(rows)) - own, residuals[rows])
