@@ -54,6 +54,6 @@ def test_a_broken_answer_is_described_too() -> None:
     assert str(error) == "model 'big' fell silent in the middle of its answer; try again"
 
 
-@pytest.mark.parametrize("failure", set(Failure) - {Failure.CLIENT_LEFT, Failure.STOPPED})
+@pytest.mark.parametrize("failure", sorted(set(Failure) - {Failure.CLIENT_LEFT, Failure.STOPPED}))
 def test_every_failure_has_words(failure: Failure) -> None:
     assert describe_failure("big", failure).startswith("model 'big' ")

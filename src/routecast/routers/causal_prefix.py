@@ -1,5 +1,6 @@
 """The attention cache of the instruction, computed once and shared by every batch."""
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ class SharedPrefix:
             ids[place, : len(row)] = torch.tensor(row)
         options: dict[str, Any] = {"use_cache": False}
         if self.is_shared:
-            options = {"use_cache": True, "past_key_values": self._cache(len(whole))}
+            options = {"use_cache": True, _cache_name(model): self._cache(len(whole))}
         logits: torch.Tensor = model(input_ids=ids.to(model.device), **options).logits
         return logits[torch.arange(len(whole)), (lengths - 1).to(logits.device)]
 
@@ -61,12 +62,20 @@ class SharedPrefix:
         return cache
 
 
+def _cache_name(model: Any) -> str:  # noqa: ANN401 (a PreTrainedModel)
+    """Return the name under which a model takes and returns its attention cache.
+
+    transformers renamed ``past_key_values`` to ``cache``, model by model, from release 5.24 on.
+    """
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+
+
 def _read(model: Any, ids: Sequence[int]) -> object:  # noqa: ANN401 (torch's)
     import torch
 
     with torch.inference_mode():
         answer = model(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=True)
-    return getattr(answer, "past_key_values", None)
+    return getattr(answer, _cache_name(model), None)
 
 
 def _plain_layers(cache: object) -> "list[tuple[torch.Tensor, torch.Tensor]]":
