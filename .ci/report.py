@@ -1,4 +1,7 @@
-"""Print how many tests ran and every skip with its reason; fail on a skip nobody agreed to."""
+"""Print how many tests ran, the slowest, and every skip with its reason.
+
+Fail on a skip that nobody agreed to.
+"""
 
 import sys
 from pathlib import Path
@@ -20,9 +23,16 @@ def main(report: Path, allowed: Path) -> int:
     not_agreed = {name for name in skips if agreed.isdisjoint({name, _whole_module(name)})}
     for name, reason in sorted(skips.items()):
         print(f"skipped {name}: {reason}" + ("  << not agreed" if name in not_agreed else ""))
+    print("the ten slowest:")
+    for case in sorted(cases, key=_duration_s, reverse=True)[:10]:
+        print(f"{_duration_s(case):6.1f} s {case.get('classname')}::{case.get('name')}")
     n_passed = len(cases) - len(skips) - len(failures)
     print(f"{n_passed} passed, {len(failures)} failed, {len(skips)} skipped")
     return int(bool(not_agreed) or bool(failures) or not cases)
+
+
+def _duration_s(case: ET.Element) -> float:
+    return float(case.get("time", "0"))
 
 
 def _whole_module(name: str) -> str:

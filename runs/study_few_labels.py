@@ -8,9 +8,9 @@ DIR holds the labelled sets. Each split draws labels from one set, by prompt, an
 rest; nothing else of the set is used. FOLDER is a sentence-transformers model, all-MiniLM-L6-v2 in
 the committed page; its vectors are kept in CACHE. Beside the page are written the figures it was
 made from, with the ending ``json``, and a picture per embedder. ``--again`` makes page and pictures
-from those figures, ``--only knn`` from those with `knn` measured anew. ``--quick`` takes a minute,
-and fails where `blend` is not ahead of length or of a random order by more than noise. No prompt is
-written anywhere.
+from those figures, ``--only knn`` from those with `knn` measured anew. ``--quick`` takes half a
+minute, and fails where `blend` is not ahead of length or of a random order by more than noise. No
+prompt is written anywhere.
 """
 
 import argparse
@@ -44,7 +44,7 @@ N_FURTHER = 30
 """Draws with few labels beside these, of `blend` and what it is made of alone."""
 
 STATIC, SENTENCE = "static", "sentence"
-QUICK_SETS, QUICK_SPLITS = ("mmlu", "gsm8k", "llmrouter"), {300: 2, 1_000: 2}
+QUICK_SETS, QUICK_SPLITS = ("mmlu", "gsm8k", "llmrouter"), {300: 2}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -398,6 +398,7 @@ def test_the_neural_routers_are_quoted_from_their_own_pages(few_labels: ModuleTy
     assert f"| bert | {bert.n_evaluated} | {bert.apgr} | [bert.md](bert.md) |" in page
 
 
+@pytest.mark.slow
 def test_the_quick_study_finds_blend_ahead_of_length_and_chance(
     shared_data: Path, tmp_path: Path
 ) -> None:

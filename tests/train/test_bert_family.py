@@ -30,6 +30,7 @@ from routecast.train.run import TrainRequest, checkpoint_folder, run_training
 from routecast.train.sources import set_of_outcomes
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.slow
 
 QUICK = {"length": 24, "n_steps": 60, "batch": 8, "eval_steps": 20, "learning_rate": 3e-3}
 Train = Callable[..., TrainedRouter]

@@ -20,6 +20,8 @@ from routecast.train.causal_settings import CausalSettings
 from routecast.train.causal_tokens import add_label_tokens
 from routecast.types import FloatArray
 
+pytestmark = pytest.mark.slow
+
 MakeCausalLM = Callable[..., Path]
 
 

@@ -18,6 +18,8 @@ from routecast.errors import ConfigError
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
 from routecast.train.sources import set_of_comparisons, set_of_outcomes
 
+pytestmark = pytest.mark.slow
+
 MakeCausalLM = Callable[..., Path]
 MakeOutcomes = Callable[..., Outcomes]
 QUICK = {"length": 64, "n_steps": 100, "batch": 16, "learning_rate": 5e-3, "eval_steps": 50}

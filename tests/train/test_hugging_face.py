@@ -19,6 +19,7 @@ from routecast.train.hugging_face import FineTuned, FineTuning, RowLosses, fine_
 from routecast.train.training_rows import TrainingRows
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.slow
 
 QUICK = FineTuning(
     n_steps=12, batch=8, learning_rate=5e-3, eval_steps=4, patience=0, weight_decay=0.0
