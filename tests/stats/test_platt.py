@@ -82,6 +82,13 @@ def test_scores_that_mislead_shrink_to_the_base_rate_and_keep_their_order() -> N
     assert np.all(np.diff(scaled) > 0)
 
 
+def test_rounding_of_large_margins_does_not_keep_the_fit_from_ending() -> None:
+    # Found by hypothesis. The slope goes to -20 where the log-odds are -27.6: margins of 557, whose
+    # rounding hid the last gains of the loss.
+    probabilities, targets = np.array([0.0, 0.5, 0.6]), np.array([0.99999, 0.75, 0.0])
+    assert fit_platt(probabilities, targets).slope == 0.001
+
+
 def test_separable_targets_stay_finite() -> None:
     fitted = fit_platt(np.array([0.2, 0.4, 0.6, 0.8]), np.array([0.0, 0.0, 1.0, 1.0]))
     assert math.isfinite(fitted.slope)

@@ -146,7 +146,8 @@ def _newton(
         if decrement < _TOLERANCE:
             return parameters - step
         part = 1.0
-        slack = 1e-15 * (1.0 + abs(lowest))  # rounding of the loss
+        # The loss is a difference of terms as large as the margins, and rounded as they are.
+        slack = 1e-15 * (1.0 + float(weights @ np.abs(parameters @ features)))
         while loss(parameters - part * step) > lowest - 1e-4 * part * decrement + slack:
             part /= 2.0
         parameters = parameters - part * step
