@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -52,15 +53,23 @@ max_body_mib = 12
 
 @dataclass
 class WordRouter:
-    """Scores 0.9 when the prompt says "hard", else 0.1; may be told to fail, or to take long."""
+    """Scores 0.9 when the prompt says "hard", else 0.1; may be told to fail, or to wait."""
 
     fails: bool = False
-    duration_s: float = 0.0
+    is_heavy: bool = False
+    n_batches: int = 0
     prompts: list[str] = field(default_factory=list)
+    may_answer: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
 
     def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
         self.prompts += prompts
-        time.sleep(self.duration_s)
+        self.n_batches += 1
+        if self.is_heavy:
+            time.sleep(0.01)  # so long that it never scores on the loop
+        assert self.may_answer.wait(30)
         if self.fails:
             raise ValueError(f"cannot score {prompts!r}")
         return np.array([0.9 if "hard" in prompt else 0.1 for prompt in prompts])
@@ -108,14 +117,14 @@ async def start_gateway(
     big_settings: str = "",
     route_settings: str = "",
     server_settings: str = "breaker_failures = 1000",
-    scoring_s: float = 0.0,
+    is_heavy: bool = False,
 ) -> AsyncIterator[Gateway]:
     """Run a gateway and its upstreams; ``big_url`` puts something else behind the big model.
 
     By default it neither retries nor falls back, and its breaker never opens, so that tests which
     share a gateway don't meet one another's faults.
     """
-    router = WordRouter(duration_s=scoring_s)
+    router = WordRouter(is_heavy=is_heavy)
     big, small = FakeUpstream("big"), FakeUpstream("small")
     loaded = LoadedRouter("length-like", router, None, None, None)
     async with (

@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import time
 from pathlib import Path
 
 import anyio
@@ -173,9 +172,17 @@ def test_a_file_that_is_there_is_opened_by_the_check(tmp_path: Path) -> None:
         check_place(path)
 
 
-async def test_what_is_unknown_is_said_so_soon(tmp_path: Path) -> None:
+async def test_what_is_unknown_is_said_so_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     remembered = FileConversations(tmp_path / "conversations.sqlite")
-    began_s = time.perf_counter()
+    looked: list[bytes] = []
+
+    async def note(key: bytes) -> None:
+        looked.append(key)
+
+    monkeypatch.setattr(remembered, "_find", note)
     assert await remembered.find("resp_1") is None
-    assert 0.08 <= time.perf_counter() - began_s < 0.3  # 20 and 60 ms
+    assert len(looked) == 3  # at once, after 20 and after 60 ms more
+    assert sum(conversations._LOOK_AGAIN_AFTER_S) < 0.1
     remembered.close()

@@ -12,6 +12,7 @@ import aiohttp
 import anyio
 import pytest
 
+from routecast.gateway.attempts import ask_in_turn
 from routecast.testing import (
     Dribble,
     Fault,
@@ -56,21 +57,28 @@ async def test_a_connection_that_ends_before_the_first_byte_is_retried(
     assert b"simulated" in content
 
 
-async def test_retry_after_is_honoured(retrying: "Gateway") -> None:
-    retrying.big.misbehave(Refuse(status=429, headers={"retry-after": "1"}))
-    began_s = time.perf_counter()
-    assert (await retrying.ask())[0] == 200
-    assert 1.0 <= time.perf_counter() - began_s < 2.0
-
-
-async def test_openai_s_retry_after_in_milliseconds_is_honoured(
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [({"retry-after": "1"}, 1.0), ({"retry-after": "1", "retry-after-ms": "300"}, 0.3)],
+    ids=["seconds", "OpenAI's milliseconds"],
+)
+async def test_retry_after_is_honoured(
     retrying: "Gateway",
+    headers: dict[str, str],
+    wait_s: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    headers = {"retry-after": "1", "retry-after-ms": "300"}
+    waits_s: list[float] = []
+
+    async def note(delay_s: float) -> None:
+        waits_s.append(delay_s)
+
+    defaults = ask_in_turn.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "sleep", note)
     retrying.big.misbehave(Refuse(status=429, headers=headers))
-    began_s = time.perf_counter()
     assert (await retrying.ask())[0] == 200
-    assert 0.3 <= time.perf_counter() - began_s < 0.95
+    assert waits_s == [pytest.approx(wait_s, rel=0.25)]  # the jitter is added
 
 
 @pytest.mark.parametrize(
@@ -231,8 +239,8 @@ async def test_a_storm_spends_the_budget_and_no_more(starts_gateway: "StartGatew
         gateway.big.misbehave(*[BUSY] * 1000)
         began_s = time.perf_counter()
         await asyncio.gather(*(gateway.ask() for _ in range(60)))
-        n_retries = gateway.big.n_requests - 60
-        assert 10 <= n_retries <= 22 + time.perf_counter() - began_s
+        took_s = time.perf_counter() - began_s  # the budget earns one retry a second
+        assert 10 <= gateway.big.n_requests - 60 <= 22 + took_s
 
 
 async def test_a_model_that_keeps_failing_is_left_alone_and_tried_again(
@@ -334,14 +342,12 @@ async def test_an_answer_that_takes_longer_than_it_may_in_all_is_ended(
     starts_gateway: "StartGateway", body: bytes, eventually: "Eventually"
 ) -> None:
     async with starts_gateway(big_settings="total_timeout_s = 0.4") as gateway:
-        gateway.big.misbehave(Dribble(delay_s=0.05, n_bytes=100))
-        began_s = time.perf_counter()
+        gateway.big.misbehave(Dribble(delay_s=0.05, n_bytes=100_000))  # an hour and more
         if body == HARD_STREAM:
             assert b"model 'big' fell silent" in (await gateway.ask(body))[1]
         else:
             with pytest.raises(aiohttp.ClientPayloadError):
                 await gateway.ask(body)
-        assert 0.3 < time.perf_counter() - began_s < 2
         await eventually(lambda: gateway.big.n_cancelled == 1)
 
 
@@ -357,9 +363,7 @@ async def test_an_upstream_that_accepts_no_connection_is_left_in_time(
             waiting[-1].connect_ex(place)
         url = f"http://127.0.0.1:{place[1]}/v1"
         async with starts_gateway(fallback=["weak"], big_url=url) as gateway:
-            began_s = time.perf_counter()
-            assert (await gateway.ask())[0::2] == (200, "small")
-            assert 0.9 < time.perf_counter() - began_s < 3  # connect_timeout_s is 1
+            assert (await gateway.ask())[0::2] == (200, "small")  # after connect_timeout_s
         for connection in waiting:
             connection.close()
 
@@ -375,32 +379,37 @@ async def test_a_late_router_costs_no_request_more_than_its_time(
     starts_gateway: "StartGateway",
 ) -> None:
     settings = 'router_timeout_ms = 50.0\non_router_error = "weak"'
-    async with starts_gateway(route_settings=settings, scoring_s=0.4) as gateway:
-        began_s = time.perf_counter()
+    async with starts_gateway(route_settings=settings, is_heavy=True) as gateway:
+        gateway.router.may_answer.clear()
         async with gateway.http.post(gateway.chat_url, data=HARD) as answer:
             assert answer.status == 200
             assert answer.headers["x-routecast-reason"] == "router_slow"
             assert answer.headers["x-routecast-model"] == "small"
-        assert time.perf_counter() - began_s < 0.35
+        gateway.router.may_answer.set()  # the request was answered while the router was not done
 
 
 async def test_a_heavy_router_scores_together_what_waits(
-    starts_gateway: "StartGateway",
+    starts_gateway: "StartGateway", eventually: "Eventually"
 ) -> None:
     settings = "router_timeout_ms = 5000.0"
-    async with starts_gateway(route_settings=settings, scoring_s=0.05) as gateway:
-        began_s = time.perf_counter()
-        answers = await asyncio.gather(*(gateway.ask() for _ in range(30)))
-        assert time.perf_counter() - began_s < 1.2  # one after the other: 30 * 0.05 s = 1.5 s
-        assert {answer[0::2] for answer in answers} == {(200, "big")}
-        assert gateway.router.prompts.count("hard") == 30
+    async with starts_gateway(route_settings=settings, is_heavy=True) as gateway:
+        n_batches, n_prompts = gateway.router.n_batches, len(gateway.router.prompts)
+        gateway.router.may_answer.clear()
+        asked = [asyncio.create_task(gateway.ask()) for _ in range(30)]
+        await eventually(lambda: gateway.router.n_batches == n_batches + 1)
+        await asyncio.sleep(0.2)  # the rest arrives
+        gateway.router.may_answer.set()
+        assert {answer[0::2] for answer in await asyncio.gather(*asked)} == {(200, "big")}
+        assert len(gateway.router.prompts) == n_prompts + 30
+        assert gateway.router.n_batches < n_batches + 10  # one by one: 30
 
 
-async def test_a_slow_upstream_holds_up_nobody_else(lively: "Gateway") -> None:
+async def test_a_slow_upstream_holds_up_nobody_else(
+    lively: "Gateway", eventually: "Eventually"
+) -> None:
     lively.big.misbehave(*[Hang(duration_s=1.0)] * 20)
     slow = [asyncio.create_task(lively.ask()) for _ in range(20)]
-    await asyncio.sleep(0.1)
-    began_s = time.perf_counter()
+    await eventually(lambda: lively.big.n_requests == 20)
     assert (await lively.ask(HARD.replace(b"hard", b"easy")))[2] == "small"
-    assert time.perf_counter() - began_s < 0.5
+    assert not any(task.done() for task in slow)
     assert {status for status, _, _ in await asyncio.gather(*slow)} == {200}
