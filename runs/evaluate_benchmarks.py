@@ -21,7 +21,8 @@ import numpy as np
 
 from routecast.artifacts import save_artifact
 from routecast.data.splits import split_by_prompt
-from routecast.embed.cache import user_cache_folder
+from routecast.embed.cache import cached, user_cache_folder
+from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
 from routecast.evaluate.benchmarks import Benchmark, benchmark_names, load_benchmark
 from routecast.evaluate.plots import write_curve_pictures
@@ -115,7 +116,10 @@ def main() -> None:
     """Evaluate, draw, write."""
     arguments = _arguments()
     routers = {"default": "default", **dict(arguments.router)}
-    studies = list(studies_of(arguments.data, routers, use_cache=not arguments.no_cache))
+    embeddings = user_cache_folder(os.environ, home=Path.home())
+    embedders = [cached(load_embedder(name), embeddings) for name in arguments.embedder]
+    use_cache = not arguments.no_cache
+    studies = list(studies_of(arguments.data, routers, embedders, use_cache=use_cache))
     studies.append(own_label_study(arguments.data))
     page = results_page(studies, arguments.figures.name)
     arguments.figures.mkdir(parents=True, exist_ok=True)
@@ -125,7 +129,9 @@ def main() -> None:
     print(page)
 
 
-def studies_of(folder: Path, routers: Mapping[str, str], *, use_cache: bool) -> Iterator[Study]:
+def studies_of(
+    folder: Path, routers: Mapping[str, str], embedders: Sequence[Embedder], *, use_cache: bool
+) -> Iterator[Study]:
     """Evaluate the routers on each published benchmark."""
     kept = user_cache_folder(os.environ, home=Path.home()).parent
     for name in benchmark_names():
@@ -134,7 +140,7 @@ def studies_of(folder: Path, routers: Mapping[str, str], *, use_cache: bool) -> 
             load_benchmark(name, folder),
             routers,
             cache=ScoreCache(kept / "scores") if use_cache else None,
-            embeddings=kept / "embeddings" if use_cache else None,
+            embedders=embedders,
         )
 
 
@@ -344,6 +350,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, default=Path("results/benchmarks.md"))
     parser.add_argument("--figures", type=Path, default=Path("results/benchmarks"))
+    parser.add_argument(
+        "--embedder", action="append", default=[], help="One that a router was trained on."
+    )
     parser.add_argument("--no-cache", action="store_true", help="Score anew, and keep nothing.")
     return parser.parse_args()
 

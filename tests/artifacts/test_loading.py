@@ -292,3 +292,14 @@ def test_an_embedder_that_was_moved_is_accepted(folder: Path, word_embedder: Emb
     loaded = load_router(str(folder), embedder=word_embedder)
     before = load_artifact(folder).router(word_embedder).win_probabilities(PROMPTS)
     np.testing.assert_array_equal(loaded.router.win_probabilities(PROMPTS), before)
+
+
+def test_a_named_embedder_is_never_fetched_or_read_for_a_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(name: str) -> Embedder:
+        raise AssertionError(name)
+
+    monkeypatch.setattr("routecast.artifacts.loaded.load_embedder", never)
+    with pytest.raises(ConfigError, match=r"trained on the embedder 'words'.*give the embedder"):
+        load_router(str(folder))

@@ -266,18 +266,39 @@ def test_it_works_where_an_event_loop_runs() -> None:
 
 
 SETTINGS = {
-    "url": "http://127.0.0.1:1/v1", "model": "m-1", "api_key": "env:JUDGE_KEY", "api": "chat",
-    "labels": "letters", "good_grade": 4, "instruction": ["a", "b"], "n_top": 20, "max_chars": 100,
-    "n_at_once": 2, "timeout_s": 1.0, "n_attempts": 1,
+    "model": "m-1", "api": "chat", "labels": "letters", "good_grade": 4, "instruction": ["a", "b"],
+    "n_top": 20, "max_chars": 100, "n_at_once": 2, "timeout_s": 1.0, "n_attempts": 1,
 }  # fmt: skip
+MINE = Endpoint(name="judge", model="another", base_url="http://127.0.0.1:1/v1", api_key=KEY)
 
 
-def test_an_artifact_names_where_the_key_is_and_it_is_looked_up_when_loaded() -> None:
-    stored = StoredModel(settings=SETTINGS, environ={"JUDGE_KEY": KEY})
-    assert rebuild(stored)._classifier.endpoint.api_key == KEY
-    with pytest.raises(ConfigError, match="environment variable 'JUDGE_KEY' is not set"):
-        rebuild(replace(stored, environ={}))
+def test_the_user_says_where_to_ask_and_the_artifact_which_model() -> None:
+    stored = StoredModel(settings=SETTINGS, endpoint=MINE)
+    asked = rebuild(stored)._classifier.endpoint
+    assert (asked.base_url, asked.api_key, asked.model) == (MINE.base_url, KEY, "m-1")
+    with pytest.raises(ConfigError, match=r"does not say where; give --endpoint URL.*routecast"):
+        rebuild(replace(stored, endpoint=None))
     for name in SETTINGS:
         lacking = {key: value for key, value in SETTINGS.items() if key != name}
         with pytest.raises(ArtifactError, match=f"unusable: KeyError.*{name}"):
             rebuild(replace(stored, settings=lacking))
+
+
+@pytest.mark.parametrize(
+    "named", [{"url": "http://evil.example/v1"}, {"api_key": "env:HOME"}, {"base_url": ""}]
+)
+@pytest.mark.parametrize("endpoint", [None, MINE])
+def test_an_artifact_that_names_an_endpoint_or_a_key_is_refused(
+    named: dict[str, str], endpoint: Endpoint | None
+) -> None:
+    stored = StoredModel(settings={**SETTINGS, **named}, endpoint=endpoint)
+    with pytest.raises(ArtifactError, match=r"names an endpoint or a key.*router_endpoint = 'NAM"):
+        rebuild(stored)
+
+
+def test_an_artifact_cannot_ask_without_bounds() -> None:
+    greedy = {**SETTINGS, "n_at_once": 10**6, "timeout_s": 1e9, "n_attempts": 10**6}
+    asking = rebuild(StoredModel(settings=greedy, endpoint=MINE))._classifier.asking
+    assert asking.n_at_once <= 256
+    assert asking.timeouts.total_s <= 3600
+    assert asking.retry.n_attempts <= 10

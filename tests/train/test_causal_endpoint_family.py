@@ -63,8 +63,10 @@ def test_an_endpoint_is_calibrated_saved_and_scores(
         source = tmp_path / "prompts.jsonl"
         source.write_text('{"prompt": "prove it"}\n{"prompt": "name it"}\n')
         scored = CliRunner().invoke(
-            app, ["score", "--router", str(output), "--input", str(source), "--output", "-"]
-        )
+            app,
+            ["score", "--router", str(output), "--input", str(source), "--output", "-",
+             "--endpoint", url, "--endpoint-key", "env:JUDGE_KEY"],
+        )  # fmt: skip
         assert scored.exit_code == 0, scored.output
         hard, easy = (json.loads(line)["win_probability"] for line in scored.stdout.splitlines())
         assert hard > easy + 0.1
@@ -73,23 +75,43 @@ def test_an_endpoint_is_calibrated_saved_and_scores(
     assert fake.requests[-1].header("authorization") == f"Bearer {KEY}"
     assert all(KEY.encode() not in path.read_bytes() for path in output.iterdir())
     manifest = load_artifact(output).manifest
-    assert manifest.settings["api_key"] == "env:JUDGE_KEY"
+    assert not {"url", "api_key", "template"} & manifest.settings.keys()
     assert "held-out" not in manifest.calibration.sample
     assert "cross-fitted" in manifest.calibration.sample
     stored = {one.metric: one.value for one in manifest.metrics}
     assert stored["router apgr"] > 0.55
-    with pytest.raises(ConfigError, match="environment variable 'JUDGE_KEY' is not set"):
-        load_router(str(output))
-    loaded = load_router(str(output), environ={"JUDGE_KEY": KEY})
-    assert loaded.count_cut(["x" * 16_001, "x"]) == 1
-    settings = parse_settings(
+
+
+def gateway(tmp_path: Path, *, model: str = "m-1", endpoint: str = "judge") -> Any:  # noqa: ANN401
+    return parse_settings(
         '[models.big]\nmodel = "b"\nbase_url = "http://127.0.0.1:1/v1"\n'
         '[models.small]\nmodel = "s"\nbase_url = "http://127.0.0.1:1/v1"\n'
-        '[routes.auto]\nstrong = "big"\nweak = "small"\nrouter = "router"\nstrong_share = 0.5\n',
+        f'[models.judge]\nmodel = "{model}"\nbase_url = "http://127.0.0.1:1/v1"\n'
+        'api_key = "env:JUDGE_KEY"\n'
+        '[routes.auto]\nstrong = "big"\nweak = "small"\nrouter = "router"\nstrong_share = 0.5\n'
+        f'router_endpoint = "{endpoint}"\n',
         source="test",
     )
-    routers = load_routers(settings, folder=tmp_path, environ={"JUDGE_KEY": KEY})
-    assert routers["router"].manifest == loaded.manifest
+
+
+def test_the_settings_file_says_where_a_router_asks(outcomes_file: Path, tmp_path: Path) -> None:
+    fake, output = FakeFirstTokens("vllm", judge), tmp_path / "router"
+    assert served(fake, lambda url: train(outcomes_file, output, url)).exit_code == 0
+    environ = {"JUDGE_KEY": KEY}
+    loaded = load_routers(gateway(tmp_path), folder=tmp_path, environ=environ)["router"]
+    assert loaded.count_cut(["x" * 16_001, "x"]) == 1
+    with pytest.raises(ConfigError, match=r"models.judge.api_key: environment variable 'JUDGE_KEY"):
+        load_routers(gateway(tmp_path), folder=tmp_path, environ={})
+    with pytest.raises(ConfigError, match="calibrated on the model 'm-1', and router_endpoint"):
+        load_routers(gateway(tmp_path, model="m-2"), folder=tmp_path, environ=environ)
+    with pytest.raises(ConfigError, match="'jugde' is no configured model; choose one of"):
+        gateway(tmp_path, endpoint="jugde")
+    with pytest.raises(ConfigError, match="its folder does not say where; give --endpoint URL"):
+        load_router(str(output))
+    for flags in (["--endpoint-key", "env:JUDGE_KEY"], ["--endpoint", "localhost:1"]):
+        run = CliRunner().invoke(app, ["route", "x", "--router", str(output), *flags])
+        assert isinstance(run.exception, ConfigError)
+        assert "--endpoint" in str(run.exception)
 
 
 def test_a_refusing_model_ends_the_command_and_leaves_nothing(

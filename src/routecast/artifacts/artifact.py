@@ -10,6 +10,7 @@ from routecast.routers.calibrated import CalibratedRouter
 from routecast.routers.model_folder import ModelFolder
 from routecast.routers.registry import rebuild_router
 from routecast.types import AnyArray, EmbeddingArray
+from routecast.upstream.endpoint import Endpoint
 
 
 @dataclass(frozen=True)
@@ -34,26 +35,26 @@ class Artifact:
 
     def router(
         self,
-        embedder: Embedder,
+        embedder: Embedder | None,
         *,
         device: str | None = None,
-        environ: Mapping[str, str] | None = None,
+        endpoint: Endpoint | None = None,
     ) -> CalibratedRouter:
         """Rebuild the calibrated router.
 
         Args:
-            embedder: The one that the manifest pins.
+            embedder: The one that the manifest pins; families that read texts need none.
             device: Where a neural network runs, see `routecast.routers.torch_device`; None picks.
-            environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
-        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
+            endpoint: What a router asks that asks one: an artifact names none.
 
         Raises:
             ArtifactError: If the embedder is not the one that the artifact pins, or the manifest
                 holds no usable calibration.
-            ConfigError: If there is no such device.
+            ConfigError: If there is no such device, or an embedder or endpoint is missing.
             MissingExtraError: If the family needs an extra that is not installed.
         """
-        _check_embedder(self.manifest.embedder, embedder.identity)
+        if embedder is not None:
+            _check_embedder(self.manifest.embedder, embedder.identity)
         scored = rebuild_router(
             self.manifest.router,
             self.tensors,
@@ -63,7 +64,7 @@ class Artifact:
             model_folder=self.model_folder,
             settings=self.manifest.settings,
             device=device,
-            environ=environ,
+            endpoint=endpoint,
         )
         try:
             calibration = self.manifest.calibration.map.rebuild()

@@ -1,6 +1,6 @@
 """Routers by name or folder, ready to score."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,9 +15,10 @@ from routecast.embed.registry import load_embedder
 from routecast.errors import ConfigError
 from routecast.routers.calibrated import CalibratedRouter
 from routecast.routers.protocol import Router, StatesDoubt
-from routecast.routers.registry import BASELINES
+from routecast.routers.registry import BASELINES, reads_vectors
 from routecast.routers.torch_device import check_device_name
 from routecast.types import FloatArray
+from routecast.upstream.endpoint import Endpoint
 
 
 @dataclass(frozen=True)
@@ -68,19 +69,24 @@ def load_router(
     *,
     embedder: Embedder | None = None,
     device: str | None = None,
-    environ: Mapping[str, str] | None = None,
+    endpoint: Endpoint | None = None,
 ) -> LoadedRouter:
     """Load a router by name or folder.
 
+    A folder is data that anybody may have made: beyond its own files nothing is read and nobody is
+    asked but what the arguments name.
+
     Args:
         name: ``default`` (ships with the package), ``random``, ``length``, or an artifact's folder.
-        embedder: Use this instead of loading the embedder that the artifact names.
+        embedder: What the router was trained on; needed where that was not ``static`` and the
+            router scores vectors.
         device: Where a router that is a neural network runs: ``cpu``, ``cuda``, ``cuda:N`` or
             ``mps``; None picks. Others have no use for it.
-        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
+        endpoint: What a router asks that asks one; its model is the artifact's.
 
     Raises:
-        ConfigError: If nothing has that name, or there is no such device.
+        ConfigError: If nothing has that name, there is no such device, or the router needs an
+            embedder or an endpoint that was not given.
         ArtifactError: If the artifact is damaged, newer than this version, or pins another
             embedder.
         MissingExtraError: If the router or its embedder needs an extra that is not installed.
@@ -94,10 +100,27 @@ def load_router(
         return LoadedRouter(name, BASELINES[name](), None, None, None)
     artifact = load_artifact(router_folder(name))
     manifest = artifact.manifest
-    embedder = embedder or load_embedder(manifest.embedder.name)
-    router = artifact.router(embedder, device=device, environ=environ)
+    embedder = embedder or _own_embedder(manifest)
+    router = artifact.router(embedder, device=device, endpoint=endpoint)
     quantiles = np.asarray(manifest.calibration.win_probability_quantiles, dtype=np.float64)
     return LoadedRouter(name, router, quantiles, manifest.calibration.sample, manifest, embedder)
+
+
+def _own_embedder(manifest: Manifest) -> Embedder | None:
+    """Return the embedder that ships with the package, where the router needs no other.
+
+    Any other is a folder, a hub's model or a server, and these are the user's to name.
+    """
+    if manifest.embedder.name == "static":
+        return load_embedder("static")
+    if reads_vectors(manifest.router):
+        raise ConfigError(
+            f"the router was trained on the embedder {manifest.embedder.name!r}, and what a folder "
+            "names is not fetched or read for it; give the embedder yourself: --embedder "
+            "sentence:ID_OR_FOLDER (or openai:MODEL with --embedder-url), router_embedder in "
+            "routecast.toml, or load_router(..., embedder=load_embedder(...))"
+        )
+    return None
 
 
 def router_folder(name: str) -> Path:

@@ -11,7 +11,10 @@ from routecast.cli.embedders import (
     DeviceName,
     EmbedderKey,
     EmbedderUrl,
+    EndpointKey,
+    EndpointUrl,
     RouterEmbedder,
+    named_endpoint,
     opened_router,
 )
 from routecast.cli.prices import StrongPrice, WeakPrice, read_price
@@ -62,6 +65,8 @@ def calibrate(
     embedder: RouterEmbedder = None,
     embedder_url: EmbedderUrl = None,
     embedder_key: EmbedderKey = None,
+    endpoint: EndpointUrl = None,
+    endpoint_key: EndpointKey = None,
     device: DeviceName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -77,7 +82,12 @@ def calibrate(
     from routecast.calibrate.run import calibrate_router
 
     with opened_router(
-        router, embedder=embedder, url=embedder_url, key=embedder_key, device=device
+        router,
+        embedder=embedder,
+        url=embedder_url,
+        key=embedder_key,
+        endpoint=named_endpoint(endpoint, endpoint_key),
+        device=device,
     ) as loaded:
         report = calibrate_router(loaded, sample, goal, output=output)
     if as_json:

@@ -65,6 +65,26 @@ DeviceName = Annotated[
 ]
 
 
+EndpointUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint",
+        metavar="URL",
+        help="Where a causal-endpoint router asks, up to and with the version: "
+        "http://127.0.0.1:8000/v1.",
+    ),
+]
+
+EndpointKey = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint-key",
+        metavar="env:NAME",
+        help="Where its key is: env:NAME or file:PATH; none where none is needed.",
+    ),
+]
+
+
 @contextmanager
 def opened_embedder(
     name: str, *, url: str | None = None, key: str | None = None, is_shown: bool = True
@@ -108,15 +128,17 @@ def opened_router(
     embedder: str | None = None,
     url: str | None = None,
     key: str | None = None,
+    endpoint: "Endpoint | None" = None,
     device: str | None = None,
 ) -> "Iterator[LoadedRouter]":
-    """Load a router, with the embedder that it names or with one that gives the same vectors.
+    """Load a router, with the embedder and the endpoint that the user names.
 
     Args:
         router: Name or folder.
-        embedder: As users write it; None loads the one that the router names.
+        embedder: As users write it; None where the router needs none but ``static``.
         url: See `opened_embedder`.
         key: Likewise.
+        endpoint: See `named_endpoint`.
         device: Where a router that is a neural network runs; None picks.
 
     Yields:
@@ -133,23 +155,35 @@ def opened_router(
     if embedder is None:
         if url is not None or key is not None:
             raise ConfigError("--embedder-url and --embedder-key mean nothing without --embedder")
-        yield load_router(router, device=device, environ=os.environ)
+        yield load_router(router, device=device, endpoint=endpoint)
         return
     with opened_embedder(embedder, url=url, key=key, is_shown=False) as opened:
-        yield load_router(router, embedder=opened, device=device, environ=os.environ)
+        yield load_router(router, embedder=opened, device=device, endpoint=endpoint)
 
 
-def _endpoint(name: str, url: str | None, key: str | None) -> "Endpoint | None":
+def named_endpoint(url: str | None, key: str | None) -> "Endpoint | None":
+    """Return what ``--endpoint`` and ``--endpoint-key`` name; the model is the router's.
+
+    Raises:
+        ConfigError: If there is a key and no URL, the URL is none, or the key is not there.
+    """
+    return _endpoint("endpoint", url, key, flag="--endpoint")
+
+
+def _endpoint(
+    name: str, url: str | None, key: str | None, *, flag: str = "--embedder-url"
+) -> "Endpoint | None":
     from routecast.upstream.endpoint import Endpoint
     from routecast.upstream.secrets import resolve_secret
 
     if url is None:
         if key is not None:
-            raise ConfigError("--embedder-key means nothing without --embedder-url")
+            key_flag = f"{flag.removesuffix('-url')}-key"
+            raise ConfigError(f"{key_flag} means nothing without {flag}")
         return None
     if not url.startswith(("http://", "https://")):
         raise ConfigError(
-            f"--embedder-url {url!r}; accepted is an http:// or https:// URL such as "
+            f"{flag} {url!r}; accepted is an http:// or https:// URL such as "
             "https://api.openai.com/v1"
         )
     secret = None if key is None else resolve_secret(key, os.environ)

@@ -4,12 +4,21 @@ import json
 import os
 import shlex
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routecast.cli.embedders import DeviceName
+from routecast.cli.embedders import (
+    DeviceName,
+    EmbedderKey,
+    EmbedderUrl,
+    EndpointKey,
+    EndpointUrl,
+    named_endpoint,
+    opened_embedder,
+)
 from routecast.cli.prices import StrongPrice, WeakPrice, read_price
 from routecast.cli.progress import shown_stages
 
@@ -64,6 +73,17 @@ def evaluate(
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Keep scores for the next time.")
     ] = True,
+    embedder: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="An embedder that routers were trained on, if not static; may be repeated.",
+        ),
+    ] = None,
+    embedder_url: EmbedderUrl = None,
+    embedder_key: EmbedderKey = None,
+    endpoint: EndpointUrl = None,
+    endpoint_key: EndpointKey = None,
     device: DeviceName = None,
     n_resamples: Annotated[
         int, typer.Option("--resamples", min=100, help="Resamples behind the intervals.")
@@ -99,7 +119,14 @@ def evaluate(
         weak=weak,
         quality_range=quality_range,
     )
-    with shown_stages() as watch:
+    with ExitStack() as opened:
+        embedders = [
+            opened.enter_context(
+                opened_embedder(name, url=embedder_url, key=embedder_key, is_shown=False)
+            )
+            for name in embedder or ()
+        ]
+        watch = opened.enter_context(shown_stages())
         benchmarks = [open_benchmark(name, opening, watch=watch) for name in benchmark]
         studies = [
             evaluate_routers(
@@ -107,9 +134,9 @@ def evaluate(
                 {name: name for name in router or ["default"]},
                 settings=settings,
                 cache=ScoreCache(kept / "scores") if cache else None,
-                embeddings=kept / "embeddings" if cache else None,
+                embedders=embedders,
+                endpoint=named_endpoint(endpoint, endpoint_key),
                 device=device,
-                environ=os.environ,
                 watch=_prefixed(watch, one.name),
             )
             for one in benchmarks

@@ -11,7 +11,10 @@ from routecast.cli.embedders import (
     DeviceName,
     EmbedderKey,
     EmbedderUrl,
+    EndpointKey,
+    EndpointUrl,
     RouterEmbedder,
+    named_endpoint,
     opened_router,
 )
 
@@ -39,6 +42,8 @@ def route(
     embedder: RouterEmbedder = None,
     embedder_url: EmbedderUrl = None,
     embedder_key: EmbedderKey = None,
+    endpoint: EndpointUrl = None,
+    endpoint_key: EndpointKey = None,
     device: DeviceName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -60,7 +65,12 @@ def route(
     else:
         goal = Goal("threshold", threshold)
     with opened_router(
-        router, embedder=embedder, url=embedder_url, key=embedder_key, device=device
+        router,
+        embedder=embedder,
+        url=embedder_url,
+        key=embedder_key,
+        endpoint=named_endpoint(endpoint, endpoint_key),
+        device=device,
     ) as loaded:
         cut = cut_for_goal(loaded, goal)
         win_probability = float(loaded.router.win_probabilities([text])[0])

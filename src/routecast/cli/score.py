@@ -17,7 +17,10 @@ from routecast.cli.embedders import (
     DeviceName,
     EmbedderKey,
     EmbedderUrl,
+    EndpointKey,
+    EndpointUrl,
     RouterEmbedder,
+    named_endpoint,
     opened_router,
 )
 
@@ -56,6 +59,8 @@ def score(
     embedder: RouterEmbedder = None,
     embedder_url: EmbedderUrl = None,
     embedder_key: EmbedderKey = None,
+    endpoint: EndpointUrl = None,
+    endpoint_key: EndpointKey = None,
     device: DeviceName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON summary.")] = False,
 ) -> None:
@@ -69,7 +74,12 @@ def score(
     dropped: Counter[str] = Counter()
     n_cut: Counter[str] = Counter()
     with opened_router(
-        router, embedder=embedder, url=embedder_url, key=embedder_key, device=device
+        router,
+        embedder=embedder,
+        url=embedder_url,
+        key=embedder_key,
+        endpoint=named_endpoint(endpoint, endpoint_key),
+        device=device,
     ) as loaded:
         if deviation and loaded.gap_deviations([]) is None:
             raise ConfigError(

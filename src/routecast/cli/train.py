@@ -106,6 +106,7 @@ def train(
             output,
             comparisons=tuple(comparisons or ()),
             ratings=ratings,
+            embedder=embedder,
             strong=tuple(strong_as or strong or ()),
             weak=tuple(weak_as or weak or ()),
             seed=seed,

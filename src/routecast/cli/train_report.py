@@ -121,7 +121,10 @@ def _facts(run: "TrainingRun") -> Iterator[str]:
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
         yield f"  {side}: {shown}" + (f", standing for {stands_for}" if stands_for else "")
     best = run.trained.trials[0]
-    chosen = ", ".join(f"{name} {_setting(manifest.settings[name])}" for name in best.settings)
+    chosen = ", ".join(
+        f"{name} {_setting(manifest.settings.get(name, own))}"
+        for name, own in best.settings.items()
+    )
     tried = f", best of {n} tried" if (n := len(run.trained.trials)) > 1 else ""
     yield f"  settings: {chosen}; validation log loss {best.pair_loss:.4f}{tried}"
     yield from _network_facts(manifest.settings)

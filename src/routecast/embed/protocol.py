@@ -1,7 +1,8 @@
 """What every embedder offers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from routecast.types import EmbeddingArray
@@ -25,6 +26,13 @@ class EmbedderIdentity:
     revision: str
     dimension: int
     digest: str
+
+    def shareable(self) -> "EmbedderIdentity":
+        """Return what others may see: of a folder of the user's own, its last name alone."""
+        kind, _, where = self.name.partition(":")
+        if kind != "sentence" or self.revision:
+            return self
+        return replace(self, name=f"sentence:{Path(where).name or 'model'}")
 
     def gives_vectors_of(self, pinned: "EmbedderIdentity") -> bool:
         """Return whether this embedder may stand in for a pinned one: same digest and dimension."""

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 
 from routecast.data.outcomes import PairOutcomes
 from routecast.data.reading import Dropped
+from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
 from routecast.errors import ConfigError
 from routecast.evaluate.baselines import ALWAYS_STRONG, ALWAYS_WEAK, RANDOM
@@ -26,6 +26,7 @@ from routecast.evaluate.subsets import subset_studies
 from routecast.routers.length import LengthRouter
 from routecast.routers.registry import BASELINES
 from routecast.types import FloatArray
+from routecast.upstream.endpoint import Endpoint
 from routecast.upstream.prices import Price
 
 LENGTH = "length"
@@ -64,9 +65,9 @@ def evaluate_routers(
     *,
     settings: EvaluationSettings | None = None,
     cache: ScoreCache | None = None,
-    embeddings: Path | None = None,
+    embedders: Sequence[Embedder] = (),
+    endpoint: Endpoint | None = None,
     device: str | None = None,
-    environ: Mapping[str, str] | None = None,
     watch: Watch | None = None,
 ) -> Study:
     """Evaluate routers on a benchmark, beside the baselines.
@@ -77,9 +78,9 @@ def evaluate_routers(
             and ``length`` are among the baselines anyway.
         settings: How to evaluate.
         cache: Where the scores of trained routers are kept; None keeps none.
-        embeddings: Folder where the vectors of slow embedders are kept; None keeps none.
+        embedders: Those that the routers were trained on, in any order; ``static`` is at hand.
+        endpoint: What routers ask that ask one.
         device: Where routers that are neural networks run; None picks.
-        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
         watch: Called as the scoring goes on.
 
     Returns:
@@ -100,9 +101,9 @@ def evaluate_routers(
         asked,
         pair.prompts,
         cache=cache,
-        embeddings=embeddings,
+        embedders=embedders,
+        endpoint=endpoint,
         device=device,
-        environ=environ,
         allow_overlap=settings.allow_overlap,
         watch=watch,
     )

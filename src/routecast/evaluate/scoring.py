@@ -12,13 +12,13 @@ import numpy.typing as npt
 import routecast
 from routecast.artifacts import MANIFEST_NAME, load_artifact, load_router, router_folder
 from routecast.data.leakage import prompt_hashes64
-from routecast.embed.cache import cached
-from routecast.embed.registry import load_embedder
+from routecast.embed.protocol import Embedder
 from routecast.errors import DataError
 from routecast.evaluate.score_cache import ScoreCache, entry_key, prompts_digest
 from routecast.routers.protocol import Router
 from routecast.routers.registry import BASELINES
 from routecast.types import FloatArray
+from routecast.upstream.endpoint import Endpoint
 
 Watch = Callable[[str, int, int], None]
 """Called with what is being done (a router's name, say), how much of it is done, and how much there
@@ -55,9 +55,9 @@ def score_prompts(
     prompts: Sequence[str],
     *,
     cache: ScoreCache | None = None,
-    embeddings: Path | None = None,
+    embedders: Sequence[Embedder] = (),
+    endpoint: Endpoint | None = None,
     device: str | None = None,
-    environ: Mapping[str, str] | None = None,
     allow_overlap: bool = False,
     watch: Watch | None = None,
 ) -> tuple[RouterScores, ...]:
@@ -67,9 +67,9 @@ def score_prompts(
         routers: Name or folder of each router, by the name that results are to show.
         prompts: What to score.
         cache: Where scores of trained routers are kept; None keeps none.
-        embeddings: Folder where the vectors of slow embedders are kept; None keeps none.
+        embedders: Those that the routers were trained on, in any order; ``static`` is at hand.
+        endpoint: What routers ask that ask one.
         device: Where routers that are neural networks run; None picks.
-        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
         allow_overlap: Score even with a router that was trained on some of the prompts.
         watch: Called as the scoring goes on.
 
@@ -97,7 +97,7 @@ def score_prompts(
                 prompts,
                 digest,
                 cache=cache,
-                load=partial(_load, embeddings=embeddings, device=device, environ=environ),
+                load=partial(_load, embedders=embedders, endpoint=endpoint, device=device),
                 watch=_named(watch, name),
             ),
             is_probability=router not in BASELINES,
@@ -159,19 +159,19 @@ def _scores(
 def _load(
     router: str,
     *,
-    embeddings: Path | None,
+    embedders: Sequence[Embedder],
+    endpoint: Endpoint | None,
     device: str | None,
-    environ: Mapping[str, str] | None,
 ) -> Router:
-    """Load a router; one that is slow to embed keeps its vectors."""
+    """Load a router with that one of the embedders that it was trained on."""
     folder = _artifact_folder(router)
-    if folder is None or embeddings is None:
-        return load_router(router, device=device, environ=environ).router
-    name = load_artifact(folder).manifest.embedder.name
-    if name == STATIC:
-        return load_router(router, device=device, environ=environ).router
-    embedder = cached(load_embedder(name), embeddings)
-    return load_router(router, embedder=embedder, device=device, environ=environ).router
+    embedder = None
+    if folder is not None and embedders:
+        pinned = load_artifact(folder).manifest.embedder
+        fitting = [one for one in embedders if one.identity.gives_vectors_of(pinned)]
+        if pinned.name != STATIC:
+            embedder = (*fitting, *embedders)[0]  # one that does not fit is refused by name
+    return load_router(router, embedder=embedder, device=device, endpoint=endpoint).router
 
 
 def _computed(

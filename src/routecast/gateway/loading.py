@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routecast.artifacts import LoadedRouter, load_router
+from routecast.embed.protocol import Embedder
+from routecast.embed.registry import load_embedder
 from routecast.errors import ArtifactError, ConfigError
 from routecast.gateway.conversations import (
     check_place,
@@ -113,7 +115,7 @@ def load_routers(
     Args:
         settings: Checked settings.
         folder: Where relative router folders begin: the settings file's own folder.
-        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
+        environ: Where ``env:NAME`` secrets are.
 
     Returns:
         The routers by the name that the routes use.
@@ -122,20 +124,60 @@ def load_routers(
         ConfigError: If there is no such router; the message names the route.
         ArtifactError: If one is damaged or does not fit; so does this one.
     """
-    keys = {route.router: f"routes.{key}.router" for key, route in settings.routes.items()}
-    return {name: _load_one(name, keys[name], folder, environ) for name in sorted(keys)}
+    keys = {route.router: key for key, route in settings.routes.items()}
+    return {name: _load_one(settings, keys[name], folder, environ or {}) for name in sorted(keys)}
 
 
-def _load_one(name: str, key: str, folder: Path, environ: Mapping[str, str] | None) -> LoadedRouter:
+def _load_one(
+    settings: Settings, key: str, folder: Path, environ: Mapping[str, str]
+) -> LoadedRouter:
+    """Load a route's router with the endpoint and the embedder that the route names."""
+    route = settings.routes[key]
+    name, key = route.router, f"routes.{key}.router"
     place = _place(name, folder)
+    endpoint = None
+    if (asked := route.router_endpoint) is not None:
+        alone = settings.model_copy(update={"models": {asked: settings.models[asked]}})
+        endpoint = resolve_endpoints(alone, environ, folder=folder)[asked]
     try:
-        return load_router(place, environ=environ)
+        embedder = _named_embedder(route.router_embedder, folder)
+        loaded = load_router(place, embedder=embedder, endpoint=endpoint)
+        _check_endpoint(loaded, endpoint)
+        return loaded
     except ConfigError as error:
         is_known = name == "default" or name in BASELINES or Path(place).exists()
         searched = "" if is_known else f"; looked in {str(folder.absolute())!r}"
         raise ConfigError(f"{key}: {error}{searched}") from None
     except ArtifactError as error:
         raise ArtifactError(f"{key}: {error}") from None
+
+
+def _named_embedder(name: str | None, folder: Path) -> Embedder | None:
+    """Load the embedder that a route names; a relative folder begins at the settings file's."""
+    if name is None:
+        return None
+    kind, _, where = name.partition(":")
+    if kind == "sentence" and where.strip() and (folder / where).is_dir():
+        name = f"sentence:{folder / where}"
+    return load_embedder(name)
+
+
+def _check_endpoint(loaded: LoadedRouter, endpoint: Endpoint | None) -> None:
+    """Refuse a model that is not the one whose answers the router was calibrated on."""
+    if endpoint is None:
+        return
+    model = None if loaded.manifest is None else loaded.manifest.settings.get("model")
+    if loaded.manifest is None or loaded.manifest.router != "causal-endpoint":
+        raise ConfigError(
+            f"router_endpoint = {endpoint.name!r} is for routers of the family 'causal-endpoint'; "
+            "leave it out"
+        )
+    if endpoint.model != model:
+        raise ConfigError(
+            f"the router was calibrated on the model {model!r}, and router_endpoint = "
+            f"{endpoint.name!r} is {endpoint.model!r}; name a model of [models] with "
+            f"model = {model!r}, or train the router on that one"
+        )
 
 
 def _place(name: str, folder: Path) -> str:

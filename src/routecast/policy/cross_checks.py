@@ -15,6 +15,19 @@ def cross_check(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
                 ("routes", name),
                 "has the name of a model; clients could not tell them apart: rename one",
             )
+        if route.router_endpoint is not None and route.router_endpoint not in settings.models:
+            yield (
+                ("routes", name, "router_endpoint"),
+                f"= {route.router_endpoint!r} is no configured model; choose one of "
+                f"{sorted(settings.models)!r}",
+            )
+        for other in list(settings.routes)[: list(settings.routes).index(name)]:
+            if not _loads_alike(route, settings.routes[other]):
+                yield (
+                    ("routes", name),
+                    f"loads router {route.router!r} with another router_endpoint or "
+                    f"router_embedder than route {other!r}; write them alike",
+                )
         unknown = list(_unknown_models(route, settings))
         for key, model in unknown:
             choices = sorted(settings.models)
@@ -26,6 +39,14 @@ def cross_check(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
             )
         if not unknown and not routable_apis(route, settings):
             yield ("routes", name), f"has models that share no API: {_apis_of(route, settings)}"
+
+
+def _loads_alike(one: RouteSettings, other: RouteSettings) -> bool:
+    """Tell whether a router that two routes share, if they do, is loaded in one way."""
+    return one.router != other.router or (one.router_endpoint, one.router_embedder) == (
+        other.router_endpoint,
+        other.router_embedder,
+    )
 
 
 def routable_apis(route: RouteSettings, settings: Settings) -> frozenset[Api]:

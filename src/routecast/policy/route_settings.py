@@ -24,6 +24,14 @@ class RouteSettings(Table):
     """What scores the prompts: default, random, length, or a trained router's folder; relative
     folders begin at the settings file's own."""
 
+    router_endpoint: str | None = Field(default=None, min_length=1)
+    """The model that a router of the family causal-endpoint asks, by its name in [models]; a
+    router's folder never says where that is, or with which key."""
+
+    router_embedder: str | None = Field(default=None, min_length=1)
+    """The embedder that the router was trained on, where that was not static:
+    sentence:ID_OR_FOLDER. Relative folders begin at the settings file's own."""
+
     strong_share: float | None = Field(default=None, ge=0, le=1)
     """The goal: the share of requests that should go to the strong model, on the router's
     calibration sample."""

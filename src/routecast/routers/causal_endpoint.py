@@ -8,7 +8,7 @@ import hashlib
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -28,7 +28,6 @@ from routecast.upstream.chat import ChatTimeouts
 from routecast.upstream.endpoint import Endpoint
 from routecast.upstream.first_token import FirstTokenRequest, TokenChance
 from routecast.upstream.retry import RetryPolicy
-from routecast.upstream.secrets import resolve_secret
 
 N_REMEMBERED: Final = 100_000
 """Prompts whose answer is kept while the router lives, so that none is paid for twice."""
@@ -36,6 +35,12 @@ N_REMEMBERED: Final = 100_000
 
 MIN_TO_JUDGE: Final = 10
 """Fewest prompts of one call after which a model without any label is refused."""
+
+MAX_AT_ONCE: Final = 256
+"""Requests under way, at most, whatever an artifact says."""
+
+MAX_TIMEOUT_S: Final = 3600.0
+MAX_ATTEMPTS: Final = 10
 
 _N_MARK_BYTES: Final = 32
 
@@ -84,22 +89,20 @@ class EndpointClassifier:
     asking: Asking
 
     @classmethod
-    def configured(cls, settings: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
-        """Take what is needed from settings by name, those of a manifest or of training.
+    def configured(cls, settings: Mapping[str, Any], endpoint: Endpoint) -> Self:
+        """Take how to ask from settings by name, those of a manifest or of training.
 
         Args:
-            settings: ``url``, ``model``, ``api_key`` (a reference or empty), ``api``, ``labels``,
-                ``good_grade``, ``instruction`` (prefix and suffix), ``n_top``, ``max_chars``,
-                ``n_at_once``, ``timeout_s`` and ``n_attempts``.
-            environ: Where ``env:NAME`` is looked up.
+            settings: ``model``, ``api``, ``labels``, ``good_grade``, ``instruction`` (prefix and
+                suffix), ``n_top``, ``max_chars``, ``n_at_once``, ``timeout_s`` and
+                ``n_attempts``.
+            endpoint: Where to ask, and with which key; its model is that of the settings.
 
         Raises:
             ArtifactError: If one is missing or unusable.
-            ConfigError: If the key is not where the reference says.
         """
         try:
             prefix, suffix = settings["instruction"]
-            reference = str(settings["api_key"])
             question = EndpointQuestion(
                 labels=find_labels(str(settings["labels"]), good_grade=settings["good_grade"]),
                 template=Template(prefix, suffix),
@@ -107,22 +110,20 @@ class EndpointClassifier:
                 n_top=int(settings["n_top"]),
                 max_chars=int(settings["max_chars"]),
             )
-            timeout_s = float(settings["timeout_s"])
+            timeout_s = min(MAX_TIMEOUT_S, float(settings["timeout_s"]))
             asking = Asking(
-                n_at_once=int(settings["n_at_once"]),
+                n_at_once=min(MAX_AT_ONCE, int(settings["n_at_once"])),
                 timeouts=ChatTimeouts(
                     connect_s=min(10.0, timeout_s), read_s=timeout_s, total_s=timeout_s
                 ),
-                retry=RetryPolicy(n_attempts=int(settings["n_attempts"])),
+                retry=RetryPolicy(n_attempts=min(MAX_ATTEMPTS, int(settings["n_attempts"]))),
             )
-            name, url = str(settings["model"]), str(settings["url"])
+            model = str(settings["model"])
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(
                 f"the settings of a causal endpoint are unusable: {error!r}; train it again"
             ) from None
-        key = resolve_secret(reference, environ) if reference else None
-        endpoint = Endpoint(name=name, model=name, base_url=url, api_key=key)
-        return cls(endpoint=endpoint, question=question, asking=asking)
+        return cls(endpoint=replace(endpoint, model=model), question=question, asking=asking)
 
 
 class BoundEndpoint:
@@ -221,15 +222,32 @@ class BoundEndpoint:
         )
 
 
+_WHERE: Final = (
+    "give --endpoint URL (and --endpoint-key env:NAME) on the command line, or router_endpoint = "
+    "'NAME' in routecast.toml, with base_url and api_key in [models.NAME]"
+)
+
+
 def rebuild(stored: StoredModel) -> BoundEndpoint:
     """Turn what an artifact holds into a router; the endpoint is not asked yet.
 
     Raises:
-        ArtifactError: If a setting is missing.
-        ConfigError: If the key is not where the reference says.
+        ArtifactError: If a setting is missing, or the artifact names an endpoint or a key itself.
+        ConfigError: If the user named no endpoint.
     """
     refuse_overlap(stored.strong, stored.weak)
-    return BoundEndpoint(EndpointClassifier.configured(stored.settings, stored.environ))
+    if named := sorted({"url", "base_url", "api_key"} & stored.settings.keys()):
+        raise ArtifactError(
+            f"the router's folder names an endpoint or a key (settings {named!r}); whoever made it "
+            "would get your key and your prompts, so it is not used: train it again and say where "
+            f"to ask when you use it: {_WHERE}"
+        )
+    if stored.endpoint is None:
+        raise ConfigError(
+            f"the router asks the model {stored.settings.get('model')!r}, and its folder does not "
+            f"say where; {_WHERE}"
+        )
+    return BoundEndpoint(EndpointClassifier.configured(stored.settings, stored.endpoint))
 
 
 def _mark(prompt: str) -> bytes:

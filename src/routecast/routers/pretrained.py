@@ -22,10 +22,12 @@ class PretrainedFolder:
     Attributes:
         folder: Holds ``config.json``, ``tokenizer.json`` and weights in safetensors.
         revision: The hub's commit; empty for a folder of the user's own.
+        name: For others to read: the hub's id, or the folder's last name.
     """
 
     folder: Path
     revision: str
+    name: str
 
 
 def find_pretrained(where: str, *, feature: str) -> PretrainedFolder:
@@ -52,7 +54,8 @@ def find_pretrained(where: str, *, feature: str) -> PretrainedFolder:
         folder = fetch_hub_folder(where, feature=feature, patterns=PATTERNS, ignored=_IGNORED)
         revision = folder.name
     _check(folder)
-    return PretrainedFolder(folder=folder, revision=revision)
+    name = where if revision else folder.resolve().name
+    return PretrainedFolder(folder=folder, revision=revision, name=name)
 
 
 def _check(folder: Path) -> None:

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from routecast.embed.protocol import Embedder
-from routecast.errors import ArtifactError
+from routecast.errors import ArtifactError, ConfigError
 from routecast.routers.blend import Blend
 from routecast.routers.knn import Knn
 from routecast.routers.length import LengthRouter
@@ -16,6 +16,17 @@ from routecast.routers.random import RandomRouter
 from routecast.routers.stored_model import StoredModel
 from routecast.routers.sw import SimilarityWeighted
 from routecast.types import AnyArray
+from routecast.upstream.endpoint import Endpoint
+
+_VectorFamily = type[Blend] | type[Knn] | type[MatrixFactorization] | type[SimilarityWeighted]
+
+_VECTOR_FAMILIES: Mapping[str, _VectorFamily] = {
+    "blend": Blend,
+    "knn": Knn,
+    "mf": MatrixFactorization,
+    "sw": SimilarityWeighted,
+}
+"""Families that score vectors."""
 
 BASELINES: Mapping[str, type[RandomRouter] | type[LengthRouter]] = {
     "random": RandomRouter,
@@ -31,8 +42,13 @@ _TEXT_HOMES = {
 """Families that read texts and need no vectors to score: each module has ``rebuild(StoredModel)``,
 and is imported when it is first asked for, because it may bring torch."""
 
-TRAINED_FAMILIES = tuple(sorted(("blend", "knn", "mf", "sw", *_TEXT_HOMES)))
+TRAINED_FAMILIES = tuple(sorted((*_VECTOR_FAMILIES, *_TEXT_HOMES)))
 """Routers that come from an artifact."""
+
+
+def reads_vectors(family: str) -> bool:
+    """Return whether a family scores vectors, and so needs its embedder."""
+    return family in _VECTOR_FAMILIES
 
 
 def rebuild_router(
@@ -41,11 +57,11 @@ def rebuild_router(
     *,
     strong: tuple[str, ...],
     weak: tuple[str, ...],
-    embedder: Embedder,
+    embedder: Embedder | None,
     model_folder: ModelFolder | None = None,
     settings: Mapping[str, Any] | None = None,
     device: str | None = None,
-    environ: Mapping[str, str] | None = None,
+    endpoint: Endpoint | None = None,
 ) -> Router:
     """Turn what an artifact holds into a router that is bound to its models.
 
@@ -54,30 +70,23 @@ def rebuild_router(
         tensors: The family's own arrays.
         strong: Models that stand for strong.
         weak: Likewise for weak.
-        embedder: Gives the vectors, for families that read these.
+        embedder: Gives the vectors; families that read texts need none.
         model_folder: The network of a family that is one.
         settings: As the manifest has them; only families that read texts look at them.
         device: Where a network runs, see `routecast.routers.torch_device`; None picks.
-        environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
+        endpoint: What a router asks that asks one, as the user named it.
 
     Raises:
         ArtifactError: If the family is unknown, or a tensor or the model is missing or damaged.
-        ConfigError: If a bound model is not among the artifact's models, or there is no such
-            device.
+        ConfigError: If a bound model is not among the artifact's models, there is no such device,
+            or the family needs an embedder or an endpoint and none is given.
         MissingExtraError: If the family needs an extra that is not installed.
     """
-    if family == "blend":
-        return Blend.from_tensors(tensors).bind(strong=strong, weak=weak, embedder=embedder)
-    if family == "knn":
-        return Knn.from_tensors(tensors).bind(strong=strong, weak=weak, embedder=embedder)
-    if family == "mf":
-        return MatrixFactorization.from_tensors(tensors).bind(
-            strong=strong, weak=weak, embedder=embedder
-        )
-    if family == "sw":
-        return SimilarityWeighted.from_tensors(tensors).bind(
-            strong=strong, weak=weak, embedder=embedder
-        )
+    if family in _VECTOR_FAMILIES:
+        if embedder is None:
+            raise ConfigError(f"a router of the family {family!r} needs its embedder; give one")
+        trained = _VECTOR_FAMILIES[family].from_tensors(tensors)
+        return trained.bind(strong=strong, weak=weak, embedder=embedder)
     if family in _TEXT_HOMES:
         stored = StoredModel(
             tensors=tensors,
@@ -86,7 +95,7 @@ def rebuild_router(
             weak=weak,
             model_folder=model_folder,
             device=device,
-            environ=environ or {},
+            endpoint=endpoint,
         )
         router: Router = import_module(_TEXT_HOMES[family]).rebuild(stored)
         return router

@@ -7,6 +7,7 @@ from typing import Any
 from routecast.errors import ArtifactError
 from routecast.routers.model_folder import ModelFolder
 from routecast.types import AnyArray
+from routecast.upstream.endpoint import Endpoint
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -20,7 +21,7 @@ class StoredModel:
         weak: Likewise for weak.
         model_folder: The network; None for a router that asks an endpoint.
         device: Where it runs, see `routecast.routers.torch_device`; None picks.
-        environ: Where ``env:NAME`` secrets are looked up.
+        endpoint: What is asked, as the user named it; None where nobody did.
     """
 
     tensors: Mapping[str, AnyArray] = field(default_factory=dict)
@@ -29,7 +30,7 @@ class StoredModel:
     weak: tuple[str, ...] = ()
     model_folder: ModelFolder | None = None
     device: str | None = None
-    environ: Mapping[str, str] = field(default_factory=dict)
+    endpoint: Endpoint | None = None
 
     def require_folder(self) -> ModelFolder:
         """Return the network's folder.

@@ -173,6 +173,7 @@ def fit_lesson(lesson: Lesson, settings: BertSettings) -> Fit:
     folder = temporary_model_folder()
     save_classifier(merge_tuned(model), folder.path, tokenizer=base.folder / "tokenizer.json")
     record: dict[str, Any] = {
+        "base": base.name,
         "base_revision": base.revision,
         "learning_rate": settings.fine_tuning().learning_rate,
         "device": str(device),
@@ -202,4 +203,4 @@ def rows_of(lesson: Lesson, labels: PromptLabels, windows: TokenWindows) -> Trai
     )
 
 
-FAMILY = Family(name="bert", settings=BertSettings, fit=fit_lesson)
+FAMILY = Family(name="bert", settings=BertSettings, fit=fit_lesson, private=("base",))

@@ -54,11 +54,13 @@ class CausalFit:
     Attributes:
         classifier: The model in its folder, merged, and how it is asked.
         tuned: How the fit went.
-        revision: The base model's commit on the hub; empty for a folder.
+        base: The base model's name, without the path of a folder.
+        revision: Its commit on the hub; empty for a folder.
     """
 
     classifier: CausalClassifier
     tuned: FineTuned
+    base: str
     revision: str
 
 
@@ -125,7 +127,7 @@ def fit_causal(
         length=settings.length,
         device=device,
     )
-    return CausalFit(classifier=classifier, tuned=tuned, revision=base.revision)
+    return CausalFit(classifier=classifier, tuned=tuned, base=base.name, revision=base.revision)
 
 
 def _join_processes(target: "torch.device") -> None:

@@ -20,7 +20,8 @@ from routecast.train.pair_labels import labels_between_sides
 from routecast.train.registry import Family, Fit, Lesson
 from routecast.types import AnyArray, FloatArray
 from routecast.upstream.apis import Api
-from routecast.upstream.secrets import ACCEPTED, is_secret_reference
+from routecast.upstream.endpoint import Endpoint
+from routecast.upstream.secrets import ACCEPTED, is_secret_reference, resolve_secret
 
 _APIS: Final = (str(Api.CHAT), str(Api.COMPLETIONS))
 _N_PER_SAVE: Final = 200
@@ -36,8 +37,8 @@ class EndpointSettings:
     Attributes:
         url: Up to and with the version: ``http://127.0.0.1:8000/v1``.
         model: As the server knows it.
-        api_key: ``env:NAME`` or ``file:PATH``; empty where the server wants none. The key itself
-            is never written down.
+        api_key: ``env:NAME`` or ``file:PATH``; empty where the server wants none. Neither it nor
+            ``url`` is written down: who uses the router names both anew.
         labels: ``letters`` for a model as it is; ``win`` or ``grade`` for a served fine-tune.
         good_grade: With ``grade``, the lowest grade that is good enough.
         api: ``chat``, or ``completions``, which takes the text as it is; a fine-tune wants that.
@@ -105,7 +106,11 @@ def fit_lesson(lesson: Lesson, settings: EndpointSettings) -> Fit:
         UpstreamError: If the endpoint fails for good.
     """
     resolved = settings.resolved()
-    classifier = EndpointClassifier.configured(resolved, lesson.environ)
+    key = resolve_secret(settings.api_key, lesson.environ) if settings.api_key else None
+    endpoint = Endpoint(
+        name=settings.model, model=settings.model, base_url=settings.url, api_key=key
+    )
+    classifier = EndpointClassifier.configured(resolved, endpoint)
     rows = labels_between_sides(lesson, lesson.training).rows
     scores = np.full(len(lesson.prompts), np.nan)
     router = BoundEndpoint(classifier)
@@ -158,4 +163,10 @@ class _Asked:
         return {}
 
 
-FAMILY = Family(name="causal-endpoint", settings=EndpointSettings, fit=fit_lesson, cross_fits=True)
+FAMILY = Family(
+    name="causal-endpoint",
+    settings=EndpointSettings,
+    fit=fit_lesson,
+    cross_fits=True,
+    private=("url", "api_key", "template"),
+)

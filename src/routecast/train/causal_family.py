@@ -40,6 +40,7 @@ def fit_lesson(lesson: Lesson, settings: CausalSettings) -> Fit:
         validation_loss=tuned.validation_loss,
         record={
             **fitted.classifier.record(),
+            "base": fitted.base,
             "base_revision": fitted.revision,
             "learning_rate": settings.fine_tuning().learning_rate,
             "label_balance": training.balance(),
@@ -69,4 +70,6 @@ def _weak_qualities(lesson: Lesson) -> FloatArray:
     return lesson.weak_quality
 
 
-FAMILY = Family(name="causal", settings=CausalSettings, fit=fit_lesson)
+FAMILY = Family(
+    name="causal", settings=CausalSettings, fit=fit_lesson, private=("base", "template")
+)

@@ -54,6 +54,7 @@ class NewModelRequest:
         output: Folder for the router that knows one model more; may be the same.
         comparisons: Files with comparisons of the new model and known ones; others are passed over.
         ratings: A leaderboard that rates the new model and known ones, or None.
+        embedder: The one that the router was trained on, by name.
         strong: Who is to be strong from now on; as before where none is named.
         weak: Likewise for weak.
         seed: Of the folds and the intervals.
@@ -64,6 +65,7 @@ class NewModelRequest:
     output: Path
     comparisons: tuple[str, ...] = ()
     ratings: Path | None = None
+    embedder: str = "static"
     strong: tuple[str, ...] = ()
     weak: tuple[str, ...] = ()
     seed: int = 0
@@ -106,7 +108,7 @@ def run_new_model(request: NewModelRequest) -> NewModelRun:
     check_output(request.output)
     artifact = load_artifact(request.router)
     model = _model_of(artifact, request)
-    embedder = load_embedder(artifact.manifest.embedder.name)
+    embedder = load_embedder(request.embedder)
     artifact.router(embedder)  # refuses an embedder that has changed
     prior = _prior(model, request)
     placement = None

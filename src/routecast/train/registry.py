@@ -135,6 +135,8 @@ class Family:
         fixed: Fields of ``settings`` that the pipeline sets itself: ``seed``.
         cross_fits: Its fits are ``cross_fitted``, so validation prompts are trained on too.
         named: Values that have a name, by setting: ``gamma=sharp``.
+        private: Settings that are the user's own affair, paths and addresses, so no artifact
+            keeps them.
         calibrates_evenly: Platt scaling calibrates it, never the isotonic map: that may make much
             of small differences, and these are all that such a router says far from its labels.
     """
@@ -147,10 +149,15 @@ class Family:
     cross_fits: bool = False
     named: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     calibrates_evenly: bool = False
+    private: tuple[str, ...] = ()
 
     def settings_names(self) -> tuple[str, ...]:
         """Return the settings that users may give."""
         return tuple(f.name for f in fields(self.settings) if f.name not in self.fixed)
+
+    def shared(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings that an artifact keeps."""
+        return {name: value for name, value in chosen.items() if name not in self.private}
 
     def candidates(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return every combination of the given values and of those to choose from.

@@ -1,0 +1,101 @@
+"""What a trained router's folder says of the machine that it was trained on: nothing."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routecast.artifacts import save_artifact
+from routecast.data.outcomes import Outcomes
+from routecast.embed.protocol import Embedder, EmbedderIdentity
+from routecast.embed.registry import load_embedder
+from routecast.testing import FakeFirstTokens, serve_upstream
+from routecast.train.pipeline import TrainSettings, train_router
+from routecast.train.registry import family_names, find_family
+from routecast.train.sources import set_of_outcomes
+
+KEY_NAME = "A_VARIABLE_OF_MINE"
+FEW = {"length": 32, "n_steps": 2, "batch": 4, "eval_steps": 2}
+
+
+class EmbedderInAFolder:
+    """The static embedder as if it were a sentence-transformers model in a folder."""
+
+    def __init__(self, where: Path) -> None:
+        self._embedder = load_embedder("static")
+        self.identity: EmbedderIdentity = replace(
+            self._embedder.identity, name=f"sentence:{where}/mini", revision=""
+        )
+        self.embed = self._embedder.embed
+
+
+@pytest.fixture
+def own_settings(
+    tmp_path: Path, tiny_encoder: Path, make_causal_lm: Callable[..., Path]
+) -> dict[str, dict[str, Any]]:
+    """Settings that name files, addresses and variables of this machine, by family."""
+    template = tmp_path / "template.txt"
+    template.write_text("Q: {query}\nA:")
+    return {
+        "bert": {"base": str(tiny_encoder), **FEW},
+        "causal": {"base": str(make_causal_lm()), "template": str(template), **FEW},
+        "mf": {"n_factors": 4, "max_steps": 2, "weight_decay": 1e-4},
+        "causal-endpoint": {
+            "model": "m-1", "api_key": f"env:{KEY_NAME}", "template": str(template),
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("family", family_names())
+def test_no_familys_folder_names_a_path_an_address_or_a_variable(
+    family: str,
+    own_settings: dict[str, dict[str, Any]],
+    planted_outcomes: Callable[..., Outcomes],
+    tmp_path: Path,
+) -> None:
+    if family in ("bert", "causal"):
+        pytest.importorskip("torch")
+    options = own_settings.get(family, {})
+    embedder: Embedder = EmbedderInAFolder(tmp_path)
+    folder = tmp_path / "router"
+
+    def train(url: str) -> None:
+        given = {**options, "url": url} if family == "causal-endpoint" else options
+        settings = TrainSettings(router=family, strong=("big",), weak=("small",), options=given)
+        labels = set_of_outcomes(planted_outcomes(120), models=["big", "small"])
+        trained = train_router(
+            [labels], settings, embedder=embedder, environ={KEY_NAME: "sk-x"}, device="cpu"
+        )
+        save_artifact(trained.artifact, folder)
+
+    served(train)
+    texts = [path.read_text() for path in folder.rglob("*.json") if path.name != "tokenizer.json"]
+    assert texts
+    mine = [str(tmp_path), str(Path.home()), str(tmp_path.parents[1]), KEY_NAME, "env:", "file:",
+            "http://", "https://"]  # fmt: skip
+    found = [(word, text[text.index(word) - 40 :][:120]) for text in texts for word in mine
+             if word in text]  # fmt: skip
+    assert not found
+
+
+def judge(text: str) -> Mapping[str, float]:
+    sure = 0.01 * (len(text) % 7)
+    return {"A": 0.5 + sure, "B": 0.2, "C": 0.3 - sure}
+
+
+def served(work: Callable[[str], None]) -> None:
+    async def serve() -> None:
+        async with serve_upstream(FakeFirstTokens("vllm", judge)) as base_url:
+            await asyncio.to_thread(work, base_url)
+
+    asyncio.run(serve())
+
+
+@pytest.mark.parametrize("family", family_names())
+def test_settings_that_look_like_a_path_or_an_address_are_private(family: str) -> None:
+    one = find_family(family)
+    likely = {"base", "template", "url", "base_url", "api_key", "path", "folder", "file", "command"}
+    assert likely & set(one.settings_names()) == set(one.private)
