@@ -1,6 +1,7 @@
 """Artifacts that hold a Hugging Face folder."""
 
 import json
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from routecast.artifacts import (
+    FORMAT_VERSION,
     Artifact,
     CalibrationRecord,
     Manifest,
@@ -20,6 +22,8 @@ from routecast.artifacts.layout import check_listed_name
 from routecast.embed.protocol import Embedder
 from routecast.errors import ArtifactError
 from routecast.routers.model_folder import ModelFolder
+
+Rewrite = Callable[..., None]
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ def model_folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def artifact(model_folder: Path, word_embedder: Embedder) -> Artifact:
     manifest = Manifest(
-        format_version=1,
+        format_version=FORMAT_VERSION,
         router="bert",
         package_version="0.1.0",
         embedder=word_embedder.identity,
@@ -64,11 +68,9 @@ def folder(artifact: Artifact, tmp_path: Path) -> Path:
     return tmp_path / "router"
 
 
-def edit_files(folder: Path, **entries: object) -> None:
-    path = folder / "manifest.json"
-    document = json.loads(path.read_text())
-    document["files"] |= entries
-    path.write_text(json.dumps(document))
+def files_of(folder: Path) -> dict[str, object]:
+    files: dict[str, object] = json.loads((folder / "manifest.json").read_text())["files"]
+    return files
 
 
 def test_the_model_is_copied_file_by_file_and_its_digests_listed(
@@ -112,8 +114,8 @@ def test_a_changed_file_of_the_model_is_found(folder: Path, name: str) -> None:
 
 
 def test_a_file_that_the_manifest_does_not_list_is_refused(folder: Path) -> None:
-    (folder / "model" / "adapter_config.json").write_text("{}")
-    with pytest.raises(ArtifactError, match=r"adapter_config\.json', which the manifest does not"):
+    (folder / "model" / "extra.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=r"extra\.json', which the manifest does not"):
         load_artifact(folder)
 
 
@@ -128,6 +130,12 @@ def test_a_file_that_could_run_code_is_neither_saved_nor_loaded(
     with pytest.raises(ArtifactError, match="save the weights as safetensors"):
         save_artifact(artifact, tmp_path / "again")
     assert not (tmp_path / "again").exists()
+
+
+def test_a_model_that_names_another_model_is_refused(folder: Path) -> None:
+    (folder / "model" / "adapter_config.json").write_text('{"base_model_name_or_path": "x/y"}')
+    with pytest.raises(ArtifactError, match="names another model to load"):
+        load_artifact(folder)
 
 
 def test_an_empty_model_folder_is_refused(artifact: Artifact, tmp_path: Path) -> None:
@@ -155,19 +163,21 @@ def test_an_empty_model_folder_is_refused(artifact: Artifact, tmp_path: Path) ->
         "a/",
     ],
 )
-def test_a_listed_path_stays_inside_the_folder(folder: Path, name: str) -> None:
+def test_a_listed_path_stays_inside_the_folder(
+    edit_manifest: Rewrite, folder: Path, name: str
+) -> None:
     with pytest.raises(ArtifactError, match="no plain file name and no path below 'model/'"):
         check_listed_name(name)
-    edit_files(folder, **{name: {"n_bytes": 0, "sha256": ""}})
+    edit_manifest(folder, files={**files_of(folder), name: {"n_bytes": 0, "sha256": ""}})
     with pytest.raises(ArtifactError, match="no plain file name"):
         load_artifact(folder)
 
 
-def test_a_router_whose_model_is_missing_says_so(folder: Path, word_embedder: Embedder) -> None:
-    path = folder / "manifest.json"
-    document = json.loads(path.read_text())
-    document["files"] = {"weights.safetensors": document["files"]["weights.safetensors"]}
-    path.write_text(json.dumps(document))
+def test_a_router_whose_model_is_missing_says_so(
+    edit_manifest: Rewrite, folder: Path, word_embedder: Embedder
+) -> None:
+    files = files_of(folder)
+    edit_manifest(folder, files={"weights.safetensors": files["weights.safetensors"]})
     for file in sorted((folder / "model").rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
     with pytest.raises(ArtifactError, match="lacks 'model/'"):

@@ -1,23 +1,27 @@
 """What a trained router's folder says of the machine that it was trained on: nothing."""
 
 import asyncio
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from routecast.artifacts import save_artifact
 from routecast.data.outcomes import Outcomes
 from routecast.embed.protocol import Embedder, EmbedderIdentity
 from routecast.embed.registry import load_embedder
+from routecast.errors import RoutecastError
 from routecast.testing import FakeFirstTokens, serve_upstream
 from routecast.train.pipeline import TrainSettings, train_router
 from routecast.train.registry import family_names, find_family
 from routecast.train.sources import set_of_outcomes
 
 KEY_NAME = "A_VARIABLE_OF_MINE"
+SMALL_MF = {"n_factors": 4, "max_steps": 2, "weight_decay": 1e-4}
 FEW = {"length": 32, "n_steps": 2, "batch": 4, "eval_steps": 2}
 
 
@@ -42,7 +46,7 @@ def own_settings(
     return {
         "bert": {"base": str(tiny_encoder), **FEW},
         "causal": {"base": str(make_causal_lm()), "template": str(template), **FEW},
-        "mf": {"n_factors": 4, "max_steps": 2, "weight_decay": 1e-4},
+        "mf": SMALL_MF,
         "causal-endpoint": {
             "model": "m-1", "api_key": f"env:{KEY_NAME}", "template": str(template),
         },
@@ -79,6 +83,30 @@ def test_no_familys_folder_names_a_path_an_address_or_a_variable(
     found = [(word, text[text.index(word) - 40 :][:120]) for text in texts for word in mine
              if word in text]  # fmt: skip
     assert not found
+
+
+@pytest.mark.parametrize("family", ["blend", "knn", "mf", "sw"])
+def test_arrays_that_do_not_fit_are_refused_and_never_a_traceback(
+    family: str,
+    planted_outcomes: Callable[..., Outcomes],
+    word_embedder: Embedder,
+) -> None:
+    options = SMALL_MF if family == "mf" else {}
+    settings = TrainSettings(router=family, strong=("big",), weak=("small",), options=options)
+    labels = set_of_outcomes(planted_outcomes(120), models=["big", "small"])
+    artifact = train_router([labels], settings, embedder=word_embedder).artifact
+    n_refused = 0
+    for name, tensor in artifact.tensors.items():
+        lacking = {key: value for key, value in artifact.tensors.items() if key != name}
+        wrong = (tensor.reshape(-1)[:0], np.array(1.0), tensor[:-1], tensor[..., None], tensor * 0,
+                 np.full_like(tensor, 127))  # fmt: skip
+        for tensors in (lacking, *({**lacking, name: one} for one in wrong)):
+            with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+                try:
+                    replace(artifact, tensors=tensors).router(word_embedder)
+                except RoutecastError:
+                    n_refused += 1
+    assert n_refused >= 3 * len(artifact.tensors)
 
 
 def judge(text: str) -> Mapping[str, float]:

@@ -8,9 +8,13 @@ from routecast.embed.protocol import Embedder, EmbedderIdentity
 from routecast.errors import ArtifactError
 from routecast.routers.calibrated import CalibratedRouter
 from routecast.routers.model_folder import ModelFolder
-from routecast.routers.registry import rebuild_router
+from routecast.routers.protocol import Router
+from routecast.routers.registry import reads_vectors, rebuild_router
 from routecast.types import AnyArray, EmbeddingArray
 from routecast.upstream.endpoint import Endpoint
+
+_UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What numpy and the families raise for arrays, names and settings that do not fit together."""
 
 
 @dataclass(frozen=True)
@@ -48,31 +52,41 @@ class Artifact:
             endpoint: What a router asks that asks one: an artifact names none.
 
         Raises:
-            ArtifactError: If the embedder is not the one that the artifact pins, or the manifest
-                holds no usable calibration.
+            ArtifactError: If the embedder is not the one that the artifact pins, or weights,
+                names, settings and calibration do not fit together.
             ConfigError: If there is no such device, or an embedder or endpoint is missing.
             MissingExtraError: If the family needs an extra that is not installed.
         """
         if embedder is not None:
             _check_embedder(self.manifest.embedder, embedder.identity)
-        scored = rebuild_router(
-            self.manifest.router,
-            self.tensors,
-            strong=self.manifest.strong,
-            weak=self.manifest.weak,
-            embedder=embedder,
-            model_folder=self.model_folder,
-            settings=self.manifest.settings,
-            device=device,
-            endpoint=endpoint,
-        )
         try:
+            scored = rebuild_router(
+                self.manifest.router,
+                self.tensors,
+                strong=self.manifest.strong,
+                weak=self.manifest.weak,
+                embedder=embedder,
+                model_folder=self.model_folder,
+                settings=self.manifest.settings,
+                device=device,
+                endpoint=endpoint,
+            )
+            if reads_vectors(self.manifest.router):
+                _try_out(scored)
             calibration = self.manifest.calibration.map.rebuild()
-        except ValueError as error:
+        except _UNFIT as error:
             raise ArtifactError(
-                f"the manifest's calibration map is unusable: {error}; calibrate or train again"
-            ) from None
+                f"the weights and the manifest of this {self.manifest.router!r} router do not fit "
+                f"together: {error}; copy the whole folder again, or calibrate or train again"
+            ) from error
         return CalibratedRouter(scored, calibration)
+
+
+def _try_out(router: Router) -> None:
+    """Score one prompt, so that arrays that do not fit together are found before any traffic."""
+    scores = router.win_probabilities(["How are you?"])
+    if scores.shape != (1,) or scores[0] < 0 or scores[0] > 1:
+        raise ValueError(f"a prompt scores {scores!r}, not one number in [0, 1]")
 
 
 def _check_embedder(pinned: EmbedderIdentity, given: EmbedderIdentity) -> None:

@@ -132,7 +132,11 @@ def router_folder(name: str) -> Path:
     if name == "default":
         return Path(str(files("routecast"))) / "models" / "default"
     folder = Path(name)
-    if not folder.exists():
+    try:
+        is_there = folder.exists()
+    except (OSError, ValueError):  # no file system has such a name
+        is_there = False
+    if not is_there:
         known = ["default", *BASELINES]
         raise ConfigError(
             f"unknown router {name!r}; choose one of {known!r} or the folder of a trained router"

@@ -129,9 +129,13 @@ class MetricRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about an artifact but its weights."""
+    """Everything about an artifact but its weights.
+
+    ``digest`` is SHA-256 of the manifest's own text, written by saving and checked by loading.
+    """
 
     format_version: int
+    digest: str = ""
     router: str
     package_version: str
     embedder: EmbedderIdentity

@@ -12,15 +12,15 @@ import numpy as np
 from safetensors.numpy import save as format_tensors
 
 from routecast.artifacts.artifact import Artifact
+from routecast.artifacts.checking import check_manifest, check_tensors
 from routecast.artifacts.layout import (
     HASHES,
     MANIFEST_NAME,
-    MAX_REFERENCES,
     MODEL_NAME,
-    N_QUANTILES,
     REFERENCES,
     WEIGHTS_NAME,
     check_listed_name,
+    sign_manifest,
 )
 from routecast.artifacts.records import FileRecord, Manifest
 from routecast.errors import ArtifactError
@@ -49,10 +49,11 @@ def save_artifact(artifact: Artifact, folder: Path) -> Manifest:
         records = {WEIGHTS_NAME: _write_weights(artifact, fresh / WEIGHTS_NAME)}
         if artifact.model_folder is not None:
             records |= _copy_model(artifact.model_folder.path, fresh / MODEL_NAME)
-        manifest = msgspec.structs.replace(artifact.manifest, files=records)
+        manifest = msgspec.structs.replace(artifact.manifest, files=records, digest="")
         document = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-        (fresh / MANIFEST_NAME).write_bytes(document + b"\n")
-    return manifest
+        signed = sign_manifest(document + b"\n")
+        (fresh / MANIFEST_NAME).write_bytes(signed)
+    return msgspec.json.decode(signed, type=Manifest)
 
 
 def _write_weights(artifact: Artifact, path: Path) -> FileRecord:
@@ -90,24 +91,16 @@ def _record_of(path: Path) -> FileRecord:
 
 def _check_bounds(artifact: Artifact) -> None:
     """Hold the writer to what readers rely on."""
-    calibration = artifact.manifest.calibration
-    columns = [calibration.win_probability_quantiles]
-    if calibration.outcomes is not None:
-        columns += [calibration.outcomes.qualities]
-        columns += [costs] if (costs := calibration.outcomes.costs_usd_per_1k) is not None else []
-    for column in columns:
-        if len(column) != N_QUANTILES:
-            raise ArtifactError(f"{len(column)!r} quantiles given; the format has {N_QUANTILES}")
-    if len(artifact.reference_embeddings) > MAX_REFERENCES:
-        raise ArtifactError(
-            f"{len(artifact.reference_embeddings)!r} reference embeddings given; "
-            f"the format has at most {MAX_REFERENCES}"
-        )
-    if artifact.training_prompt_hashes.dtype != np.uint64:
-        raise ArtifactError("training prompt hashes must be unsigned 64-bit integers")
+    check_manifest(artifact.manifest)
     taken = sorted({REFERENCES, HASHES} & artifact.tensors.keys())
     if taken:
         raise ArtifactError(f"the tensor names {taken!r} are reserved; choose others")
+    check_tensors(
+        artifact.tensors,
+        references=artifact.reference_embeddings,
+        hashes=artifact.training_prompt_hashes,
+        dimension=artifact.manifest.embedder.dimension,
+    )
 
 
 @contextmanager

@@ -19,6 +19,9 @@ MODEL_ENDINGS: Final = (".json", ".onnx", ".safetensors", ".txt")
 PICKLED_ENDINGS: Final = (".bin", ".ckpt", ".h5", ".msgpack", ".pkl", ".pickle", ".pt", ".pth")
 """Of weights that would have to be unpickled, or are for libraries that are not used here."""
 
+_FOREIGN_NAMES = ("adapter_config.json",)
+"""Files that make transformers load another model, which they name."""
+
 _CONFIGS = ("config.json", "tokenizer_config.json")
 
 
@@ -59,6 +62,11 @@ def list_model_files(folder: Path) -> tuple[str, ...]:
             f"the model folder {str(folder)!r} holds {foreign[0]!r}; accepted are files ending in "
             f"{list(MODEL_ENDINGS)!r}, because others can run code (pickled weights, Python): "
             "remove it, or save the weights as safetensors"
+        )
+    if leading := [name for name in names if name.rpartition("/")[2] in _FOREIGN_NAMES]:
+        raise ArtifactError(
+            f"the model folder {str(folder)!r} holds {leading[0]!r}, which names another model to "
+            "load; save the merged model instead"
         )
     refuse_remote_code(folder)
     return names

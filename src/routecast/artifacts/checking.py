@@ -1,0 +1,125 @@
+"""What a manifest and its arrays must hold before anything is scored with them.
+
+Digests find damage; these checks find what was wrong when the folder was made, by mistake or on
+purpose.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from routecast.artifacts.layout import (
+    FORMAT_VERSION,
+    HASHES,
+    MAX_REFERENCES,
+    N_QUANTILES,
+    REFERENCES,
+    check_listed_name,
+)
+from routecast.artifacts.records import CalibrationRecord, Manifest
+from routecast.errors import ArtifactError
+from routecast.types import AnyArray
+
+MAX_NAME_CHARS = 1000
+"""Of a model or an embedder."""
+
+
+def check_manifest(manifest: Manifest) -> None:
+    """Refuse a manifest that no router can be used with.
+
+    Raises:
+        ArtifactError: If the format is another, a name is over-long, a count negative, the
+            calibration no increasing map, the quantiles not as many as the format has, in [0, 1]
+            and ascending, or what stands beside them not finite.
+    """
+    if manifest.format_version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"format version {manifest.format_version!r} given; this is {FORMAT_VERSION!r}"
+        )
+    names = (manifest.router, manifest.embedder.name, *manifest.strong, *manifest.weak)
+    for name in names:
+        if not 0 < len(name) <= MAX_NAME_CHARS:
+            raise ArtifactError(
+                f"the name {name[:40]!r}... has {len(name):,} characters; accepted are 1 to "
+                f"{MAX_NAME_CHARS:,}"
+            )
+    for name in manifest.files:
+        check_listed_name(name)
+    training, calibration = manifest.training, manifest.calibration
+    counts = (manifest.embedder.dimension, training.n_prompts, training.n_comparisons,
+              calibration.n_prompts)  # fmt: skip
+    if min(counts) < 0:
+        raise ArtifactError(f"a count of the manifest is below 0: {min(counts)!r}; train again")
+    _check_calibration(calibration)
+
+
+def _check_calibration(calibration: CalibrationRecord) -> None:
+    try:
+        calibration.map.rebuild()
+    except ValueError as error:
+        raise ArtifactError(
+            f"the manifest's calibration map is unusable: {error}; calibrate or train again"
+        ) from None
+    quantiles = _column("quantiles", calibration.win_probability_quantiles)
+    if not (quantiles[0] >= 0 and quantiles[-1] <= 1 and (np.diff(quantiles) >= 0).all()):
+        raise ArtifactError(
+            "the quantiles of the win probability must ascend within [0, 1]; calibrate or train "
+            "again"
+        )
+    outcomes = calibration.outcomes
+    if outcomes is None:
+        return
+    _column("qualities", outcomes.qualities)
+    if outcomes.costs_usd_per_1k is not None:
+        costs = _column("costs", outcomes.costs_usd_per_1k)
+        if (costs < 0).any():
+            raise ArtifactError(f"a cost is below 0: {costs.min()!r}; calibrate again")
+    if not np.isfinite([outcomes.strong_quality, outcomes.weak_quality]).all():
+        raise ArtifactError("the mean qualities of the calibration are not finite; calibrate again")
+
+
+def _column(what: str, values: Sequence[float]) -> AnyArray:
+    """Return what stands along the quantiles, once it is known to be whole."""
+    if len(values) != N_QUANTILES:
+        raise ArtifactError(f"{len(values)!r} {what} given; the format has {N_QUANTILES}")
+    column = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(column).all():
+        raise ArtifactError(f"the {what} of the calibration are not finite; calibrate again")
+    return column
+
+
+def check_tensors(
+    tensors: Mapping[str, AnyArray],
+    *,
+    references: AnyArray,
+    hashes: AnyArray,
+    dimension: int,
+) -> None:
+    """Refuse arrays that no router has: of other types or shapes, or not finite.
+
+    Args:
+        tensors: The family's own; which of them there must be, and their shapes, it knows itself.
+        references: Embeddings of training prompts.
+        hashes: Of the training prompts.
+        dimension: Of the embedder.
+
+    Raises:
+        ArtifactError: Naming the array.
+    """
+    n_references = len(references) if references.ndim else 0
+    if n_references > MAX_REFERENCES:
+        raise ArtifactError(
+            f"{n_references!r} reference embeddings given; the format has at most {MAX_REFERENCES}"
+        )
+    if references.shape != (n_references, dimension) or references.dtype.kind != "f":
+        raise ArtifactError(
+            f"{REFERENCES} has the shape {references.shape!r} and the type {references.dtype}; "
+            f"(n, {dimension}) of floats is accepted"
+        )
+    if hashes.dtype != np.uint64 or hashes.ndim != 1 or (hashes[1:] <= hashes[:-1]).any():
+        raise ArtifactError(f"{HASHES} must be unsigned 64-bit integers in one ascending row")
+    for name, tensor in {**tensors, REFERENCES: references}.items():
+        if tensor.dtype.kind not in "fiub":
+            raise ArtifactError(f"the tensor {name!r} has the type {tensor.dtype}, not of numbers")
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise ArtifactError(f"the tensor {name!r} holds values that are not finite")
