@@ -116,7 +116,7 @@ SHARE = ["--strong-share", "0.5"]
         ([*PROMPTS, "--budget-usd-per-1k", "3"], 1, "needs outcomes; give --outcomes"),
         ([*OUTCOMES, "--min-quality", "0"], 1, "min_quality 0.0 is refused"),
         ([*OUTCOMES, "--min-quality", "9"], 1, "cannot be met"),
-        ([*OUTCOMES, "--budget-usd-per-1k", "0.2"], 1, "the weak model alone 1"),
+        ([*OUTCOMES, "--budget-usd-per-1k", "0.2"], 1, "as few strong calls as can be 1"),
         ([*OUTCOMES, *SHARE, "--weak-price", "1,2"], 1, "no columns 'input_tokens|small'"),
         ([*OUTCOMES[:4], "--weak", "smal", *SHARE], 1, "has no model 'smal'"),
         ([*OUTCOMES[:4], "--weak", "big", *SHARE], 1, "strong and weak are both 'big'"),

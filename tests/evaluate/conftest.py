@@ -8,6 +8,7 @@ import pytest
 
 from routecast.evaluate.curve import cost_quality_curve
 from routecast.evaluate.exact import exact_figures
+from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.metrics import oracle_scores
 from routecast.evaluate.pair import PairArrays
 from routecast.evaluate.study import (
@@ -18,6 +19,7 @@ from routecast.evaluate.study import (
     Study,
     SubsetStudy,
 )
+from routecast.policy.abstaining import routed_scores
 from routecast.types import FloatArray
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!-- & \u2028 \ud800 $policy \"'"
@@ -28,18 +30,20 @@ StudyMaker = Callable[..., Study]
 def router_of(
     name: str, scores: FloatArray, pair: PairArrays, *, is_probability: bool, is_baseline: bool
 ) -> RouterStudy:
-    known = np.where(np.isnan(scores), 2.0, scores)
+    abstained = np.isnan(scores)
+    known = routed_scores(scores, "strong")
+    fixed = FixedBlock(abstained, "strong") if abstained.any() else None
     curve = cost_quality_curve(
         known, weak_quality=pair.weak_quality, strong_quality=pair.strong_quality
     )
-    found = exact_figures(known, pair, is_probability=is_probability and bool((known <= 1).all()))
+    found = exact_figures(known, pair, is_probability=is_probability, fixed=fixed)
     shares = np.linspace(0, 1, 11)
     quality = np.interp(shares, curve.strong_share, curve.quality)
     gain = quality - (quality[0] + shares * (quality[-1] - quality[0]))
     return RouterStudy(
         name=name,
         is_baseline=is_baseline,
-        scores=scores,
+        scores=known,
         is_probability=is_probability,
         metrics={
             metric: Figure(value=value, low=value - 0.0213, high=value + 0.0321)
@@ -52,7 +56,7 @@ def router_of(
             gain_low=gain - 0.0234 * shares * (1 - shares),
             gain_high=gain + 0.0345 * shares * (1 - shares),
         ),
-        n_abstained=int(np.isnan(scores).sum()),
+        fixed=fixed,
     )
 
 

@@ -12,10 +12,12 @@ from routecast.evaluate import steps
 from routecast.evaluate.benchmarks import load_benchmark
 from routecast.evaluate.curve import cost_quality_curve
 from routecast.evaluate.exact import exact_figures
+from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.intervals import bootstrap_metrics
 from routecast.evaluate.metrics import average_gap_recovered
 from routecast.evaluate.pair import PairArrays
 from routecast.evaluate.steps import count_type
+from routecast.policy.abstaining import OnRouterError, routed_scores
 from routecast.stats.bootstrap import resample_counts
 from routecast.types import FloatArray
 
@@ -30,13 +32,29 @@ class Qualities(TypedDict):
 
 
 @settings(max_examples=30)
-@given(ROWS, st.integers(0, 3), st.booleans(), st.integers(1, 4), st.sampled_from([1.0, 0.3]))
+@given(
+    ROWS,
+    st.integers(0, 3),
+    st.booleans(),
+    st.integers(1, 4),
+    st.sampled_from([1.0, 0.3]),
+    st.sampled_from([None, "strong", "weak"]),
+)
 def test_each_resample_equals_the_metrics_of_the_repeated_rows(
-    rows: list[tuple[int, int, int, int, int]], seed: int, grouped: bool, n_rows: int, unit: float
+    rows: list[tuple[int, int, int, int, int]],
+    seed: int,
+    grouped: bool,
+    n_rows: int,
+    unit: float,
+    answered_by: OnRouterError | None,
 ) -> None:
     scores, weak, strong, weak_cost, strong_cost = np.array(rows, dtype=np.float64).T
     scores, weak, strong = scores / 5, unit * weak, unit * strong  # 0.3: no longer exact in single
     groups = np.arange(len(rows)) // 2 if grouped else None
+    fixed = None
+    if answered_by is not None and 0 < (scores == 0).sum() < len(rows):  # those abstain
+        fixed = FixedBlock(scores == 0, answered_by)
+        scores = routed_scores(np.where(scores == 0, np.nan, scores), answered_by)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "_N_ROWS", n_rows)
         found = bootstrap_metrics(
@@ -46,6 +64,7 @@ def test_each_resample_equals_the_metrics_of_the_repeated_rows(
             weak_cost_usd=weak_cost,
             strong_cost_usd=strong_cost,
             probabilities=["r"],
+            fixed={} if fixed is None else {"r": fixed},
             group_codes=groups,
             n_resamples=5,
             seed=seed,
@@ -59,7 +78,8 @@ def test_each_resample_equals_the_metrics_of_the_repeated_rows(
             weak_cost_usd=weak_cost[of_row],
             strong_cost_usd=strong_cost[of_row],
         )
-        expected = exact_figures(scores[of_row], pair, is_probability=True)
+        drawn_fixed = None if fixed is None else FixedBlock(fixed.rows[of_row], fixed.answered_by)
+        expected = exact_figures(scores[of_row], pair, is_probability=True, fixed=drawn_fixed)
         if len(of_row) % 10 == 1:  # a quantile falls on a score: its rounding decides
             expected["apgr_eleven_quantiles"] = found.samples("r", "apgr_eleven_quantiles")[
                 resample

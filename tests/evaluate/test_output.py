@@ -10,6 +10,7 @@ from routecast.data.outcomes import Outcomes
 from routecast.errors import DataError
 from routecast.evaluate.benchmarks import Benchmark
 from routecast.evaluate.document import SCHEMA, SCHEMA_VERSION, study_document
+from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.output import METRICS_NAME, SCORES_NAME, check_output, write_evaluation
 from routecast.evaluate.run import EvaluationSettings, evaluate_routers
 from routecast.evaluate.study import Study
@@ -128,7 +129,7 @@ def test_scores_of_abstentions_are_null(study: Study, tmp_path: Path) -> None:
     from dataclasses import replace
 
     abstained = np.array([False, True, False, False])
-    router = replace(study.routers[0], name="shy", abstained=abstained, n_abstained=1)
+    router = replace(study.routers[0], name="shy", fixed=FixedBlock(abstained, "strong"))
     write_evaluation([replace(study, routers=(router,))], tmp_path / "out")
     scores = pl.read_parquet(tmp_path / "out" / SCORES_NAME)["win_probability|shy"]
     assert scores.is_null().to_list() == abstained.tolist()

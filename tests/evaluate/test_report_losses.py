@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from routecast.evaluate.report_losses import counts_along, losses_of
 from routecast.evaluate.report_series import cuts_of
-from routecast.evaluate.study import Study
+from routecast.evaluate.study import RouterStudy, Study
 from routecast.types import IntArray
 
 ROWS = st.lists(
@@ -52,7 +52,10 @@ def test_no_threshold_needs_a_prompt_that_is_not_listed(
     study = study_of([row[1] for row in rows], [row[2] for row in rows])
     losses = losses_of(scores, study, n_shown=n_shown)
     gap = study.strong_quality - study.weak_quality
-    cuts = cuts_of(scores, study).n_strong
+    router = RouterStudy(
+        name="r", is_baseline=False, scores=scores, is_probability=True, metrics={}, band=None
+    )
+    cuts = cuts_of(router, study).n_strong
     n_missed, n_wasted = counts_along(losses, study, cuts)
     for cut, missed_count, wasted_count in zip(cuts, n_missed, n_wasted, strict=True):
         sent = losses.sent_from <= cut

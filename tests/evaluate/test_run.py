@@ -20,9 +20,13 @@ from routecast.data.outcomes import Outcomes
 from routecast.errors import ArtifactError, ConfigError, DataError
 from routecast.evaluate import scoring
 from routecast.evaluate.benchmarks import Benchmark, load_benchmark
+from routecast.evaluate.exact import exact_figures
+from routecast.evaluate.fixed import FixedBlock
+from routecast.evaluate.pair import PairArrays
 from routecast.evaluate.run import EvaluationSettings, evaluate_routers
 from routecast.evaluate.score_cache import ScoreCache
 from routecast.evaluate.study import RouterStudy, Study
+from routecast.policy.abstaining import OnRouterError
 from routecast.types import FloatArray
 from routecast.upstream.prices import Price
 
@@ -126,16 +130,50 @@ class ShyRouter:
         return scores
 
 
-def test_abstentions_count_as_calls_to_the_strong_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def shy_study(monkeypatch: pytest.MonkeyPatch, answered_by: OnRouterError) -> Study:
     shy = LoadedRouter("default", ShyRouter(), None, None, None)
     monkeypatch.setattr(scoring, "load_router", lambda *_, **__: shy)
-    study = evaluate_routers(make_benchmark(), {"shy": "default"}, settings=QUICK)
+    settings = replace(QUICK, on_router_error=answered_by)
+    return evaluate_routers(make_benchmark(), {"shy": "default"}, settings=settings)
+
+
+def test_calibration_is_judged_on_the_prompts_that_have_a_score(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = shy_study(monkeypatch, "strong")
+    router = named(study, "shy")
+    assert router.is_probability
+    # The other 48 have probability .25; on 30 strong wins, on 18 both are right or wrong: their
+    # mean label is (30 + 9) / 48 = .8125.
+    assert router.metrics["ece"].value == pytest.approx(0.8125 - 0.25)
+    assert router.metrics["brier"].value == pytest.approx((30 * 0.75**2 + 18 * 0.25**2) / 48)
+    assert any("are judged on the 48 others (80.0%)" in warning for warning in study.warnings)
+
+
+def test_abstentions_that_go_to_the_weak_model_come_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = shy_study(monkeypatch, "weak")
+    # PGR rises straight to 1 over the 48, and is 1 over the last 12: .8 / 2 + .2.
+    metrics = named(study, "shy").metrics
+    assert metrics["apgr"].value == pytest.approx(0.6)
+    assert metrics["cpt_50"].value == pytest.approx(0.4)
+    assert any("weak calls, as on_router_error = 'weak'" in warning for warning in study.warnings)
+
+
+def test_no_goal_is_said_to_take_fewer_calls_than_abstentions_do() -> None:
+    figures = exact_figures(
+        np.array([2.0, 2.0, 0.5, 0.1]),
+        PairArrays(weak_quality=np.array([0.0, 0, 0, 0]), strong_quality=np.array([1.0, 1, 0, 0])),
+        fixed=FixedBlock(np.array([True, True, False, False]), "strong"),
+    )
+    assert figures["cpt_50"] == pytest.approx(0.5)  # one call of four, were the block to be parted
+
+
+def test_abstentions_count_as_calls_to_the_strong_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = shy_study(monkeypatch, "strong")
     router = named(study, "shy")
     assert router.n_abstained == 12
-    assert router.scores is not None
-    assert router.scores[:13].tolist() == [1.0] * 12 + [0.25]
-    assert not router.is_probability
-    assert "ece" not in router.metrics
     assert any("shy gave no score to 12 of 60 prompts" in w for w in study.warnings)
     # The first 12 need no strong model, the other 48 hold the 30 that do, in random order: PGR is
     # 0 up to 12/60 and then rises straight to 1, an area of (48/60) / 2.

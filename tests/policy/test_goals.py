@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routecast.artifacts import LoadedRouter, OutcomesRecord, load_router
+from routecast.artifacts import AbstainedRecord, LoadedRouter, OutcomesRecord, load_router
 from routecast.errors import ConfigError
+from routecast.policy.abstaining import OnRouterError
 from routecast.policy.cuts import ALL_STRONG, ALL_WEAK, Cut
 from routecast.policy.goals import (
     Goal,
@@ -74,8 +75,14 @@ def test_goals_that_one_model_meets_alone_route_nothing() -> None:
 @pytest.mark.parametrize(
     ("goal", "message"),
     [
-        (Goal("budget_usd_per_1k", 0.5), r"costs at least 1 US dollars.*weak model alone 1"),
-        (Goal("min_quality", 1.1), r"quality of 0.88.*at most 0.8 \(strong alone 0.8, weak alone"),
+        (
+            Goal("budget_usd_per_1k", 0.5),
+            r"costs at least 1 US dollars.*few strong calls as can be 1",
+        ),
+        (
+            Goal("min_quality", 1.1),
+            r"quality of 0.88.*at most 0.8 \(with as many strong calls as can be 0.8",
+        ),
     ],
 )
 def test_a_goal_out_of_reach_is_refused_with_what_is_in_reach(goal: Goal, message: str) -> None:
@@ -150,3 +157,71 @@ def test_a_quality_is_reached_and_nothing_smaller_reaches_it(
     assert np.interp(share, shares, values) >= target - 1e-6
     finely = np.linspace(0, 1, 2001)
     assert np.all(np.interp(finely[finely < share - 1e-6], shares, values) < target + 1e-6)
+
+
+# Abstentions. Of the sample, 40% have no score; strong's quality on those is .9, weak's .5, and
+# strong costs 20 per 1,000, weak 2.
+FORTY = msgspec.structs.replace(
+    LINEAR,
+    strong_quality=0.6 * 0.8 + 0.4 * 0.9,
+    weak_quality=0.6 * 0.6 + 0.4 * 0.5,
+    abstained=AbstainedRecord(
+        strong_quality=0.9,
+        weak_quality=0.5,
+        strong_cost_usd_per_1k=20,
+        weak_cost_usd_per_1k=2,
+    ),
+)
+
+
+def shy_router() -> LoadedRouter:
+    """The router above, whose sample holds 40% of prompts without a score."""
+    loaded = router_with(FORTY)
+    assert loaded.manifest is not None
+    calibration = msgspec.structs.replace(loaded.manifest.calibration, abstained_share=0.4)
+    manifest = msgspec.structs.replace(loaded.manifest, calibration=calibration)
+    return replace(loaded, manifest=manifest)
+
+
+@pytest.mark.parametrize(
+    ("goal", "answered_by", "threshold"),
+    [
+        # .4 + .6 q = .7 at q = 1/2; without the block, .6 q = .3 at q = 1/2.
+        (Goal("strong_share", 0.7), "strong", 0.5),
+        (Goal("strong_share", 0.3), "weak", 0.5),
+        # .95 of .84 is .798: .4 * .9 + .6 (.6 + .2 q) = .798 at q = .65.
+        (Goal("min_quality", 0.95), "strong", 0.35),
+        # .75 of .84 is .63: .4 * .5 + .6 (.6 + .2 q) = .63 at q = 7/12.
+        (Goal("min_quality", 0.75), "weak", 5 / 12),
+        # .4 * 20 + .6 (1 + 8 q) = 11 at q = 1/2; .4 * 2 + .6 (1 + 8 q) = 3.8 there, too.
+        (Goal("budget_usd_per_1k", 11), "strong", 0.5),
+        (Goal("budget_usd_per_1k", 3.8), "weak", 0.5),
+    ],
+)
+def test_a_goal_counts_prompts_without_a_score_as_they_are_routed(
+    goal: Goal, answered_by: OnRouterError, threshold: float
+) -> None:
+    cut = cut_for_goal(shy_router(), goal, on_router_error=answered_by)
+    assert cut.threshold == pytest.approx(threshold, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("goal", "answered_by", "words"),
+    [
+        (Goal("strong_share", 0.3), "strong", "strong_share 0.3 cannot be met.*at least 40.0%"),
+        (Goal("strong_share", 0.7), "weak", "strong_share 0.7 cannot be met.*at most 60.0%"),
+        (Goal("min_quality", 0.9), "weak", "min_quality cannot be met"),
+        (Goal("budget_usd_per_1k", 3.8), "strong", "budget_usd_per_1k 3.8 cannot be met"),
+    ],
+)
+def test_a_goal_that_abstentions_rule_out_is_refused_with_what_helps(
+    goal: Goal, answered_by: OnRouterError, words: str
+) -> None:
+    other = "weak" if answered_by == "strong" else "strong"
+    with pytest.raises(ConfigError, match=words) as caught:
+        cut_for_goal(shy_router(), goal, on_router_error=answered_by)
+    assert "gives no score to 40.0% of the calibration sample, and on_router_error = " in str(
+        caught.value
+    )
+    assert f"set on_router_error = {other!r}" in str(caught.value)
+    assert "train a router on labels of this traffic" in str(caught.value)

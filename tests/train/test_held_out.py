@@ -56,7 +56,22 @@ def test_a_router_that_ranks_the_wrong_way_is_warned_of(
     assert "no better than one base rate" in warnings
 
 
-def test_prompts_without_a_score_are_left_out_and_counted(
+def test_prompts_without_a_score_count_as_strong_calls(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    prepared = prepared_of(set_of_outcomes(planted_outcomes(600)), word_embedder)
+    scores = planted_scores(prepared)
+    scores[prepared.split.test[:90]] = np.nan
+    held_out = measured(prepared, scores)
+    assert held_out.routing is not None
+    assert (held_out.routing.n_labels, held_out.wins.n_labels) == (180, 90)
+    # Half of all prompts go to the strong model at any threshold.
+    assert held_out.routing.figures["router"]["cpt_50"].value >= 0.5
+    assert "no score to the prompts of 90 of 180 held-out labels" in held_out.warnings[0]
+    assert "are of the 50.0% with a score" in held_out.warnings[0]
+
+
+def test_prompts_without_a_score_are_not_in_figures_of_probabilities(
     planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
 ) -> None:
     prepared = prepared_of(set_of_outcomes(planted_outcomes(600)), word_embedder)
@@ -64,7 +79,8 @@ def test_prompts_without_a_score_are_left_out_and_counted(
     scores[prepared.split.test[:7]] = np.nan
     held_out = measured(prepared, scores)
     assert held_out.n_abstained == 7
-    assert held_out.n_prompts == 173
+    assert held_out.wins.n_labels == 173
+    assert held_out.n_prompts == 180
 
 
 def test_named_groups_are_resampled_where_there_are_enough(

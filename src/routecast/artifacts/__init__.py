@@ -18,6 +18,7 @@ from routecast.artifacts.layout import (
 from routecast.artifacts.loaded import LoadedRouter, load_router, router_folder
 from routecast.artifacts.loading import load_artifact
 from routecast.artifacts.records import (
+    AbstainedRecord,
     CalibrationRecord,
     FileRecord,
     IsotonicRecord,
@@ -38,6 +39,7 @@ __all__ = [
     "MODEL_NAME",
     "N_QUANTILES",
     "WEIGHTS_NAME",
+    "AbstainedRecord",
     "Artifact",
     "CalibrationRecord",
     "FileRecord",

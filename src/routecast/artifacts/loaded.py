@@ -42,6 +42,11 @@ class LoadedRouter:
     manifest: Manifest | None
     embedder: Embedder | None = None
 
+    @property
+    def abstained_share(self) -> float:
+        """Share of the calibration sample that the router gave no score; 0 without a sample."""
+        return 0.0 if self.manifest is None else self.manifest.calibration.abstained_share
+
     def count_cut(self, prompts: Sequence[str]) -> int:
         """Return how many prompts are too long to be read whole."""
         readers: tuple[object, ...] = (self._scorer, self.embedder)  # texts may need no vectors

@@ -76,6 +76,22 @@ def record_map(calibration: CalibrationMap) -> PlattRecord | IsotonicRecord:
     )
 
 
+class AbstainedRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Prompts of the calibration sample that got no score: their means under each model.
+
+    Attributes:
+        strong_quality: Mean quality of the strong model's answers, in the sample's own unit.
+        weak_quality: Likewise of the weak model's.
+        strong_cost_usd_per_1k: US dollars of 1,000 answers of the strong model; None without costs.
+        weak_cost_usd_per_1k: Likewise of the weak model.
+    """
+
+    strong_quality: float
+    weak_quality: float
+    strong_cost_usd_per_1k: float | None = None
+    weak_cost_usd_per_1k: float | None = None
+
+
 class OutcomesRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Quality and cost of routing on the calibration sample, for goals in these terms.
 
@@ -85,9 +101,11 @@ class OutcomesRecord(msgspec.Struct, frozen=True, kw_only=True):
         strong_quality: Mean quality when every prompt goes to the strong model, in the sample's
             own unit.
         weak_quality: Likewise for the weak model.
-        qualities: Mean quality of routing with the threshold at each of the 1,001 quantiles, the
-            first being all strong and the last all weak; equal scores are split.
+        qualities: Mean quality of routing the scored prompts with the threshold at each of the
+            1,001 quantiles, the first being all strong and the last all weak; equal scores are
+            split.
         costs_usd_per_1k: Mean cost likewise, US dollars per 1,000 requests; None without costs.
+        abstained: Means of the prompts without a score; None where there were none.
     """
 
     strong: str
@@ -96,6 +114,7 @@ class OutcomesRecord(msgspec.Struct, frozen=True, kw_only=True):
     weak_quality: float
     qualities: tuple[float, ...]
     costs_usd_per_1k: tuple[float, ...] | None = None
+    abstained: AbstainedRecord | None = None
 
 
 class CalibrationRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +125,8 @@ class CalibrationRecord(msgspec.Struct, frozen=True, kw_only=True):
         n_prompts: Prompts in that sample.
         map: The map from the router's own score to the calibrated win probability.
         win_probability_quantiles: 1,001 quantiles, at 0, 0.001, ..., 1, of the calibrated win
-            probability on the sample; a goal becomes a threshold from these.
+            probability on the sample's scored prompts; a goal becomes a threshold from these.
+        abstained_share: Share of the sample that the router gave no score, in [0, 1).
         outcomes: Quality and cost along those quantiles; None where the sample had none.
     """
 
@@ -114,6 +134,7 @@ class CalibrationRecord(msgspec.Struct, frozen=True, kw_only=True):
     n_prompts: int
     map: PlattRecord | IsotonicRecord
     win_probability_quantiles: tuple[float, ...]
+    abstained_share: float = 0.0
     outcomes: OutcomesRecord | None = None
 
 

@@ -32,6 +32,7 @@ from routecast.calibrate.unlike import MAX_PROMPTS, Likeness, compare_traffic
 from routecast.data.leakage import prompt_hashes64
 from routecast.errors import ConfigError, DataError
 from routecast.evaluate.discrimination import win_labels
+from routecast.policy.abstaining import DEFAULT_ON_ROUTER_ERROR, OnRouterError
 from routecast.policy.cuts import TIE_WIDTH
 from routecast.policy.goals import Goal
 from routecast.routers.calibrated import CalibratedRouter, CalibrationMap
@@ -56,7 +57,6 @@ class CalibrationReport:
         outcomes: What the figures in it rest on; None for a sample of prompts alone.
         likeness: Of the sample to the training data; None where the router has none.
         map_choice: How the new router's probabilities were calibrated; None where they were not.
-        n_abstained: Prompts that the router gave no score; they are in no figure.
         warnings: One sentence each, for people.
         output: Where the new router was written, or None.
     """
@@ -67,7 +67,6 @@ class CalibrationReport:
     outcomes: SampleOutcomes | None
     likeness: Likeness | None
     map_choice: CalibrationChoice | None
-    n_abstained: int
     warnings: tuple[str, ...]
     output: Path | None
 
@@ -78,6 +77,7 @@ def calibrate_router(
     goal: Goal,
     *,
     output: Path | None = None,
+    on_router_error: OnRouterError = DEFAULT_ON_ROUTER_ERROR,
     seed: int = 0,
 ) -> CalibrationReport:
     """Find the threshold that meets a goal on a sample, and store the sample's figures if asked.
@@ -89,6 +89,8 @@ def calibrate_router(
         output: Write a copy of the router here, with the sample's quantiles; with outcomes also
             the map to win probabilities fitted anew, and quality and cost along the quantiles.
             Nothing is written when None, nor when the goal cannot be met.
+        on_router_error: Who answers prompts that the router gives no score, as in the settings of
+            the route.
         seed: Of the folds and the permutations.
 
     Raises:
@@ -104,28 +106,33 @@ def calibrate_router(
     scored = ~np.isnan(raw_scores)
     if not scored.any():
         raise DataError(f"router {loaded.name!r} gives no score to any prompt of {sample.name}")
-    known, raw_scores = sample.take(scored), raw_scores[scored]
     map_choice = None
-    if output is not None and known.outcomes is not None:
-        _check_labels(known)
-        map_choice = _choose_map(raw_scores, known, seed)
+    if output is not None and sample.outcomes is not None:
+        labelled = sample.take(scored)
+        _check_labels(labelled)
+        map_choice = _choose_map(raw_scores[scored], labelled, seed)
         calibration = map_choice.calibration
     win_probabilities = raw_scores if calibration is None else calibration.apply(raw_scores)
-    choice = choose_threshold(win_probabilities, goal, outcomes=known.outcomes, groups=known.groups)
-    likeness = None if artifact is None else _compare(loaded, artifact, known.prompts, seed)
+    choice = choose_threshold(
+        win_probabilities,
+        goal,
+        outcomes=sample.outcomes,
+        groups=sample.groups,
+        on_router_error=on_router_error,
+    )
+    likeness = None if artifact is None else _compare(loaded, artifact, sample.prompts, seed)
     if output is not None and artifact is not None and calibration is not None:
-        _write(artifact, known, win_probabilities, calibration, output)
+        _write(artifact, sample, win_probabilities, calibration, output)
     return CalibrationReport(
         router=loaded.name,
-        sample=known.name,
+        sample=sample.name,
         choice=choice,
-        outcomes=known.outcomes,
+        outcomes=sample.outcomes,
         likeness=likeness,
         map_choice=map_choice,
-        n_abstained=int((~scored).sum()),
         warnings=(
-            *_warnings(known, artifact, likeness, n_abstained=int((~scored).sum())),
-            *_tie_warnings(known.prompts, win_probabilities, choice),
+            *_warnings(sample, artifact, likeness, choice),
+            *_tie_warnings(sample.prompts, win_probabilities, choice),
         ),
         output=output,
     )
@@ -135,11 +142,14 @@ def _tie_warnings(
     prompts: Sequence[str], win_probabilities: FloatArray, choice: ThresholdChoice
 ) -> Iterator[str]:
     """Say where equal texts, which go one way together, keep a tie from being split as asked."""
-    scores = settle_ties(win_probabilities)
-    met = float(choice.cut.sends_strong(prompts, scores).mean())
+    known = np.flatnonzero(~np.isnan(win_probabilities))
+    scores = settle_ties(win_probabilities[known])
+    texts = [prompts[row] for row in known.tolist()]
+    n_fixed = choice.n_abstained if choice.on_router_error == "strong" else 0
+    met = float(choice.cut.sends_strong(texts, scores).sum() + n_fixed) / len(prompts)
     if choice.n_tied and abs(met - choice.strong_share.value) > MAX_MISS:
         tied = np.abs(scores - choice.cut.threshold) <= TIE_WIDTH
-        n_texts = len({prompts[row] for row in np.flatnonzero(tied).tolist()})
+        n_texts = len({texts[row] for row in np.flatnonzero(tied).tolist()})
         yield (
             f"{choice.n_tied:,} prompts at the threshold are {n_texts:,} different "
             f"{'text' if n_texts == 1 else 'texts'}, and equal texts go one way together: "
@@ -209,6 +219,7 @@ def _write(
         n_prompts=len(sample.prompts),
         map=record_map(calibration),
         win_probability_quantiles=tuple(win_probability_quantiles(win_probabilities).tolist()),
+        abstained_share=float(np.isnan(win_probabilities).mean()),
         outcomes=None
         if outcomes is None
         else outcomes_along_quantiles(win_probabilities, outcomes),
@@ -218,7 +229,7 @@ def _write(
 
 
 def _warnings(
-    sample: Sample, artifact: Artifact | None, likeness: Likeness | None, *, n_abstained: int
+    sample: Sample, artifact: Artifact | None, likeness: Likeness | None, choice: ThresholdChoice
 ) -> Iterator[str]:
     """Say in sentences what makes the figures less sure than they look."""
     n_prompts = len(sample.prompts)
@@ -229,8 +240,12 @@ def _warnings(
         )
     if sample.n_unpriced:
         yield f"{sample.n_unpriced:,} rows without a known cost of both models were left out"
-    if n_abstained:
-        yield f"the router gave no score to {n_abstained:,} prompts; they are in no figure"
+    if choice.n_abstained:
+        yield (
+            f"the router gave no score to {choice.n_abstained:,} of {n_prompts:,} prompts; every "
+            f"figure counts them as {choice.on_router_error} calls, as on_router_error = "
+            f"{choice.on_router_error!r} routes them"
+        )
     if artifact is not None:
         hashes = prompt_hashes64(sample.prompts)
         n_trained = int(np.isin(hashes, artifact.training_prompt_hashes).sum())

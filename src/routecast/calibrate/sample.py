@@ -34,20 +34,10 @@ class Sample:
 
     def take(self, keep: npt.NDArray[np.bool_]) -> "Sample":
         """Return the rows where ``keep``, shape (n_prompts,), is True; the name stays."""
-        outcomes = self.outcomes
-        if outcomes is not None:
-            strong_cost, weak_cost = outcomes.strong_cost_usd, outcomes.weak_cost_usd
-            outcomes = replace(
-                outcomes,
-                strong_quality=outcomes.strong_quality[keep],
-                weak_quality=outcomes.weak_quality[keep],
-                strong_cost_usd=None if strong_cost is None else strong_cost[keep],
-                weak_cost_usd=None if weak_cost is None else weak_cost[keep],
-            )
         return replace(
             self,
             prompts=[prompt for prompt, kept in zip(self.prompts, keep, strict=True) if kept],
-            outcomes=outcomes,
+            outcomes=None if self.outcomes is None else self.outcomes.take(keep),
             groups=None if self.groups is None else self.groups[keep],
         )
 

@@ -17,6 +17,7 @@ from routecast.cli.embedders import (
     named_endpoint,
     opened_router,
 )
+from routecast.cli.on_router_error import OnRouterErrorOption
 from routecast.cli.prices import StrongPrice, WeakPrice, read_price
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def calibrate(
         float | None,
         typer.Option(min=0, help="Goal: mean quality as a share of the strong model's, say 0.95."),
     ] = None,
+    on_router_error: OnRouterErrorOption = "strong",
     output: Annotated[
         Path | None,
         typer.Option(help="Write a copy of the router, calibrated on the sample, to this folder."),
@@ -89,7 +91,9 @@ def calibrate(
         endpoint=named_endpoint(endpoint, endpoint_key),
         device=device,
     ) as loaded:
-        report = calibrate_router(loaded, sample, goal, output=output)
+        report = calibrate_router(
+            loaded, sample, goal, output=output, on_router_error=on_router_error
+        )
     if as_json:
         typer.echo(json.dumps(report_fields(report), ensure_ascii=False, allow_nan=False))
         return

@@ -18,7 +18,8 @@ def report_fields(report: "CalibrationReport") -> dict[str, Any]:
         "router": report.router,
         "sample": report.sample,
         "n_prompts": choice.n_prompts,
-        "n_abstained": report.n_abstained,
+        "n_abstained": choice.n_abstained,
+        "on_router_error": choice.on_router_error,
         "goal": {choice.goal.name: choice.goal.value},
         "threshold": choice.cut.threshold,
         "tie_share": choice.cut.tie_share,
@@ -57,6 +58,10 @@ def report_lines(report: "CalibrationReport") -> Iterator[str]:
     yield f"{report.router} on {report.sample}"
     yield f"threshold  {choice.cut.threshold:.10g}{_tied(report)}"
     yield f"strong     {_percent(choice.strong_share)} of calls"
+    yield (
+        f"no score   {choice.n_abstained:,} of {choice.n_prompts:,} prompts; on_router_error = "
+        f"{choice.on_router_error!r} sends such to the {choice.on_router_error} model"
+    )
     if choice.quality is not None and outcomes is not None:
         yield (
             f"quality    {_interval(choice.quality, '{:.4g}')}; strong alone "

@@ -19,6 +19,7 @@ from routecast.cli.embedders import (
     named_endpoint,
     opened_embedder,
 )
+from routecast.cli.on_router_error import OnRouterErrorOption
 from routecast.cli.prices import StrongPrice, WeakPrice, read_price
 from routecast.cli.progress import shown_stages
 
@@ -62,6 +63,7 @@ def evaluate(
     by: Annotated[
         str | None, typer.Option(help="Also print figures by `group`, or by `category`.")
     ] = None,
+    on_router_error: OnRouterErrorOption = "strong",
     allow_overlap: Annotated[
         bool,
         typer.Option("--allow-overlap", help="Even routers that were trained on these prompts."),
@@ -106,6 +108,7 @@ def evaluate(
         strong_price=read_price(strong_price, "--strong-price"),
         weak_price=read_price(weak_price, "--weak-price"),
         allow_overlap=allow_overlap,
+        on_router_error=on_router_error,
         n_resamples=n_resamples,
         seed=seed,
     )

@@ -29,6 +29,7 @@ def study_document(study: Study) -> dict[str, Any]:
         "n_prompts": len(study.prompts),
         "n_groups": None if study.groups is None else len(set(study.groups)),
         "n_resamples": study.n_resamples,
+        "on_router_error": study.on_router_error,
         "data_digest": study.data_digest,
         "weak_quality": _mean(study.weak_quality),
         "strong_quality": _mean(study.strong_quality),

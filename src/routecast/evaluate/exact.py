@@ -14,6 +14,7 @@ from routecast.evaluate.dollars import (
     saving_fraction,
     saving_usd,
 )
+from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.metrics import (
     apgr_eleven_quantiles,
     apgr_ten_thresholds,
@@ -43,7 +44,11 @@ from routecast.types import FloatArray
 
 
 def exact_figures(
-    scores: FloatArray, pair: PairArrays, *, is_probability: bool = False
+    scores: FloatArray,
+    pair: PairArrays,
+    *,
+    is_probability: bool = False,
+    fixed: FixedBlock | None = None,
 ) -> dict[str, float]:
     """Compute each figure of a router that means something on these outcomes.
 
@@ -52,6 +57,8 @@ def exact_figures(
         pair: What the two models did.
         is_probability: Whether the scores are win probabilities: only those have a log loss, a
             Brier score and a calibration error.
+        fixed: The prompts without a score: shares of calls are those that a threshold can give,
+            and probabilities are judged on the other prompts. None where every prompt has one.
 
     Returns:
         ``apgr``, ``apgr_normalised``, ``cpt_50`` and the like by name. Those with dollars are
@@ -67,6 +74,8 @@ def exact_figures(
     figures = {APGR: apgr, APGR_NORMALISED: normalised_apgr(apgr, oracle=best)}
     figures |= {name: share_for_gap_recovered(curve, gap) for name, gap in CPTS.items()}
     figures |= {name: calls_for_strong_quality(curve, part) for name, part in CALLS.items()}
+    if fixed is not None:
+        figures |= {name: fixed.reachable_share(figures[name]) for name in (*CPTS, *CALLS)}
     figures[APGR_TEN_THRESHOLDS] = apgr_ten_thresholds(curve)
     figures[APGR_ELEVEN_QUANTILES] = apgr_eleven_quantiles(scores, **quality)
     if pair.weak_cost_usd is not None and pair.strong_cost_usd is not None:
@@ -83,7 +92,9 @@ def exact_figures(
         figures[SAVED_SHARE] = saving_fraction(dollars, at_95)
     labels = win_labels(**quality)
     figures[AUROC] = auroc(scores, labels)
-    if is_probability:
+    if fixed is not None:
+        scores, labels = scores[~fixed.rows], labels[~fixed.rows]
+    if is_probability and len(scores):
         figures[LOG_LOSS] = log_loss(scores, labels)
         figures[BRIER] = brier_score(scores, labels)
         figures[ECE] = expected_calibration_error(scores, labels)

@@ -8,6 +8,7 @@ import numpy as np
 from routecast.evaluate.baselines import RANDOM, baseline_figures
 from routecast.evaluate.discrimination import win_labels
 from routecast.evaluate.exact import exact_figures
+from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.intervals import N_RESAMPLES, MetricSamples, bootstrap_metrics
 from routecast.evaluate.metrics import RANDOM_APGR
 from routecast.evaluate.names import APGR, ECE
@@ -62,6 +63,7 @@ def study_figures(
     strong_cost_usd: FloatArray | None = None,
     group_codes: IntArray | None = None,
     probabilities: Collection[str] = (),
+    fixed: Mapping[str, FixedBlock] | None = None,
     compare: Collection[tuple[str, str]] = (),
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
@@ -70,13 +72,16 @@ def study_figures(
 
     Args:
         scores: Win probability, or any score that rises with it, per prompt, shape
-            (n_prompts,), by router; none NaN.
+            (n_prompts,), by router; none NaN: `routed_scores` puts prompts without a score in
+            their place.
         weak_quality: Quality of the weak model's answers, same shape.
         strong_quality: Quality of the strong model's answers, same shape.
         weak_cost_usd: US dollars of the weak model's answers, same shape, or None if unknown.
         strong_cost_usd: Likewise; both or neither.
         group_codes: Resample these groups of prompts, not prompts: one integer each, same shape.
         probabilities: Those names in ``scores`` whose scores are win probabilities.
+        fixed: The prompts without a score, by router that has such: shares of calls are those that
+            a threshold can give, and probabilities are judged on the other prompts.
         compare: Pairs of names in ``scores``; ``random`` stands for a random order's exact 0.5
             if no score has that name.
         n_resamples: How many resamples.
@@ -92,6 +97,7 @@ def study_figures(
         weak_cost_usd=weak_cost_usd,
         strong_cost_usd=strong_cost_usd,
     )
+    fixed = fixed or {}
     _check_names(scores, probabilities, compare)
     samples = bootstrap_metrics(
         scores,
@@ -101,11 +107,14 @@ def study_figures(
         strong_cost_usd=strong_cost_usd,
         group_codes=group_codes,
         probabilities=probabilities,
+        fixed=fixed,
         n_resamples=n_resamples,
         seed=seed,
     )
     exact = {
-        name: exact_figures(values, pair, is_probability=name in probabilities)
+        name: exact_figures(
+            values, pair, is_probability=name in probabilities, fixed=fixed.get(name)
+        )
         for name, values in scores.items()
     }
     metrics = {name: _with_intervals(name, exact[name], samples) for name in scores}
@@ -117,7 +126,7 @@ def study_figures(
         metrics=metrics,
         bands={name: _band(name, samples) for name in scores},
         reliability={
-            name: reliability_curve(values, labels)
+            name: reliability_curve(*_judged(values, labels, fixed.get(name)))
             for name, values in scores.items()
             if name in probabilities
         },
@@ -127,6 +136,13 @@ def study_figures(
         differences=differences,
         warnings=study_warnings(pair, metrics, differences, group_codes=group_codes),
     )
+
+
+def _judged(
+    scores: FloatArray, labels: FloatArray, fixed: FixedBlock | None
+) -> tuple[FloatArray, FloatArray]:
+    """Leave out the prompts without a score."""
+    return (scores, labels) if fixed is None else (scores[~fixed.rows], labels[~fixed.rows])
 
 
 def _check_names(

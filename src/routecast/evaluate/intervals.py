@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from routecast.evaluate.curve import check_scored
 from routecast.evaluate.discrimination import check_probabilities, log_losses, win_labels
 from routecast.evaluate.dollars import check_costs
+from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.metrics import RANDOM_APGR, REACHED, oracle_scores
-from routecast.evaluate.names import APGR, APGR_NORMALISED, BRIER, CPTS, LOG_LOSS
+from routecast.evaluate.names import APGR, APGR_NORMALISED, BRIER, CPTS, ECE, LOG_LOSS
 from routecast.evaluate.pair import PairArrays
 from routecast.evaluate.steps import RealArray, count_type
 from routecast.evaluate.sweep import (
@@ -77,6 +79,7 @@ def bootstrap_metrics(
     strong_cost_usd: FloatArray | None = None,
     group_codes: IntArray | None = None,
     probabilities: Collection[str] = (),
+    fixed: Mapping[str, FixedBlock] | None = None,
     gaps_recovered: Sequence[float] = tuple(CPTS.values()),
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
@@ -93,6 +96,7 @@ def bootstrap_metrics(
         strong_cost_usd: Likewise; both or neither.
         group_codes: Resample these groups of prompts, not prompts: one integer each, same shape.
         probabilities: Those names in ``scores`` whose scores are win probabilities.
+        fixed: The prompts without a score, by router that has such.
         gaps_recovered: Shares of the gap for CPT: 0.5 gives ``cpt_50``.
         n_resamples: How many resamples.
         seed: Equal seeds give equal resamples.
@@ -106,17 +110,27 @@ def bootstrap_metrics(
         weak_cost_usd=weak_cost_usd,
         strong_cost_usd=strong_cost_usd,
     )
-    _check(scores, pair, probabilities)
+    _check(scores, pair, probabilities, fixed or {})
     cpts = {f"cpt_{100 * share:g}": share for share in gaps_recovered}
+    fixed = fixed or {}
     walks = {
-        name: router_steps(values, pair, is_probability=name in probabilities)
+        name: router_steps(
+            values,
+            pair,
+            is_probability=name in probabilities and name not in fixed,
+            fixed=fixed.get(name),
+        )
         for name, values in scores.items()
     }
+    judged = [
+        _Judged.of(name, scores[name], pair, fixed.get(name))
+        for name in scores
+        if name in probabilities
+    ]
     oracle = router_steps(
         oracle_scores(weak_quality=weak_quality, strong_quality=strong_quality), pair
     )
     exact_type = count_type(pair.gap)
-    losses = {name: _row_losses(scores[name], pair) for name in scores if name in probabilities}
     blocks, totals = [], []
     with ThreadPoolExecutor(_n_threads(len(walks))) as pool:
         for drawn in resample_counts(
@@ -126,8 +140,8 @@ def bootstrap_metrics(
             block = ResampleBlock(counts=counts, totals=resample_totals(counts, pair))
             totals.append(block.totals)
             blocks.append(_block_samples(pool, block, walks, oracle, cpts))
-            for name, rows in losses.items():
-                blocks[-1][name][0].update(_mean_losses(rows, block))
+            for one in judged:
+                blocks[-1][one.name][0].update(one.figures(block))
     return _joined(blocks, totals)
 
 
@@ -180,6 +194,54 @@ def _joined(
     )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Judged:
+    """A router's probabilities on the prompts that it scored.
+
+    Attributes:
+        name: Of the router.
+        losses: Per scored prompt, by metric.
+        rows: Where those prompts are, shape (n_prompts,); None where all are scored.
+        pair: The outcomes of those prompts.
+        steps: Those prompts by falling score; None where all are scored, and the calibration error
+            comes from the walk over all.
+    """
+
+    name: str
+    losses: Mapping[str, FloatArray]
+    rows: npt.NDArray[np.bool_] | None
+    pair: PairArrays
+    steps: RouterSteps | None
+
+    @classmethod
+    def of(
+        cls, name: str, scores: FloatArray, pair: PairArrays, fixed: FixedBlock | None
+    ) -> "_Judged":
+        """Leave out the prompts without a score."""
+        if fixed is None:
+            losses = _row_losses(scores, pair)
+            return cls(name=name, losses=losses, rows=None, pair=pair, steps=None)
+        rows = ~fixed.rows
+        scores, pair = scores[rows], pair.take(rows)
+        return cls(
+            name=name,
+            losses=_row_losses(scores, pair),
+            rows=rows,
+            pair=pair,
+            steps=router_steps(scores, pair, is_probability=True),
+        )
+
+    def figures(self, block: ResampleBlock) -> dict[str, FloatArray]:
+        """Return what is undefined, NaN, on a resample without any scored prompt."""
+        if self.rows is None or self.steps is None:
+            return _mean_losses(self.losses, block)
+        counts = block.counts[self.rows]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scored = ResampleBlock(counts=counts, totals=resample_totals(counts, self.pair))
+            found, _ = resampled_figures(self.steps, scored, cpts={})
+            return _mean_losses(self.losses, scored) | {ECE: found[ECE]}
+
+
 def _row_losses(win_probabilities: FloatArray, pair: PairArrays) -> dict[str, FloatArray]:
     """What each prompt adds to the log loss and to the Brier score."""
     labels = win_labels(weak_quality=pair.weak_quality, strong_quality=pair.strong_quality)
@@ -213,7 +275,10 @@ def _n_threads(n_routers: int) -> int:
 
 
 def _check(
-    scores: Mapping[str, FloatArray], pair: PairArrays, probabilities: Collection[str]
+    scores: Mapping[str, FloatArray],
+    pair: PairArrays,
+    probabilities: Collection[str],
+    fixed: Mapping[str, FixedBlock],
 ) -> None:
     """Refuse what no figure is defined on."""
     quality = {"weak_quality": pair.weak_quality, "strong_quality": pair.strong_quality}
@@ -222,7 +287,8 @@ def _check(
     for name, values in scores.items():
         check_scored(values, **quality)
         if name in probabilities:
-            check_probabilities(values, win_labels(**quality))
+            scored = ~fixed[name].rows if name in fixed else slice(None)
+            check_probabilities(values[scored], win_labels(**quality)[scored])
         if pair.weak_cost_usd is not None and pair.strong_cost_usd is not None:
             check_costs(
                 values, weak_cost_usd=pair.weak_cost_usd, strong_cost_usd=pair.strong_cost_usd

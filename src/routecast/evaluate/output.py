@@ -155,8 +155,8 @@ def _write_scores(study: Study, path: Path, *, with_prompts: bool) -> None:
         if router.scores is None:
             continue
         scores = polars.Series(router.scores)
-        if router.abstained is not None:
-            scores = scores.zip_with(~polars.Series(router.abstained), _nulls(len(scores)))
+        if router.fixed is not None:
+            scores = scores.zip_with(~polars.Series(router.fixed.rows), _nulls(len(scores)))
         columns[f"{WIN_PROBABILITY}|{router.name}"] = scores
     polars.DataFrame(columns).write_parquet(path)
 

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from routecast.types import FloatArray
 
 
@@ -28,6 +31,16 @@ class PairArrays:
         """Refuse the costs of one model only."""
         if (self.weak_cost_usd is None) != (self.strong_cost_usd is None):
             raise ValueError("the costs of one model only are known; give both or neither")
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> "PairArrays":
+        """Return some of the prompts."""
+        weak_cost, strong_cost = self.weak_cost_usd, self.strong_cost_usd
+        return PairArrays(
+            weak_quality=self.weak_quality[rows],
+            strong_quality=self.strong_quality[rows],
+            weak_cost_usd=None if weak_cost is None else weak_cost[rows],
+            strong_cost_usd=None if strong_cost is None else strong_cost[rows],
+        )
 
     @property
     def gap(self) -> FloatArray:

@@ -9,7 +9,6 @@ import numpy as np
 from routecast.data.files import whole_file
 from routecast.errors import MissingExtraError
 from routecast.evaluate.curve import CostQualityCurve, cost_quality_curve, models_tie
-from routecast.evaluate.report_series import filled_scores
 from routecast.evaluate.study import RouterStudy, Study
 from routecast.types import FloatArray
 
@@ -97,7 +96,7 @@ def _draw(study: Study) -> "Figure":
 def _curve(router: RouterStudy, study: Study) -> CostQualityCurve:
     scores = np.zeros(len(study.prompts)) if router.scores is None else router.scores
     return cost_quality_curve(
-        filled_scores(scores), weak_quality=study.weak_quality, strong_quality=study.strong_quality
+        scores, weak_quality=study.weak_quality, strong_quality=study.strong_quality
     )
 
 

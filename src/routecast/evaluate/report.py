@@ -99,7 +99,10 @@ def _measured(study: Study, *, with_prompts: bool, command: str | None) -> str:
         "routing adds to a random choice, at each share on its own; how good the two models are on "
         "other prompts is not in them, being the same for every router.",
         "p-values are two-sided; Holm’s correction covers all differences of the table.",
-        "Prompts on which a router gave no score go to the strong model, at every threshold.",
+        f"Prompts on which a router gave no score go to the {study.on_router_error} model at every "
+        f"threshold, as on_router_error = '{study.on_router_error}' routes them: every figure "
+        "counts them so, and a share of calls is one that a threshold can give. Win probabilities "
+        "are judged on the other prompts.",
     ]
     if not with_prompts:
         notes.append("The text of the prompts was left out on request.")

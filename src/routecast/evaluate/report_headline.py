@@ -133,7 +133,7 @@ def _details(router: RouterStudy, target: str, study: Study, *, n_asked: int) ->
 def _saved_text(router: RouterStudy, strong_share: float, study: Study) -> list[str]:
     if router.scores is None or not has_costs(study):
         return []
-    cuts = cuts_of(router.scores, study)
+    cuts = cuts_of(router, study)
     if cuts.cost_usd is None:
         return []
     shares = cuts.n_strong / len(study.prompts)

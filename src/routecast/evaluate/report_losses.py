@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from routecast.evaluate.report_series import filled_scores
 from routecast.evaluate.study import Study
 from routecast.types import FloatArray, IntArray
 
@@ -36,14 +35,13 @@ def losses_of(scores: FloatArray, study: Study, *, n_shown: int = N_SHOWN) -> Lo
     """Find the prompts that a report may have to show.
 
     Args:
-        scores: Per prompt, shape (n_prompts,); NaN where the router abstained.
+        scores: Per prompt, shape (n_prompts,), in the order of routing.
         study: The outcomes that the scores belong to.
         n_shown: How many are shown at one threshold.
     """
-    filled = filled_scores(scores)
     gap = study.strong_quality - study.weak_quality
-    rising = np.sort(filled)
-    sent_from = len(filled) - np.searchsorted(rising, filled, side="left")
+    rising = np.sort(scores)
+    sent_from = len(scores) - np.searchsorted(rising, scores, side="left")
     return Losses(
         missed=_ever_worst(gap, -sent_from, n_shown),
         wasted=_ever_worst(-gap, sent_from, n_shown),

@@ -66,7 +66,7 @@ def _usd_ends(study: Study) -> dict[str, float] | None:
 def _router(router: RouterStudy, study: Study, shown: dict[int, None]) -> dict[str, Any]:
     if router.scores is None:
         raise ValueError(f"router {router.name!r} has no scores; only scored ones are drawn")
-    cuts = cuts_of(router.scores, study)
+    cuts = cuts_of(router, study)
     losses = losses_of(router.scores, study)
     for row in (*losses.missed.tolist(), *losses.wasted.tolist()):
         shown.setdefault(row)
@@ -76,6 +76,8 @@ def _router(router: RouterStudy, study: Study, shown: dict[int, None]) -> dict[s
         "baseline": router.is_baseline,
         "probability": router.is_probability,
         "cuts": _cuts(cuts),
+        "reachable": list(cuts.reachable),
+        "n_abstained": router.n_abstained,
         "band": _band(router.band),
         "losses": _losses(losses, cuts, study, router, place),
         **_win_probabilities(router, study),
@@ -112,7 +114,7 @@ def _losses(
         raise ValueError(f"router {router.name!r} has no scores; only scored ones are drawn")
 
     def score_of(row: int) -> float | None:
-        without = router.abstained is not None and bool(router.abstained[row])
+        without = router.fixed is not None and bool(router.fixed.rows[row])
         return None if without else _number(scores[row])
 
     def entries(rows: AnyArray) -> list[list[float | None]]:

@@ -7,6 +7,7 @@ import numpy as np
 from routecast.evaluate.curve import CostQualityCurve, cost_quality_curve
 from routecast.evaluate.discrimination import win_labels
 from routecast.evaluate.dollars import dollar_curve
+from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.report_format import dollar_digits
 from routecast.evaluate.study import RouterStudy, Study
 from routecast.types import FloatArray, IntArray
@@ -28,12 +29,15 @@ class Cuts:
             prompt at all, and for those on which the router abstained.
         quality: Mean quality, in the outcomes' unit, same shape.
         cost_usd: Mean US dollars per prompt, same shape; None where costs are unknown.
+        reachable: Position of the first and of the last point that a threshold reaches: not all
+            weak where prompts without a score go to the strong model, and the other way round.
     """
 
     n_strong: IntArray
     threshold: FloatArray
     quality: FloatArray
     cost_usd: FloatArray | None
+    reachable: tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,23 +75,23 @@ def usd_digits(study: Study) -> int:
     return dollar_digits(1000 * dearer)
 
 
-def filled_scores(scores: FloatArray) -> FloatArray:
-    """Return scores with abstentions above all others: the gateway then takes the strong model."""
-    return np.where(np.isnan(scores), np.inf, scores)
-
-
-def cuts_of(scores: FloatArray, study: Study) -> Cuts:
+def cuts_of(router: RouterStudy, study: Study) -> Cuts:
     """Return the cut points between different scores, evenly thinned to at most `MAX_CUTS`.
 
     Args:
-        scores: Per prompt, shape (n_prompts,); NaN where the router abstained.
+        router: One with scores.
         study: The outcomes that the scores belong to.
+
+    Raises:
+        ValueError: If the router has no scores.
     """
-    filled = filled_scores(scores)
+    scores, fixed = router.scores, router.fixed
+    if scores is None:
+        raise ValueError(f"router {router.name!r} has no scores; only scored ones are drawn")
     curve = cost_quality_curve(
-        filled, weak_quality=study.weak_quality, strong_quality=study.strong_quality
+        scores, weak_quality=study.weak_quality, strong_quality=study.strong_quality
     )
-    falling = np.sort(filled)[::-1]
+    falling = np.sort(scores)[::-1]
     ends = np.flatnonzero(np.append(falling[1:] != falling[:-1], True)) + 1
     cuts = np.concatenate([[0], ends])
     if len(cuts) > MAX_CUTS:
@@ -95,13 +99,26 @@ def cuts_of(scores: FloatArray, study: Study) -> Cuts:
         after = np.minimum(np.searchsorted(cuts, wanted), len(cuts) - 1)
         cuts = np.unique(cuts[after])
     threshold = np.where(cuts > 0, falling[cuts - 1], np.nan)
-    threshold[np.isinf(threshold)] = np.nan
+    if fixed is not None:
+        threshold[fixed.rows[np.argsort(-scores, kind="stable")][cuts - 1] & (cuts > 0)] = np.nan
     return Cuts(
         n_strong=cuts.astype(np.int64),
         threshold=threshold,
         quality=curve.quality[cuts],
-        cost_usd=_costs_along(filled, study, curve, cuts),
+        cost_usd=_costs_along(scores, study, curve, cuts),
+        reachable=_reachable(cuts, fixed),
     )
+
+
+def _reachable(cuts: IntArray, fixed: FixedBlock | None) -> tuple[int, int]:
+    first, last = 0, len(cuts) - 1
+    if fixed is not None:
+        n_fixed = int(fixed.rows.sum())
+        if fixed.answered_by == "strong":
+            first = int(np.searchsorted(cuts, n_fixed))
+        else:
+            last = int(np.searchsorted(cuts, len(fixed.rows) - n_fixed, side="right")) - 1
+    return first, last
 
 
 def _costs_along(
@@ -122,12 +139,12 @@ def probabilities_of(router: RouterStudy, study: Study) -> tuple[FloatArray, Flo
     """
     if router.scores is None or not router.is_probability:
         return None
-    scored = ~np.isnan(router.scores)
-    if router.abstained is not None:
-        scored &= ~router.abstained
+    labels = win_labels(weak_quality=study.weak_quality, strong_quality=study.strong_quality)
+    if router.fixed is None:
+        return router.scores, labels
+    scored = ~router.fixed.rows
     if not scored.any():
         return None
-    labels = win_labels(weak_quality=study.weak_quality, strong_quality=study.strong_quality)
     return router.scores[scored], labels[scored]
 
 

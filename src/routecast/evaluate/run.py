@@ -16,6 +16,7 @@ from routecast.evaluate.baselines import ALWAYS_STRONG, ALWAYS_WEAK, RANDOM
 from routecast.evaluate.benchmarks import Benchmark
 from routecast.evaluate.costs import PairCosts, pair_costs
 from routecast.evaluate.figures import StudyFigures, study_figures
+from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.intervals import N_RESAMPLES
 from routecast.evaluate.metrics import oracle_scores
 from routecast.evaluate.neighbours import MIN_PROMPTS, neighbour_scores
@@ -23,6 +24,11 @@ from routecast.evaluate.score_cache import ScoreCache, prompts_digest
 from routecast.evaluate.scoring import RouterScores, Watch, score_prompts
 from routecast.evaluate.study import RouterStudy, Study, SubsetStudy
 from routecast.evaluate.subsets import subset_studies
+from routecast.policy.abstaining import (
+    DEFAULT_ON_ROUTER_ERROR,
+    OnRouterError,
+    routed_scores,
+)
 from routecast.routers.length import LengthRouter
 from routecast.routers.registry import BASELINES
 from routecast.types import FloatArray
@@ -46,6 +52,7 @@ class EvaluationSettings:
         strong_price: Price of the strong model, where outcomes hold tokens.
         weak_price: Price of the weak model.
         allow_overlap: Go on with routers that were trained on some of the prompts.
+        on_router_error: Who answers prompts on which a router abstains.
         with_neighbours: Whether the nearest neighbours are among the baselines.
         n_resamples: Resamples behind every interval.
         seed: Of resamples and folds.
@@ -54,6 +61,7 @@ class EvaluationSettings:
     strong_price: Price | None = None
     weak_price: Price | None = None
     allow_overlap: bool = False
+    on_router_error: OnRouterError = DEFAULT_ON_ROUTER_ERROR
     with_neighbours: bool = True
     n_resamples: int = N_RESAMPLES
     seed: int = 0
@@ -126,6 +134,7 @@ def evaluate_routers(
         weak_cost_usd=costs.weak_usd,
         strong_cost_usd=costs.strong_usd,
         routers=_router_studies(field, figures),
+        on_router_error=settings.on_router_error,
         differences=figures.differences,
         warnings=(
             *_left_out(benchmark, pair),
@@ -147,6 +156,7 @@ class _Entry:
     is_probability: bool
     is_baseline: bool
     source: RouterScores | None = None
+    fixed: FixedBlock | None = None
 
 
 def _refuse_reserved(routers: Mapping[str, str]) -> None:
@@ -171,9 +181,10 @@ def _field(
         n_abstained = int(router.abstained.sum())
         if n_abstained:
             warnings.append(
-                f"{router.name} gave no score to {n_abstained:,} of {n_prompts:,} prompts; they "
-                "go to the strong model first, as with the fallback, and its calibration is not "
-                "judged"
+                f"{router.name} gave no score to {n_abstained:,} of {n_prompts:,} prompts; every "
+                f"figure counts them as {settings.on_router_error} calls, as on_router_error = "
+                f"{settings.on_router_error!r} routes them, and win probabilities are judged on "
+                f"the {n_prompts - n_abstained:,} others ({1 - n_abstained / n_prompts:.1%})"
             )
         if router.n_overlap:
             warnings.append(
@@ -181,10 +192,11 @@ def _field(
                 "(--allow-overlap): its figures are too good"
             )
         field[router.name] = _Entry(
-            scores=np.where(router.abstained, 1.0, router.win_probabilities),
-            is_probability=router.is_probability and not n_abstained,
+            scores=routed_scores(router.win_probabilities, settings.on_router_error),
+            is_probability=router.is_probability and n_abstained < n_prompts,
             is_baseline=False,
             source=router,
+            fixed=FixedBlock(router.abstained, settings.on_router_error) if n_abstained else None,
         )
     by_length = LengthRouter().win_probabilities(pair.prompts)
     field[LENGTH] = _Entry(scores=by_length, is_probability=False, is_baseline=True)
@@ -229,10 +241,16 @@ def _figures(
         strong_cost_usd=costs.strong_usd,
         group_codes=pair.group_codes,
         probabilities=[name for name, entry in field.items() if entry.is_probability],
+        fixed=_fixed_blocks(field),
         compare=[*between, *to_chance],
         n_resamples=settings.n_resamples,
         seed=settings.seed,
     )
+
+
+def _fixed_blocks(field: Mapping[str, _Entry]) -> dict[str, FixedBlock]:
+    """Return the prompts without a score, by router that has such."""
+    return {name: entry.fixed for name, entry in field.items() if entry.fixed is not None}
 
 
 def _router_studies(field: Mapping[str, _Entry], figures: StudyFigures) -> tuple[RouterStudy, ...]:
@@ -245,8 +263,7 @@ def _router_studies(field: Mapping[str, _Entry], figures: StudyFigures) -> tuple
             is_probability=entry.is_probability,
             metrics=figures.metrics[name],
             band=figures.bands[name],
-            n_abstained=0 if entry.source is None else int(entry.source.abstained.sum()),
-            abstained=None if entry.source is None else entry.source.abstained,
+            fixed=entry.fixed,
             n_overlap=0 if entry.source is None else entry.source.n_overlap,
         )
         for name, entry in field.items()
@@ -287,6 +304,7 @@ def _subsets(
         groups,
         weak_quality=pair.weak_quality,
         strong_quality=pair.strong_quality,
+        fixed=_fixed_blocks(field),
         categories=benchmark.categories,
         seed=settings.seed,
         watch=None if watch is None else partial(watch, PARTS),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from routecast.evaluate.fixed import FixedBlock
+from routecast.policy.abstaining import DEFAULT_ON_ROUTER_ERROR, OnRouterError
 from routecast.types import FloatArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -75,13 +77,13 @@ class RouterStudy:
     Attributes:
         name: As the user named it: ``default``, a folder, ``length``.
         is_baseline: Random, length, oracle, always one model, nearest neighbours.
-        scores: Per prompt, shape (n_prompts,); None for baselines that are exact without scores.
+        scores: Per prompt, shape (n_prompts,), in the order of routing: prompts without a score
+            stand above or below all others. None for baselines that are exact without scores.
         is_probability: Whether the scores are win probabilities, and not only an order.
         metrics: By name: ``apgr``, ``cpt_50``, ``auroc`` ...; absent where they mean nothing.
         band: Intervals along the curve; None for exact baselines.
-        n_abstained: Prompts without a score, left out of none: they take the fallback's place,
-            which is the strong model's, and stand in ``scores`` as 1.
-        abstained: Where that is, shape (n_prompts,); None where it is nowhere.
+        fixed: The prompts without a score, which every figure counts as they are routed; None
+            where there are none.
         n_overlap: Prompts that the router was trained on.
     """
 
@@ -91,9 +93,13 @@ class RouterStudy:
     is_probability: bool
     metrics: Mapping[str, Figure]
     band: CurveBand | None
-    n_abstained: int = 0
-    abstained: BoolArray | None = None
+    fixed: FixedBlock | None = None
     n_overlap: int = 0
+
+    @property
+    def n_abstained(self) -> int:
+        """Prompts without a score."""
+        return 0 if self.fixed is None else int(self.fixed.rows.sum())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +143,7 @@ class Study:
         warnings: In plain words: what the figures cannot tell, what was left out.
         subsets: The same by group, and by category of groups; empty without groups.
         n_resamples: Resamples behind every interval, but for those of subsets.
+        on_router_error: Who answers prompts without a score.
         data_digest: SHA-256 over the prompts and the qualities, in hexadecimal.
     """
 
@@ -155,4 +162,5 @@ class Study:
     warnings: tuple[str, ...]
     subsets: tuple[SubsetStudy, ...] = ()
     n_resamples: int = 0
+    on_router_error: OnRouterError = DEFAULT_ON_ROUTER_ERROR
     data_digest: str = ""

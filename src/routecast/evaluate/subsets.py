@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from routecast.evaluate.exact import exact_figures
+from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.intervals import bootstrap_metrics
 from routecast.evaluate.names import APGR, AUROC, CPTS
 from routecast.evaluate.pair import PairArrays
@@ -23,6 +24,7 @@ def subset_studies(
     *,
     weak_quality: FloatArray,
     strong_quality: FloatArray,
+    fixed: Mapping[str, FixedBlock] | None = None,
     categories: Mapping[str, str] | None = None,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
@@ -37,6 +39,7 @@ def subset_studies(
         groups: Group of each prompt; None is none.
         weak_quality: Quality of the weak model's answers, same shape.
         strong_quality: Quality of the strong model's answers, same shape.
+        fixed: The prompts without a score, by router that has such.
         categories: Category of each group that has one.
         n_resamples: How many resamples.
         seed: Equal seeds give equal resamples.
@@ -56,6 +59,7 @@ def subset_studies(
     for n_done, (kind, name, rows, codes) in enumerate(named, start=1):
         quality = {"weak_quality": weak_quality[rows], "strong_quality": strong_quality[rows]}
         inside = {router: values[rows] for router, values in scores.items()}
+        blocks = {router: block.take(rows) for router, block in (fixed or {}).items()}
         studies.append(
             SubsetStudy(
                 kind=kind,
@@ -64,7 +68,12 @@ def subset_studies(
                 weak_quality=float(quality["weak_quality"].mean()),
                 strong_quality=float(quality["strong_quality"].mean()),
                 metrics=_metrics(
-                    inside, **quality, group_codes=codes, n_resamples=n_resamples, seed=seed
+                    inside,
+                    **quality,
+                    fixed=blocks,
+                    group_codes=codes,
+                    n_resamples=n_resamples,
+                    seed=seed,
                 ),
             )
         )
@@ -99,6 +108,7 @@ def _metrics(
     *,
     weak_quality: FloatArray,
     strong_quality: FloatArray,
+    fixed: Mapping[str, FixedBlock],
     group_codes: IntArray | None,
     n_resamples: int,
     seed: int,
@@ -108,13 +118,14 @@ def _metrics(
         weak_quality=weak_quality,
         strong_quality=strong_quality,
         group_codes=group_codes,
+        fixed=fixed,
         n_resamples=n_resamples,
         seed=seed,
     )
     pair = PairArrays(weak_quality=weak_quality, strong_quality=strong_quality)
     metrics: dict[str, dict[str, Figure]] = {}
     for router, values in scores.items():
-        exact = exact_figures(values, pair)
+        exact = exact_figures(values, pair, fixed=fixed.get(router))
         metrics[router] = {}
         for metric in METRICS:
             interval = samples.interval(router, metric)

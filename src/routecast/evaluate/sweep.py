@@ -13,6 +13,7 @@ from routecast.evaluate.crossing import COST, GoalWatch, PlaceWatch
 from routecast.evaluate.curve import equal_but_for_rounding
 from routecast.evaluate.discrimination import N_CALIBRATION_BINS, win_labels
 from routecast.evaluate.dollars import costs_more
+from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.metrics import strong_quality_target
 from routecast.evaluate.names import (
     APGR,
@@ -128,15 +129,21 @@ class RouterSteps:
         running: Per prompt, shape (n_prompts,), by name: ``gap``, ``wins`` (1, 0, -1), and for
             probabilities ``excess`` over the label.
         widths: ``cost``, strong minus weak, where known.
+        fixed: The prompts without a score, or None.
     """
 
     chunks: Sequence[StepChunk]
     running: Mapping[str, FloatArray]
     widths: Mapping[str, FloatArray]
+    fixed: FixedBlock | None = None
 
 
 def router_steps(
-    scores: FloatArray, pair: PairArrays, *, is_probability: bool = False
+    scores: FloatArray,
+    pair: PairArrays,
+    *,
+    is_probability: bool = False,
+    fixed: FixedBlock | None = None,
 ) -> RouterSteps:
     """Order the prompts of one router.
 
@@ -144,6 +151,7 @@ def router_steps(
         scores: Win probability per prompt, shape (n_prompts,), none NaN.
         pair: What the two models did.
         is_probability: Whether to sum up what the calibration error needs.
+        fixed: The prompts without a score; None where every prompt has one.
     """
     gap, wins = pair.gap, np.sign(pair.gap)
     running = {"gap": gap}
@@ -157,6 +165,7 @@ def router_steps(
         chunks=step_chunks(scores),
         running=running,
         widths={} if extra is None else {COST: extra},
+        fixed=fixed,
     )
 
 
@@ -186,6 +195,8 @@ def resampled_figures(
     """
     targets = _goals(block.totals, cpts)
     walk = _walk(steps, block, np.stack(list(targets.values())))
+    if steps.fixed is not None:
+        _keep_reachable(walk.goals, steps.fixed, steps.widths, block)
     n_rows, gap = block.totals.n_rows, block.totals.gap
     found = {APGR: walk.gap_area / (n_rows * gap)}
     found |= dict(zip(targets, walk.goals.sent / n_rows, strict=True))
@@ -245,6 +256,19 @@ def _walk(steps: RouterSteps, block: ResampleBlock, targets: FloatArray) -> _Wal
         places=places,
         edges=edges if "excess" in steps.running else None,
     )
+
+
+def _keep_reachable(
+    goals: GoalWatch, fixed: FixedBlock, widths: Mapping[str, FloatArray], block: ResampleBlock
+) -> None:
+    """Move goals that lie inside the block without a score to where a threshold reaches them."""
+    extra = widths.get(COST, np.zeros(len(fixed.rows)))
+    columns = np.stack([fixed.rows * 1.0, fixed.rows * extra])
+    n_fixed, fixed_cost = resampled_sums(columns, block.counts)
+    sent = fixed.reachable(goals.sent, n_fixed=n_fixed, n_rows=block.totals.n_rows)
+    moved = np.where(np.isnan(sent), np.nan, fixed_cost)
+    goals.cost = np.where(sent == goals.sent, goals.cost, moved)
+    goals.sent = sent
 
 
 def _goals(totals: ResampleTotals, cpts: Mapping[str, float]) -> dict[str, FloatArray]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from routecast.artifacts import LoadedRouter
 from routecast.errors import ConfigError, RequestError
 from routecast.gateway.surfaces import SURFACES, Surface
+from routecast.policy.abstaining import Abstentions, OnRouterError
 from routecast.policy.cross_checks import routable_apis
 from routecast.policy.cuts import Cut
 from routecast.policy.gates import Capabilities
@@ -70,6 +71,12 @@ class Route:
         """Win probability from which the strong model answers."""
         return self.cut.threshold
 
+    @property
+    def abstentions(self) -> Abstentions:
+        """The prompts of the router's calibration sample without a score, and who answers them."""
+        answered_by: OnRouterError = "strong" if self.fallback == self.strong else "weak"
+        return Abstentions(self.loaded.abstained_share, answered_by)
+
     @cached_property
     def has_gates(self) -> bool:
         """Whether one of the models does not take everything."""
@@ -81,7 +88,9 @@ class Route:
         Raises:
             ConfigError: If the router cannot answer it.
         """
-        return replace(self, cut=cut_for_goal(self.loaded, goal), calibration_sample=None)
+        answered_by = self.abstentions.answered_by
+        cut = cut_for_goal(self.loaded, goal, on_router_error=answered_by)
+        return replace(self, cut=cut, calibration_sample=None)
 
 
 @dataclass(frozen=True)
@@ -187,7 +196,7 @@ def build_route(name: str, settings: Settings, loaded: LoadedRouter) -> Route:
     """
     route = settings.routes[name]
     try:
-        cut = cut_for_goal(loaded, route.goal)
+        cut = cut_for_goal(loaded, route.goal, on_router_error=route.on_router_error)
     except ConfigError as error:
         raise ConfigError(f"routes.{name}: {error}") from None
     is_given = route.goal.name == "threshold"

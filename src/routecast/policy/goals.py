@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from routecast.errors import ConfigError
+from routecast.policy.abstaining import DEFAULT_ON_ROUTER_ERROR, Abstentions, OnRouterError
 from routecast.policy.cuts import Cut, cut_for_share
 from routecast.types import FloatArray
 
 if TYPE_CHECKING:
-    from routecast.artifacts import LoadedRouter
+    from routecast.artifacts import AbstainedRecord, LoadedRouter, OutcomesRecord
 
 GoalName = Literal["strong_share", "threshold", "budget_usd_per_1k", "min_quality"]
 GOAL_NAMES: tuple[GoalName, ...] = (
@@ -59,8 +60,15 @@ class Goal:
         return f"--{self.name.replace('_', '-')} {self.value:g}"
 
 
-def cut_for_goal(loaded: "LoadedRouter", goal: Goal) -> Cut:
+def cut_for_goal(
+    loaded: "LoadedRouter", goal: Goal, *, on_router_error: OnRouterError = DEFAULT_ON_ROUTER_ERROR
+) -> Cut:
     """Return the cut that meets a goal on a router's own calibration sample.
+
+    Args:
+        loaded: The router.
+        goal: For all prompts of the sample, those without a score among them.
+        on_router_error: Who answers prompts without a score.
 
     Raises:
         ConfigError: If the router has no such sample, the sample had no outcomes or costs, or no
@@ -69,6 +77,7 @@ def cut_for_goal(loaded: "LoadedRouter", goal: Goal) -> Cut:
     if goal.name == "threshold":
         return Cut(goal.value)
     quantiles = loaded.win_probability_quantiles
+    abstentions = Abstentions(loaded.abstained_share, on_router_error)
     if goal.name == "strong_share":
         if quantiles is None:
             raise ConfigError(
@@ -76,20 +85,94 @@ def cut_for_goal(loaded: "LoadedRouter", goal: Goal) -> Cut:
                 f"{goal.value!r} says nothing about its threshold; give a threshold instead, which "
                 f"this finds: routecast calibrate --router {loaded.name} --prompts FILE {goal.flag}"
             )
-        return cut_for_share(quantiles, goal.value)
+        return cut_for_share(quantiles, abstentions.strong_share_of_scored(goal.value))
     manifest = loaded.manifest
     record = None if manifest is None else manifest.calibration.outcomes
     if quantiles is None or record is None:
         raise ConfigError(_missing(loaded, goal, "outcomes"))
-    shares = np.linspace(0, 1, len(quantiles))
-    if goal.name == "min_quality":
-        qualities = np.array(record.qualities)[::-1]
-        target = quality_target(goal.value, strong_quality=record.strong_quality)
-        return cut_for_share(quantiles, smallest_share_reaching(shares, qualities, target))
-    if record.costs_usd_per_1k is None:
+    if goal.name == "budget_usd_per_1k" and record.costs_usd_per_1k is None:
         raise ConfigError(_missing(loaded, goal, "costs"))
+    return cut_for_share(quantiles, _share_of_scored(record, goal, abstentions))
+
+
+def _share_of_scored(record: "OutcomesRecord", goal: Goal, abstentions: Abstentions) -> float:
+    """Return the share of scored prompts that meets a goal of quality or cost."""
+    if goal.name == "min_quality":
+        return share_for_quality(
+            np.array(record.qualities)[::-1],
+            goal.value,
+            strong_quality=record.strong_quality,
+            abstentions=abstentions,
+            fixed=record.abstained,
+        )
     costs = np.array(record.costs_usd_per_1k)[::-1]
-    return cut_for_share(quantiles, largest_share_within(shares, costs, goal.value))
+    return share_for_budget(costs, goal.value, abstentions=abstentions, fixed=record.abstained)
+
+
+def share_for_quality(
+    qualities: FloatArray,
+    min_quality: float,
+    *,
+    strong_quality: float,
+    abstentions: Abstentions,
+    fixed: "AbstainedRecord | None",
+) -> float:
+    """Return the smallest share of scored prompts, sent to the strong model, that is good enough.
+
+    Args:
+        qualities: Mean quality of the scored prompts at evenly spaced shares of them from 0 to 1,
+            shape (n_points,).
+        min_quality: Mean quality of all prompts, over the strong model's.
+        strong_quality: The strong model's mean over all prompts.
+        abstentions: The prompts without a score.
+        fixed: Their means; None without any.
+
+    Raises:
+        ConfigError: If no share is that good; the message says what abstentions have to do with it.
+    """
+    target = quality_target(min_quality, strong_quality=strong_quality)
+    if fixed is not None:
+        weak, strong = fixed.weak_quality, fixed.strong_quality
+        qualities = abstentions.mean(qualities, weak=weak, strong=strong)
+    try:
+        return smallest_share_reaching(np.linspace(0, 1, len(qualities)), qualities, target)
+    except ConfigError as error:
+        raise _with_abstentions(error, abstentions) from None
+
+
+def share_for_budget(
+    costs: FloatArray,
+    budget: float,
+    *,
+    abstentions: Abstentions,
+    fixed: "AbstainedRecord | None",
+) -> float:
+    """Return the largest share of scored prompts, sent to the strong model, that is cheap enough.
+
+    Args:
+        costs: As ``qualities`` of `share_for_quality`, in US dollars per 1,000 requests.
+        budget: For all prompts, in the same unit.
+        abstentions: The prompts without a score.
+        fixed: Their means; None without any.
+
+    Raises:
+        ConfigError: If no share is that cheap; the message says what abstentions have to do with
+            it.
+    """
+    if fixed is not None:
+        weak, strong = fixed.weak_cost_usd_per_1k or 0.0, fixed.strong_cost_usd_per_1k or 0.0
+        costs = abstentions.mean(costs, weak=weak, strong=strong)
+    try:
+        return largest_share_within(np.linspace(0, 1, len(costs)), costs, budget)
+    except ConfigError as error:
+        raise _with_abstentions(error, abstentions) from None
+
+
+def _with_abstentions(error: ConfigError, abstentions: Abstentions) -> ConfigError:
+    """Add what prompts without a score have to do with a goal that cannot be met."""
+    if abstentions.share == 0:
+        return error
+    return ConfigError(f"{error}; {abstentions.words}: {abstentions.help}")
 
 
 def _missing(loaded: "LoadedRouter", goal: Goal, lacking: str) -> str:
@@ -142,8 +225,8 @@ def largest_share_within(shares: FloatArray, costs: FloatArray, budget: float) -
     if not len(within):
         raise ConfigError(
             f"budget_usd_per_1k {budget!r} cannot be met: on the calibration sample routing costs "
-            f"at least {costs.min():.4g} US dollars per 1,000 requests, and the weak model alone "
-            f"{costs[0]:.4g}"
+            f"at least {costs.min():.4g} US dollars per 1,000 requests, and with as few "
+            f"strong calls as can be {costs[0]:.4g}"
         )
     return _crossing(shares, costs, int(within[-1]), step=1, target=budget)
 
@@ -164,8 +247,8 @@ def smallest_share_reaching(shares: FloatArray, qualities: FloatArray, target: f
     if not len(reaching):
         raise ConfigError(
             f"min_quality cannot be met: it asks for a mean quality of {target:.4g}, and on the "
-            f"calibration sample routing reaches at most {qualities.max():.4g} (strong alone "
-            f"{qualities[-1]:.4g}, weak alone {qualities[0]:.4g})"
+            f"calibration sample routing reaches at most {qualities.max():.4g} (with as "
+            f"many strong calls as can be {qualities[-1]:.4g}, with as few {qualities[0]:.4g})"
         )
     return _crossing(shares, qualities, int(reaching[0]), step=-1, target=target)
 

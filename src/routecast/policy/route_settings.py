@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from routecast.policy.abstaining import DEFAULT_ON_ROUTER_ERROR, OnRouterError
 from routecast.policy.goals import GOAL_NAMES, Goal
 from routecast.policy.table import Table
 
@@ -51,7 +52,7 @@ class RouteSettings(Table):
     """The goal: the mean quality of the answers as a share of the strong model's, such as 0.95; it
     needs a router calibrated with outcomes."""
 
-    on_router_error: Literal["strong", "weak"] = "strong"
+    on_router_error: OnRouterError = DEFAULT_ON_ROUTER_ERROR
     """Who answers when the router fails, abstains, is late, or there is no text to score."""
 
     text: TextChoice = "last_user"

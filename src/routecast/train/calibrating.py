@@ -65,7 +65,7 @@ def calibrate_scores(
         n_groups = len(set(labels.groups))
         sample = f"{len(rows):,} {kind} prompts of {n_groups} tasks, each task of equal weight"
         sampled, sample_weights = calibrated[rows], weights
-    elif has_outcomes and not np.isnan(calibrated[rows]).any():
+    elif has_outcomes:
         sampled, outcomes = calibrated[rows], _outcomes_record(calibrated[rows], labels, prepared)
     record = CalibrationRecord(
         sample=sample,
@@ -74,6 +74,7 @@ def calibrate_scores(
         win_probability_quantiles=tuple(
             win_probability_quantiles(sampled, weights=sample_weights).tolist()
         ),
+        abstained_share=float(np.average(np.isnan(sampled), weights=sample_weights)),
         outcomes=outcomes,
     )
     return record, calibrated

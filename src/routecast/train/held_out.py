@@ -6,7 +6,10 @@ import numpy as np
 
 from routecast.data.preferences import PreferenceArrays
 from routecast.data.ratings import rate_models
+from routecast.errors import DataError
+from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.study import Figure
+from routecast.policy.abstaining import DEFAULT_ON_ROUTER_ERROR, routed_scores
 from routecast.routers.length import LengthRouter
 from routecast.stats.bradley_terry import ELO_PER_LOG_ODDS
 from routecast.stats.platt import sigmoid
@@ -36,11 +39,12 @@ class HeldOut:
     Attributes:
         n_prompts: Test prompts with a label between strong and weak.
         wins: On every label between strong and weak.
-        routing: On the outcomes among them; None where there are none.
+        routing: On the outcomes among them, those without a score counted as strong calls; None
+            where there are none.
         battles: On all comparisons of any two models, scores not calibrated; None for families
             that know one pair only, and where there are only outcomes.
         by_group: Whether intervals resample the groups that the outcomes name.
-        n_abstained: Labels that are in no figure, because the router gives their prompts no score.
+        n_abstained: Labels of prompts without a score: they are in ``routing`` alone.
         warnings: In plain words: where the router is not shown to be better than doing without.
     """
 
@@ -66,21 +70,29 @@ def measure_held_out(
         seed: Of the resamples.
     """
     labels = prepared.labels_on(prepared.split.test)
-    has_score = np.flatnonzero(~np.isnan(calibrated[labels.prompt_index]))
-    n_abstained = len(labels) - len(has_score)
-    labels = labels.take(has_score)
     clusters, by_group = _clusters(prepared, labels)
-    contenders = _contenders(prepared, calibrated, labels.prompt_index)
-    wins = measure_wins(contenders, labels.wins, clusters=clusters, seed=seed)
+    scored = np.flatnonzero(~np.isnan(calibrated[labels.prompt_index]))
+    if not len(scored):
+        raise DataError(
+            f"the router gives no score to any of the {len(labels):,} held-out labels; train on "
+            "more of this traffic"
+        )
+    contenders = _contenders(prepared, calibrated, labels.prompt_index[scored])
+    wins = measure_wins(contenders, labels.wins[scored], clusters=clusters[scored], seed=seed)
     routing = None
     known = np.flatnonzero(~np.isnan(labels.strong_quality))
     if len(known):
         outcomes = labels.take(known)
         routing = measure_routing(
-            _contenders(prepared, calibrated, outcomes.prompt_index),
+            _contenders(
+                prepared,
+                routed_scores(calibrated, DEFAULT_ON_ROUTER_ERROR),
+                outcomes.prompt_index,
+            ),
             weak_quality=outcomes.weak_quality,
             strong_quality=outcomes.strong_quality,
             clusters=clusters[known],
+            fixed=_fixed_block(calibrated[outcomes.prompt_index]),
             seed=seed,
         )
     battles = None
@@ -92,8 +104,29 @@ def measure_held_out(
         routing=routing,
         battles=battles,
         by_group=by_group,
-        n_abstained=n_abstained,
-        warnings=_warnings(wins, routing, battles),
+        n_abstained=len(labels) - len(scored),
+        warnings=(
+            *_abstention_warnings(len(labels) - len(scored), len(labels)),
+            *_warnings(wins, routing, battles),
+        ),
+    )
+
+
+def _fixed_block(win_probabilities: FloatArray) -> FixedBlock | None:
+    """Return the prompts without a score, as the gateway routes them by default."""
+    rows = np.isnan(win_probabilities)
+    return FixedBlock(rows, DEFAULT_ON_ROUTER_ERROR) if rows.any() else None
+
+
+def _abstention_warnings(n_abstained: int, n_labels: int) -> tuple[str, ...]:
+    """Say how many labels have no score, and in which figures they are."""
+    if not n_abstained:
+        return ()
+    return (
+        f"the router gives no score to the prompts of {n_abstained:,} of {n_labels:,} held-out "
+        f"labels: figures of routing count them as {DEFAULT_ON_ROUTER_ERROR} calls, as "
+        "on_router_error sends them, and figures of win probabilities are of the "
+        f"{1 - n_abstained / n_labels:.1%} with a score",
     )
 
 

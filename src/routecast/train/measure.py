@@ -6,9 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from routecast.evaluate.curve import cost_quality_curve
+from routecast.evaluate.exact import exact_figures
+from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.intervals import bootstrap_metrics
-from routecast.evaluate.metrics import average_gap_recovered, share_for_gap_recovered
+from routecast.evaluate.pair import PairArrays
 from routecast.evaluate.study import Figure
 from routecast.stats.bootstrap import percentile_interval, pivotal_interval
 from routecast.train.resampled import (
@@ -106,6 +107,7 @@ def measure_routing(
     weak_quality: FloatArray,
     strong_quality: FloatArray,
     clusters: IntArray,
+    fixed: FixedBlock | None = None,
     seed: int,
 ) -> Measurement:
     """Return APGR, CPT(50%) and CPT(80%) on outcomes.
@@ -115,17 +117,20 @@ def measure_routing(
         weak_quality: Per prompt, shape (n_prompts,).
         strong_quality: Same shape.
         clusters: Prompts that are resampled together: one integer each, same shape.
+        fixed: The prompts that the first contender gives no score; None where there are none.
         seed: Of the resamples.
 
     Returns:
         The figures; NaN when the two sides tie.
     """
     scores = {one.name: one.scores for one in contenders if not one.is_constant}
+    blocks = {} if fixed is None else {contenders[0].name: fixed}
     bootstrap = bootstrap_metrics(
         scores,
         weak_quality=weak_quality,
         strong_quality=strong_quality,
         group_codes=clusters,
+        fixed=blocks,
         n_resamples=N_RESAMPLES,
         seed=seed,
     )
@@ -135,14 +140,13 @@ def measure_routing(
         for metric in bootstrap.metrics
     }
     figures: dict[str, dict[str, Figure]] = {}
+    pair = PairArrays(weak_quality=weak_quality, strong_quality=strong_quality)
     for name, values in scores.items():
-        curve = cost_quality_curve(values, weak_quality=weak_quality, strong_quality=strong_quality)
-        exact = {
-            APGR: average_gap_recovered(curve),
-            CPT_50: share_for_gap_recovered(curve, 0.5),
-            CPT_80: share_for_gap_recovered(curve, 0.8),
+        exact = exact_figures(values, pair, fixed=blocks.get(name))
+        figures[name] = {
+            metric: _figure(exact[metric], samples[name, metric])
+            for metric in (APGR, CPT_50, CPT_80)
         }
-        figures[name] = {metric: _figure(exact[metric], samples[name, metric]) for metric in exact}
     return Measurement(
         n_labels=len(weak_quality),
         n_clusters=len(np.unique(clusters)),

@@ -5,7 +5,7 @@
   const N_SHOWN = 10;
 
   // One entry per curve; random is a straight line, known without scores.
-  const random = { name: "random, expected", baseline: true, straight: true, band: null, cuts: {
+  const random = { name: "random, expected", baseline: true, straight: true, band: null, reachable: [0, 1], cuts: {
     n_strong: [0, study.n], threshold: [null, null], quality: [study.weak_quality, study.strong_quality],
     cost_usd: study.usd && [study.usd.weak, study.usd.strong] } };
   const curves = [...study.routers, random];
@@ -181,10 +181,10 @@
 
   const asPercent = { print: (tick, digits) => percent(tick, Math.max(0, digits - 2)) };
   function drawTrust() {
-    const { reliability, histogram, name } = chosen();
+    const { reliability, histogram, name, n_abstained } = chosen();
     $("trust").hidden = $("bins").hidden = !reliability;
     $("trust-none").hidden = Boolean(reliability);
-    $("trust-none").textContent = `The scores of ${name} are only an order, not win probabilities: there is nothing to hold against outcomes. Choose another router above to see its reliability.`;
+    $("trust-none").textContent = n_abstained === study.n ? `${name} gave no score to any prompt.` : `The scores of ${name} are only an order, not win probabilities: there is nothing to hold against outcomes. Choose another router above to see its reliability.`;
     if (!reliability) return;
     drawReliability(reliability);
     drawHistogram(histogram);
@@ -261,7 +261,9 @@
   }
 
   function moveTo(cut, { keepSlider = false } = {}) {
-    state.cut = cut;
+    const [first, last] = chosen().reachable; // prompts without a score go to one model at any threshold
+    state.cut = Math.min(Math.max(cut, first), last);
+    cut = state.cut;
     if (!keepSlider) slider.value = Math.round(shareAt(chosen(), cut) * slider.max);
     showNumbers();
     drawCursor();
