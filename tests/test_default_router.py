@@ -11,11 +11,13 @@ import polars as pl
 import pytest
 from tokenizers import Tokenizer
 
-from routecast.artifacts import load_artifact, load_router
+from routecast.artifacts import N_QUANTILES, load_artifact, load_router
+from routecast.artifacts.arena import arena_quantiles, default_manifest_sha256
 from routecast.data.comparisons import Comparisons
 from routecast.data.leakage import normalise_prompt, prompt_hashes64
 from routecast.data.readers.registry import find_reader
 from routecast.embed.registry import load_embedder
+from routecast.policy.goals import Goal, cut_for_goal
 from routecast.routers.calibrated import CalibratedRouter
 from routecast.routers.knn import BoundKnn
 from routecast.train.knn import CHOSEN
@@ -52,6 +54,29 @@ def benchmark_questions(shared_data: Path) -> list[str]:
     read = find_reader("routellm-eval")
     homes = [shared_data / "benchmarks/routellm" / name for name in ("mmlu", "gsm8k", "mt_bench")]
     return [prompt for home in homes for prompt in read(home, decontaminate=False).table.prompts]
+
+
+def test_its_quantiles_on_arena_prompts_are_its_own() -> None:
+    table = arena_quantiles(load_router())
+    assert table is not None
+    assert table.manifest_sha256 == default_manifest_sha256(), (
+        "the default router changed: run python -m runs.default_on_arena --data DIR"
+    )
+    assert len(table.win_probability_quantiles) == N_QUANTILES
+    assert list(table.win_probability_quantiles) == sorted(table.win_probability_quantiles)
+
+
+def test_its_quantiles_on_arena_prompts_give_the_share_that_they_get(shared_data: Path) -> None:
+    loaded = load_router()
+    table = arena_quantiles(loaded)
+    assert table is not None
+    file = shared_data / "train" / "arena_topic_prompts.parquet"
+    prompts = pl.read_parquet(file)["prompt"].unique(maintain_order=True)
+    assert len(prompts) == table.n_prompts
+    scores = loaded.router.win_probabilities(prompts.gather_every(8).to_list())
+    cut = cut_for_goal(loaded, Goal("strong_share", 0.3))
+    stated = cut.strong_weights(np.array(table.win_probability_quantiles)).mean()
+    assert stated == pytest.approx(cut.strong_weights(scores).mean(), abs=0.03)
 
 
 def test_it_scores_prompts_in_any_script_between_0_and_1() -> None:

@@ -15,13 +15,16 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from routecast.artifacts import load_artifact, router_folder, save_artifact
 from routecast.cli import config as config_command
 from routecast.cli.serve import serve
 from routecast.errors import ArtifactError, ConfigError
@@ -317,6 +320,37 @@ def test_check_says_what_would_be_served(settings: Path) -> None:
         "http on 127.0.0.1: programs on this machine may call it, without a key",
         f"{settings} can be served",
     ]
+
+
+def test_check_says_of_which_sample_a_share_is_and_what_arena_prompts_would_give(
+    settings: Path,
+) -> None:
+    settings.write_text(SETTINGS.replace('router = "random"\n', ""))
+    run = CliRunner().invoke(app, ["config", "check", "--config", str(settings)])
+    notes = [line for line in run.stdout.splitlines() if line.startswith("  ")]
+    assert notes[0].startswith("  its goal is met on that calibration sample, 1,200 held-out")
+    assert re.fullmatch(
+        r"  of 16,441 prompts of Chatbot Arena it would send \d+\.\d% to big", notes[1]
+    )
+    assert "routecast calibrate --router default --prompts FILE" in notes[2]
+    run = CliRunner().invoke(app, ["config", "check", "--config", str(settings), "--json"])
+    (route,) = json.loads(run.stdout)["routes"]
+    assert 0 < route["arena_strong_share"] < 0.3
+    assert route["abstained_share"] == 0
+
+
+def test_check_says_how_many_of_the_sample_had_no_score(settings: Path, tmp_path: Path) -> None:
+    artifact = load_artifact(router_folder("default"))
+    shy = msgspec.structs.replace(artifact.manifest.calibration, abstained_share=0.25)
+    manifest = msgspec.structs.replace(artifact.manifest, calibration=shy)
+    save_artifact(replace(artifact, manifest=manifest), tmp_path / "shy")
+    settings.write_text(SETTINGS.replace('"random"', '"shy"'))
+    run = CliRunner().invoke(app, ["config", "check", "--config", str(settings)])
+    assert "  25.0% of the sample had no score, and counts as strong calls" in run.stdout
+    settings.write_text(SETTINGS.replace('"random"', '"shy"').replace("share = 0.3", "share = 0.2"))
+    assert "routes.auto: strong_share 0.2 cannot be met" in str(
+        refusal_of("config", "check", "--config", str(settings))
+    )
 
 
 def test_check_prints_one_json_document(settings: Path) -> None:

@@ -50,7 +50,8 @@ def check(
             f"model {endpoint.name}: {endpoint.model} at {endpoint.base_url} ({apis}), {key}"
         )
     for route in table.routes.values():
-        typer.echo(describe_route(route))
+        for line in (describe_route(route), *traffic_notes(route)):
+            typer.echo(line)
     typer.echo(describe_access(loaded))
     typer.echo(f"{config} can be served")
 
@@ -89,7 +90,44 @@ def describe_route(route: "Route") -> str:
     )
 
 
+def traffic_notes(route: "Route") -> list[str]:
+    """Return lines for people: what the goal's share is a share of, and what others may see."""
+    if route.calibration_sample is None or route.loaded.manifest is None:
+        return []
+    abstentions = route.abstentions
+    notes = [
+        f"  its goal is met on that calibration sample, {route.calibration_sample}; on your "
+        "traffic the share may be another"
+    ]
+    if abstentions.share:
+        notes.append(
+            f"  {abstentions.share:.1%} of the sample had no score, and counts as "
+            f"{abstentions.answered_by} calls (on_router_error)"
+        )
+    if (arena := _arena_share(route)) is not None:
+        notes.append(f"  of {arena[0]} it would send {arena[1]:.1%} to {route.strong}")
+    notes.append(
+        f"  for a threshold of your own: routecast calibrate --router {route.router_name} "
+        "--prompts FILE --strong-share SHARE"
+    )
+    return notes
+
+
+def _arena_share(route: "Route") -> tuple[str, float] | None:
+    """Return another sample in words, and the share of it that goes to the strong model."""
+    import numpy as np
+
+    from routecast.artifacts.arena import arena_quantiles
+
+    table = arena_quantiles(route.loaded)
+    if table is None:
+        return None
+    weights = route.cut.strong_weights(np.array(table.win_probability_quantiles))
+    return table.sample, float(weights.mean())
+
+
 def _route_fields(route: "Route") -> dict[str, Any]:
+    arena = _arena_share(route)
     return {
         "name": route.name,
         "strong": route.strong,
@@ -99,6 +137,8 @@ def _route_fields(route: "Route") -> dict[str, Any]:
         "threshold": route.threshold,
         "tie_share": route.cut.tie_share,
         "calibration_sample": route.calibration_sample,
+        "abstained_share": route.abstentions.share,
+        "arena_strong_share": None if arena is None else arena[1],
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routecast.cli.config import describe_access, describe_route
+from routecast.cli.config import describe_access, describe_route, traffic_notes
 
 if TYPE_CHECKING:
     from routecast.gateway.loading import Loaded
@@ -71,6 +71,9 @@ def _log_announcement(address: str, loaded: "Loaded") -> None:
         "address": address,
         "routes": list(loaded.table.routes),
         "models": list(loaded.table.endpoints),
+        "notes": [
+            note.strip() for route in loaded.table.routes.values() for note in traffic_notes(route)
+        ],
         "access": describe_access(loaded),
     }
     logging.getLogger("routecast.gateway").info("serving", extra={"fields": fields})
@@ -83,7 +86,11 @@ def _announcement(address: str, loaded: "Loaded") -> str:
     table = loaded.table
     lines = [
         f"Routecast serves {address}/v1",
-        *(f"  {describe_route(route)}" for route in table.routes.values()),
+        *(
+            f"  {line}"
+            for route in table.routes.values()
+            for line in (describe_route(route), *traffic_notes(route))
+        ),
         f"  models: {', '.join(table.endpoints)}",
         f"  {describe_access(loaded)}",
         *(f"Try: {_try_it(address, model, loaded)}" for model in table.speaking(Api.CHAT)[:1]),
