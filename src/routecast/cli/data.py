@@ -11,6 +11,7 @@ from routecast.cli.counts import counted
 from routecast.cli.data_describe import describe
 from routecast.cli.data_import import import_data
 from routecast.cli.data_split import split
+from routecast.cli.extras import require_lab
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,6 +55,7 @@ def tiers(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Rate models by their comparisons, or read their ratings, and group them into tiers."""
+    require_lab("data tiers")
     from routecast.data.rating_files import read_ratings, write_tiers
     from routecast.data.tiers import assign_tiers
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routecast.cli.extras import require_lab
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -40,6 +42,7 @@ def describe(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Count rows, prompts, models, ties and duplicates, and show how each model fared."""
+    require_lab("data describe")
     from routecast.data.describe import describe_table
 
     description = describe_table(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routecast.cli.counts import counted
+from routecast.cli.extras import require_lab
 from routecast.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def import_data(
     Formats: alpacaeval, arena-140k, arena-55k, arena-conversations, matrix, native, pandalm,
     routellm-eval and routerbench.
     """
+    require_lab("data import")
     from routecast.data.importing import import_table
     from routecast.data.readers.context import ReadOptions
 

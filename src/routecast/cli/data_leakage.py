@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from routecast.cli.embedders import EmbedderKey, EmbedderName, EmbedderUrl, opened_embedder
+from routecast.cli.extras import require_lab
 
 
 def check_leakage(
@@ -21,6 +22,7 @@ def check_leakage(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Find training rows that hold an evaluation prompt, word for word or nearly."""
+    require_lab("data check-leakage")
     from routecast.data.prompts import iter_prompts
     from routecast.data.writing import write_rows
     from routecast.evaluate.leakage import check_leakage as check

@@ -9,6 +9,7 @@ import typer
 
 from routecast.cli.counts import counted
 from routecast.cli.embedders import EmbedderKey, EmbedderName, EmbedderUrl, opened_embedder
+from routecast.cli.extras import require_lab
 
 if TYPE_CHECKING:
     from routecast.evaluate.splitting import SplitReport
@@ -31,6 +32,7 @@ def split(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Split a file by prompt: equal and nearly equal prompts fall on one side."""
+    require_lab("data split")
     from routecast.evaluate.splitting import split_file
 
     with opened_embedder(embedder, url=embedder_url, key=embedder_key) as opened:

@@ -19,6 +19,7 @@ from routecast.cli.embedders import (
     named_endpoint,
     opened_embedder,
 )
+from routecast.cli.extras import require_lab
 from routecast.cli.on_router_error import OnRouterErrorOption
 from routecast.cli.prices import StrongPrice, WeakPrice, read_price
 from routecast.cli.progress import shown_stages
@@ -94,6 +95,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Evaluate routers on benchmarks: curves, metrics with intervals, a report."""
+    require_lab("evaluate")
     from routecast.cli.evaluate_table import print_study
     from routecast.embed.cache import user_cache_folder
     from routecast.evaluate.document import study_document

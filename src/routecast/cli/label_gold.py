@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from routecast.cli.extras import require_lab
+
 
 def gold(
     outcomes: Annotated[
@@ -24,6 +26,7 @@ def gold(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Make comparisons from outcomes: the better quality wins, equal ones tie."""
+    require_lab("label gold")
     from routecast.data.files import file_format
     from routecast.data.readers.native import read_outcomes
     from routecast.data.writing import write_table

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routecast.cli.extras import require_lab
+
 if TYPE_CHECKING:
     from routecast.label.estimate import Estimate
     from routecast.label.items import Item
@@ -57,6 +59,7 @@ def judge(
 
     Every reply is kept at once: stopped in whatever way, the same command goes on where it was.
     """
+    require_lab("label judge")
     from routecast.cli.judge_report import print_report
     from routecast.label.items import read_items
     from routecast.label.journal import open_journal

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routecast.cli.embedders import DeviceName, EmbedderName
+from routecast.cli.extras import require_lab
 
 if TYPE_CHECKING:
     from routecast.train.overlap import OnOverlap
@@ -92,6 +93,7 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Train a router, calibrate it, and say what it is worth on prompts that it never saw."""
+    require_lab("train")
     from routecast.cli.train_new_model import USAGE, add_model
     from routecast.cli.train_report import print_run
     from routecast.embed.cache import user_cache_folder

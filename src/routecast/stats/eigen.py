@@ -4,8 +4,8 @@ import threading
 from typing import Final
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from routecast.errors import MissingExtraError
 from routecast.types import FloatArray
 
 _ONE_AT_A_TIME: Final = threading.Lock()
@@ -26,8 +26,13 @@ def symmetric_eigen(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         Shapes (n,) and (n, n).
 
     Raises:
+        MissingExtraError: If threadpoolctl is not installed.
         numpy.linalg.LinAlgError: If it has a NaN, or does not converge.
     """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("training", "lab") from error
     with _ONE_AT_A_TIME, threadpool_limits(1, user_api="blas"):
         values, vectors = np.linalg.eigh(matrix)
     return values, vectors
