@@ -1,7 +1,10 @@
 """Fixtures that every test may use."""
 
+import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -9,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from starlette.types import ASGIApp
 
 from routecast.embed.protocol import EmbedderIdentity
+from routecast.testing import serve_upstream
 from routecast.types import EmbeddingArray, FloatArray
 
 settings.register_profile(  # machines are shared and noisy
@@ -26,6 +31,33 @@ def shared_data() -> Path:
     if not os.environ.get("ROUTECAST_DATA") or not folder.is_dir():
         pytest.skip("ROUTECAST_DATA names no folder of shared data")
     return folder
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[[ASGIApp], str]]:
+    """What serves upstreams on threads until the test ends, and returns their base URLs."""
+    with ExitStack() as stack:
+        yield lambda upstream: stack.enter_context(_serve_on_a_thread(upstream))
+
+
+@contextmanager
+def _serve_on_a_thread(upstream: ASGIApp) -> Iterator[str]:
+    begun: Future[tuple[str, Callable[[], object]]] = Future()
+
+    async def serve() -> None:
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        async with serve_upstream(upstream) as base_url:
+            begun.set_result((base_url, lambda: loop.call_soon_threadsafe(ended.set)))
+            await ended.wait()
+
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(lambda: asyncio.run(serve()))
+        base_url, end = begun.result(timeout=10)
+        try:
+            yield base_url
+        finally:
+            end()
+        running.result(timeout=10)
 
 
 @pytest.fixture(scope="session")

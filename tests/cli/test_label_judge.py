@@ -1,18 +1,19 @@
 """`routecast label judge`: what it asks, refuses and prints."""
 
-import asyncio
 import json
+import re
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from routecast.cli.label import app
+from routecast.cli.main import app as main_app
 from routecast.errors import ConfigError, DataError, RoutecastError
-from routecast.testing import FakeUpstream, Refuse, serve_upstream
+from routecast.testing import FakeUpstream, Refuse
 
 ROWS = [
     {"prompt": "a secret question", "answer|big": "Four.", "answer|small": "Five, five."},
@@ -22,23 +23,10 @@ ALWAYS_FIRST = "The first one. [[A]]"
 
 
 @pytest.fixture
-def upstream() -> Iterator[tuple[FakeUpstream, str]]:
+def upstream(served: Callable[[FakeUpstream], str]) -> tuple[FakeUpstream, str]:
     """A judge that always likes the first answer, served by a thread; with its base URL."""
     fake = FakeUpstream("judge-1", answer=ALWAYS_FIRST)
-    served: Future[tuple[str, Callable[[], object]]] = Future()
-
-    async def serve() -> None:
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        async with serve_upstream(fake) as base_url:
-            served.set_result((base_url, lambda: loop.call_soon_threadsafe(ended.set)))
-            await ended.wait()
-
-    with ThreadPoolExecutor(1) as thread:
-        running = thread.submit(lambda: asyncio.run(serve()))
-        base_url, end = served.result(timeout=10)
-        yield fake, base_url
-        end()
-        running.result(timeout=10)
+    return fake, served(fake)
 
 
 @pytest.fixture
@@ -53,8 +41,7 @@ def folder(
     return tmp_path
 
 
-def write_prompts(folder: Path, *, n: int = 1) -> None:
-    rows = [{**row, "prompt": f"{row['prompt']} {i}"} for i in range(n) for row in ROWS]
+def write_prompts(folder: Path, rows: Iterable[dict[str, str]] = ROWS) -> None:
     (folder / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -242,3 +229,45 @@ def test_the_progress_shows_rate_and_spending_on_a_terminal(
     assert out == ""
     for part in ("3/8", "$1.2500", "/s", "2 failed tries"):
         assert part in err
+
+
+def grade_or_prefer(request: dict[str, Any]) -> str:
+    """Like long answers to hard questions, and short ones to the rest."""
+    material = request["messages"][-1]["content"]
+    texts = re.findall(r"(?ms)^===== ([A-Z ]+) \w+\n(.*?)\n(?====== )", material)
+    (_, question), *answers = texts
+    likes_long = "hard" in question
+    if len(answers) == 1:
+        return f"So. [[{10 if likes_long == ('long' in answers[0][1]) else 4}]]"
+    return f"So. [[{'A' if likes_long == ('long' in answers[0][1]) else 'B'}]]"
+
+
+@pytest.mark.parametrize(
+    ("mode", "ending"), [("pairwise", "jsonl"), ("grade", "csv"), ("grade", "parquet")]
+)
+def test_every_later_command_reads_what_the_judge_wrote(
+    served: Callable[[FakeUpstream], str], folder: Path, mode: str, ending: str
+) -> None:
+    write_config(folder, served(FakeUpstream("judge-1", answer=grade_or_prefer)))
+    kinds = ["hard", "easy"] * 60
+    write_prompts(
+        folder,
+        (
+            {"prompt": f"{kind} question {i}", "answer|big": "a long one", "answer|small": "short"}
+            for i, kind in enumerate(kinds)
+        ),
+    )
+    labels = f"labels.{ending}"
+    assert judge("--yes", "--mode", mode, output=labels).exit_code == 0
+    pair = ["--strong", "big", "--weak", "small"]
+    for command in (
+        ["train", "knn", "--outcomes", labels, *pair, "--output", "from-outcomes"],
+        ["train", "knn", "--comparisons", labels, *pair, "--output", "from-comparisons"],
+        ["evaluate", "--benchmark", labels, *pair, "--output", "report", "--resamples", "100"],
+        ["calibrate", "--outcomes", labels, *pair, "--min-quality", "0.5", "--router", "length"],
+        ["label", "gold", "--outcomes", labels, *pair, "--output", f"gold.{ending}"],
+        ["data", "split", labels, "--output", "parts"],
+        ["calibrate", "--outcomes", f"parts/train.{ending}", *pair, "--strong-share", "0.3"],
+    ):
+        run = CliRunner().invoke(main_app, command)
+        assert run.exit_code == 0, (command, run.output, run.exception)

@@ -52,6 +52,8 @@ def test_a_row_is_a_comparison_with_its_answers_and_the_input_s_columns() -> Non
             "outcome": 0.5,
             "answer|big": ANSWERS.strong,
             "answer|small": "wrong",
+            "quality|big": 0.5,
+            "quality|small": 0.5,
             "gold": "four",
             "judge_disagrees": True,
         }
@@ -59,12 +61,12 @@ def test_a_row_is_a_comparison_with_its_answers_and_the_input_s_columns() -> Non
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
-def test_every_format_is_read_again_as_comparisons_and_grades_as_outcomes(
+def test_every_format_is_read_again_as_comparisons_and_as_outcomes_on_the_scale_from_0_to_1(
     tmp_path: Path, ending: str
 ) -> None:
     results = [
-        Judged(answers=ANSWERS, outcome=1.0, grades=(9, 4)),
-        Judged(answers=ANSWERS, outcome=0.5, grades=(7, 7)),
+        Judged(answers=ANSWERS, outcome=1.0, grades=(10, 4)),
+        Judged(answers=ANSWERS, outcome=0.5, grades=(1, 1)),
     ]
     items = [item('日本, "x"\ny'), item("two")]
     path = tmp_path / f"out.{ending}"
@@ -73,9 +75,11 @@ def test_every_format_is_read_again_as_comparisons_and_grades_as_outcomes(
     comparisons = Comparisons(table=table)
     assert list(comparisons.outcome) == [1.0, 0.5]
     assert comparisons.models == ("big", "small")
-    outcomes = Outcomes(table=table, quality_range=(1, 10))
+    outcomes = Outcomes(table=table)
     assert outcomes.prompts == [each.prompt for each in items]
-    assert list(outcomes.quality("big")) == [9.0, 7.0]
+    assert list(outcomes.quality("big")) == [1.0, 0.0]
+    assert list(outcomes.quality("small")) == [pytest.approx(3 / 9), 0.0]  # (4 - 1) / (10 - 1)
+    assert list(table["grade|small"]) == [4, 1]
     assert table["answer|big"][0] == ANSWERS.strong
 
 

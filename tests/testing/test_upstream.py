@@ -5,7 +5,7 @@ import gzip
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -125,10 +125,11 @@ async def test_it_takes_its_time() -> None:
     assert time.perf_counter() - began >= 0.2
 
 
-async def test_an_answer_of_one_s_own_is_given() -> None:
-    fake = FakeUpstream("small", answer="Four.")
+@pytest.mark.parametrize("own", ["Four.", lambda request: f"Four{request['model']}"])
+async def test_an_answer_of_one_s_own_is_given(own: str | Callable[[dict[str, Any]], str]) -> None:
+    fake = FakeUpstream("small", answer=own)
     async with serve_upstream(fake) as url, openai.AsyncOpenAI(base_url=url, api_key="x") as client:
-        answer = await client.chat.completions.create(model="any", messages=MESSAGES)
+        answer = await client.chat.completions.create(model=".", messages=MESSAGES)
     assert answer.choices[0].message.content == "Four."
 
 

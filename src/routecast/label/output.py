@@ -1,4 +1,4 @@
-"""The labels as a file of comparisons."""
+"""The labels as a file of comparisons that every command reads as outcomes too."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +13,9 @@ from routecast.errors import ConfigError, DataError
 from routecast.label.items import Item
 from routecast.label.judge import Failed, Judged
 from routecast.label.settings import JudgeSettings
+from routecast.label.verdict import HIGHEST_GRADE, LOWEST_GRADE
+
+GRADE = "grade|"
 
 
 def comparison_rows(
@@ -20,8 +23,10 @@ def comparison_rows(
 ) -> list[dict[str, Any]]:
     """Return one comparison per labelled item, in order.
 
-    The strong model is model a. The answers are kept, so that another judge can be asked without
-    paying for them again; so are the input's other columns.
+    The strong model is model a. Each row holds outcomes too, on the scale [0, 1]: ``quality|NAME``
+    is the grade, 1 as 0 and 10 as 1, or what the model got of the verdict: the winner 1, the loser
+    0, both half in a tie. ``grade|NAME`` is the grade as given. The answers are kept, so that
+    another judge can be asked without paying for them again; so are the input's other columns.
     """
     return [
         _row(item, result, settings)
@@ -74,8 +79,11 @@ def _row(item: Item, judged: Judged, settings: JudgeSettings) -> dict[str, Any]:
     }
     if settings.reference_column is not None:
         row[settings.reference_column] = item.reference
-    if judged.grades is not None:  # columns of outcomes: the file can be read as these too
-        row[QUALITY + strong], row[QUALITY + weak] = judged.grades
+    row[QUALITY + strong], row[QUALITY + weak] = judged.outcome, 1.0 - judged.outcome
+    if judged.grades is not None:
+        for model, grade in zip((strong, weak), judged.grades, strict=True):
+            row[GRADE + model] = grade
+            row[QUALITY + model] = (grade - LOWEST_GRADE) / (HIGHEST_GRADE - LOWEST_GRADE)
     if settings.mode == "pairwise":
         row["judge_disagrees"] = judged.verdict is not None and judged.verdict.disagrees
     return row

@@ -10,6 +10,8 @@ from routecast.label.templates import ReplyForm
 Preference = Literal["A", "B", "tie"]
 """The answer shown first, the one shown second, or neither."""
 
+LOWEST_GRADE, HIGHEST_GRADE = 1, 10
+
 _MARK = re.compile(r"\[\[([^\[\]]*)\]\]")
 _PREFERENCES: dict[str, Preference] = {"A": "A", "B": "B", "C": "tie"}
 
@@ -70,7 +72,7 @@ def read_grade(text: str, form: ReplyForm) -> int | None:
         mark = _only_mark(text) or ""
         return int(mark) if re.fullmatch(r"[1-9]|10", mark, re.ASCII) else None
     grade = _value_of(text, "grade")
-    return grade if type(grade) is int and 1 <= grade <= 10 else None
+    return grade if type(grade) is int and LOWEST_GRADE <= grade <= HIGHEST_GRADE else None
 
 
 def outcome_of_grades(*, strong: int, weak: int) -> float:

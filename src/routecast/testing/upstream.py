@@ -85,7 +85,7 @@ class FakeUpstream:
         name: str,
         *,
         latency_s: float = 0.0,
-        answer: str | None = None,
+        answer: str | Callable[[Json], str] | None = None,
         n_recorded: int = 100,
     ) -> None:
         """Set up an upstream that behaves.
@@ -93,8 +93,9 @@ class FakeUpstream:
         Args:
             name: Its model's name.
             latency_s: Seconds before the first byte of each answer.
-            answer: What it says, whatever it is held to; by default that it is a simulation, and
-                its name, or the plainest document that fits a schema.
+            answer: What it says, whatever it is held to, or what gives that for a request's body;
+                by default that it is a simulation, and its name, or the plainest document that fits
+                a schema.
             n_recorded: How many requests it remembers.
         """
         self.name = name
@@ -157,10 +158,11 @@ class FakeUpstream:
         except (ValueError, RecursionError) as error:
             await _refuse(line.send, path, f"not JSON: {type(error).__name__}")
             return
+        answer = self._answer(request) if callable(self._answer) else self._answer
         simulation = Simulation(
             name=self.name,
-            text=self._answer or f"This is a simulated answer by {self.name}.",
-            is_scripted=self._answer is not None,
+            text=answer or f"This is a simulated answer by {self.name}.",
+            is_scripted=answer is not None,
             number=number,
             request=request,
         )
@@ -172,11 +174,11 @@ class FakeUpstream:
         if request.get("stream") and shape.stream is not None:
             await deliver_stream(shape.stream(simulation), fault, line)
             return
-        answer = shape.answer(simulation)
-        if isinstance(answer, str):
-            await _refuse(line.send, path, answer)
+        document = shape.answer(simulation)
+        if isinstance(document, str):
+            await _refuse(line.send, path, document)
         else:
-            await deliver_plain(json.dumps(answer).encode(), fault, line)
+            await deliver_plain(json.dumps(document).encode(), fault, line)
 
     def _refusal(self, path: str, simulation: Simulation) -> str | None:
         """Say what the real upstream would refuse, and remember what it made."""

@@ -57,6 +57,13 @@ def test_another_file_is_refused_with_what_the_contracts_need(tmp_path: Path) ->
         read_native(saved(tmp_path, {"prompt": "p"}))
 
 
+def test_comparisons_where_outcomes_are_wanted_are_refused_with_where_to_give_them(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(DataError, match=r"holds comparisons without .*takes it as --comp"):
+        read_outcomes(saved(tmp_path, GOOD))
+
+
 def test_a_published_layout_is_sent_to_import(tmp_path: Path) -> None:
     path = saved(tmp_path, {"prompt": "p", "correct|m": 1})
     with pytest.raises(DataError, match=r"is in format 'matrix'; .*data import t\.jsonl --output"):

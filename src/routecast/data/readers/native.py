@@ -105,6 +105,11 @@ def _refuse_other_formats(path: str | Path, wanted: Kind) -> None:
             f"{name} is in format {known.name!r}; convert it first: "
             f"routecast data import {name} --output FILE"
         )
+    if native_kind(columns) == "comparisons":
+        raise DataError(
+            f"{name} holds comparisons without qualities: `routecast train` takes it as "
+            "--comparisons; outcomes have a column 'quality|MODEL' for each model"
+        )
     raise DataError(
         f"{name} has the columns {list(columns[:12])!r}; comparisons have 'model_a', 'model_b' and "
         "'outcome' (or 'prompt' and 'winner'), outcomes have 'quality|MODEL'"
