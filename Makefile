@@ -76,9 +76,8 @@ INSTALL_US := --quiet --no-deps --no-build-isolation --editable .
 
 .venv-lowest/stamp: pyproject.toml | .venv/dev.stamp .venv-lowest/bin/python
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group build --resolution lowest-direct \
-	  --quiet --no-annotate --no-emit-package torch --output-file $(@D)/requirements.txt
-	$(@D)/bin/pip install --quiet --no-deps --requirement $(@D)/requirements.txt
-	$(@D)/bin/pip install --quiet 'torch==$(TORCH)'
+	  --upgrade --quiet --no-annotate --output-file $(@D)/requirements.txt
+	$(BIN)/uv pip install --quiet --python $(@D)/bin/python --requirement $(@D)/requirements.txt
 	$(@D)/bin/pip install $(INSTALL_US)
 	@touch $@
 

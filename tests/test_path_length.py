@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 COMMAND = "python benchmarks/path_length.py --output results/path_length.json"
 Figures = dict[str, dict[str, int]]
-LONGER = {"n_lines": 1.15, "n_c_calls": 1.15, "n_bytes": 1.3}
+LONGER = {"n_lines": 1.15, "n_c_calls": 1.15, "n_bytes": 1.4}
 """Python's versions differ by some lines, numpy's by some bytes."""
 
 
