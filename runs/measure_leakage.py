@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from routecast.data.chains import Chains
 from routecast.data.leakage import contained_questions
-from routecast.data.near_duplicates import MIN_JACCARD, group_near_duplicates
+from routecast.data.near_duplicates import MIN_JACCARD, find_near_duplicates, merge_groups
 from routecast.data.readers.registry import find_reader
 from routecast.embed.cache import cached
 from routecast.embed.protocol import Embedder
@@ -109,10 +110,16 @@ def group_table(questions: Sequence[str], embedders: Sequence[Embedder]) -> str:
     for embedder in embedders:
         embeddings = embedder.embed(questions)
         for label, min_jaccard in ((".6 or more", MIN_JACCARD), ("not asked", 0.0)):
-            groups = group_near_duplicates(questions, embeddings, min_jaccard=min_jaccard)
+            pairs = find_near_duplicates(
+                questions, embeddings, questions, embeddings, min_jaccard=min_jaccard
+            )
+            chains = Chains(len(questions))
+            chains.join(pairs.left_index, pairs.right_index)
+            groups = merge_groups(chains.roots())
+            n_proposed = (pairs.n_proposed - len(questions)) // 2  # not with itself, and not twice
             oversized = ", ".join(str(size) for size in groups.oversized) or "none"
             lines.append(
-                f"| `{_label(embedder)}` | {label} | {groups.n_proposed:,} | {len(groups.sizes):,} "
+                f"| `{_label(embedder)}` | {label} | {n_proposed:,} | {len(groups.sizes):,} "
                 f"| {sum(groups.sizes):,} | {max(groups.sizes, default=0)} | {oversized} |"
             )
     lines += ["", "Embedders' digests: " + ", ".join(map(_digest, embedders)) + "."]

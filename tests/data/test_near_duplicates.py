@@ -3,14 +3,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routecast.data import run_table
 from routecast.data.near_duplicates import (
     find_near_duplicates,
     group_near_duplicates,
     jaccard_index,
     word_runs,
 )
+from routecast.data.run_table import candidate_pairs, table_of_runs
 from routecast.embed.protocol import Embedder
-from routecast.types import EmbeddingArray
+from routecast.types import EmbeddingArray, IntArray
 
 SENTENCE = "the quick brown fox jumps over the lazy dog near the old stone bridge"
 
@@ -71,7 +73,7 @@ def test_groups_are_chains_and_named_by_their_first_row() -> None:
     words = SENTENCE.split()
     chain = [" ".join(words), " ".join([*words, "x"]), " ".join([*words, "x", "y"])]
     texts = ["alone in this table of rows", *chain]
-    groups = group_near_duplicates(texts, ones(4), max_group_share=1.0)
+    groups = group_near_duplicates(texts, ones(4).__getitem__, max_group_share=1.0)
     assert groups.labels.tolist() == [0, 1, 1, 1]
     assert (groups.sizes, groups.oversized) == ((3,), ())
 
@@ -79,14 +81,78 @@ def test_groups_are_chains_and_named_by_their_first_row() -> None:
 def test_a_group_over_the_limit_is_reported_and_not_merged() -> None:
     texts = [SENTENCE] * 3 + [f"row number {n} of many others here" for n in range(97)]
     vectors = ones(100)
-    groups = group_near_duplicates(texts, vectors, min_jaccard=0.99)
+    groups = group_near_duplicates(texts, vectors.__getitem__, min_jaccard=0.99)
     assert groups.oversized == (3,)
     assert groups.labels.tolist() == list(range(100))
 
 
+@given(
+    st.lists(st.lists(st.sampled_from("abcdef"), max_size=14).map(" ".join), max_size=12),
+    st.sampled_from([0.3, 0.6, 0.9]),
+)
+def test_groups_are_those_of_a_plain_loop_over_all_pairs(
+    texts: list[str], min_jaccard: float
+) -> None:
+    rng = np.random.default_rng(len(texts))
+    angles = rng.uniform(0, 0.8, len(texts))  # cosines of .95 end at .32
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    groups = group_near_duplicates(
+        texts, vectors.__getitem__, min_jaccard=min_jaccard, max_group_share=1.0
+    )
+    parents = list(range(len(texts)))
+    for one in range(len(texts)):
+        for other in range(one):
+            alike = jaccard_index(word_runs(texts[one]), word_runs(texts[other])) >= min_jaccard
+            if alike and float(vectors[one] @ vectors[other]) >= 0.95:
+                old, new = sorted((parents[one], parents[other]))
+                parents = [old if parent == new else parent for parent in parents]
+    expected = [p if parents.count(p) <= max(2, len(texts)) else row
+                for row, p in enumerate(parents)]  # fmt: skip
+    assert groups.labels.tolist() == expected
+
+
+def test_a_template_that_most_texts_share_costs_no_comparison_of_all_pairs() -> None:
+    rng = np.random.default_rng(0)
+    template = " ".join(f"word{number}" for number in range(30))
+    texts = [
+        f"{template} " + " ".join(f"own{rng.integers(10**9)}" for _ in range(40))
+        for _ in range(2000)
+    ]
+    table = table_of_runs(texts)
+    assert 26 * 2000 <= len(table.runs) < 26 * 2000 + 20  # what they share, and equal hashes
+    assert list(candidate_pairs(table, min_jaccard=0.6)) == []  # and nobody looks at it
+    embedded: list[int] = []
+
+    def embed(rows: IntArray) -> EmbeddingArray:
+        embedded.extend(rows.tolist())
+        return ones(len(rows))
+
+    assert group_near_duplicates(texts, embed).sizes == ()
+    assert embedded == []
+
+
+def test_texts_that_are_nearly_all_alike_are_compared_a_bounded_number_of_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = [f"{SENTENCE} {row}" for row in range(3000)]  # Jaccard 10 / 12: 4.5 million pairs
+    n_embedded = 0
+
+    def embed(rows: IntArray) -> EmbeddingArray:
+        nonlocal n_embedded
+        n_embedded += len(rows)
+        return ones(len(rows))
+
+    groups = group_near_duplicates(texts, embed)
+    assert groups.oversized == (3000,)
+    assert n_embedded == 3000  # each with its neighbour; the chain leaves nothing to compare
+    monkeypatch.setattr(run_table, "MAX_LOOKED_AT", 1000)
+    pairs = list(candidate_pairs(table_of_runs(texts), min_jaccard=0.6))
+    assert sum(len(left) for left, _ in pairs) <= 1000
+
+
 @given(st.lists(st.text(alphabet="ab ", max_size=12), max_size=8))
 def test_every_text_is_in_one_group_and_groups_name_a_member(texts: list[str]) -> None:
-    labels = group_near_duplicates(texts, ones(len(texts)), max_group_share=1.0).labels
+    labels = group_near_duplicates(texts, ones(len(texts)).__getitem__, max_group_share=1.0).labels
     assert labels.shape == (len(texts),)
     assert all(labels[label] == label and label <= row for row, label in enumerate(labels))
 

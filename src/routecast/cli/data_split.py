@@ -10,6 +10,7 @@ import typer
 from routecast.cli.counts import counted
 from routecast.cli.embedders import EmbedderKey, EmbedderName, EmbedderUrl, opened_embedder
 from routecast.cli.extras import require_lab
+from routecast.cli.progress import shown_stages
 
 if TYPE_CHECKING:
     from routecast.evaluate.splitting import SplitReport
@@ -35,8 +36,21 @@ def split(
     require_lab("data split")
     from routecast.evaluate.splitting import split_file
 
-    with opened_embedder(embedder, url=embedder_url, key=embedder_key) as opened:
-        report = split_file(file, output, opened, fractions=fractions, seed=seed, skip_bad=skip_bad)
+    with (
+        opened_embedder(
+            embedder, url=embedder_url, key=embedder_key, is_shown=False
+        ) as opened,
+        shown_stages() as watch,
+    ):
+        report = split_file(
+            file,
+            output,
+            opened,
+            fractions=fractions,
+            seed=seed,
+            skip_bad=skip_bad,
+            watch=watch,
+        )
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(report)))
     else:

@@ -1,22 +1,28 @@
-"""Near-duplicates: prompts that say almost the same, found by embeddings, decided by words.
+"""Near-duplicates: prompts that say almost the same, by their words and by their embeddings.
 
-Cosine only proposes. On static vectors, where word order does not count, it alone would chain
-hundreds of exam questions of one topic together; a pair counts when the two texts also share most
-of their runs of five words.
+Cosine alone says too little: on static vectors, where word order does not count, it would chain
+hundreds of exam questions of one topic together. A pair counts when the two texts also share most
+of their runs of five words. Between two tables cosine proposes and the words decide; inside one
+table, which may be large, the words propose, and only what they propose is embedded.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from routecast.data.chains import Chains
+from routecast.data.run_table import N_WORDS, candidate_pairs, table_of_runs
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 MIN_COSINE = 0.95
 MIN_JACCARD = 0.6
 MAX_GROUP_SHARE = 0.01
-_N_WORDS = 5
+MAX_COMPARED = 2**22
+"""Pairs whose words are compared in one table at most."""
+
+_N_EMBEDDED = 2**14  # pairs at a time
 _BLOCK_CELLS = 2**25  # similarities held at a time: 128 MB in single precision
 _WORD = re.compile(r"\w+")
 _Runs = Mapping[int, frozenset[tuple[str, ...]]]
@@ -54,13 +60,11 @@ class DuplicateGroups:
             other, or whose group is too large, is its own.
         sizes: Number of rows of each merged group of two or more, descending.
         oversized: Number of rows of each group that was left unmerged, descending.
-        n_proposed: Pairs of two rows that cosine alone proposed.
     """
 
     labels: IntArray
     sizes: tuple[int, ...]
     oversized: tuple[int, ...]
-    n_proposed: int
 
 
 def find_near_duplicates(
@@ -99,7 +103,7 @@ def find_near_duplicates(
 
 def group_near_duplicates(
     texts: Sequence[str],
-    embeddings: EmbeddingArray,
+    embed: Callable[[IntArray], EmbeddingArray],
     *,
     min_cosine: float = MIN_COSINE,
     min_jaccard: float = MIN_JACCARD,
@@ -107,45 +111,75 @@ def group_near_duplicates(
 ) -> DuplicateGroups:
     """Put near-duplicates of one table together, in chains.
 
+    Pairs that share a rare run of words are compared, at most `MAX_COMPARED` of them: in a table
+    with more, where thousands of texts are nearly alike, each is compared with those that stand
+    nearest among them, and chains do the rest.
+
     Args:
         texts: One per row.
-        embeddings: Their unit vectors, shape (n_rows, dimension).
+        embed: Returns the unit vectors of some rows, shape (n, dimension); called only for rows
+            that share most of their words with another.
         min_cosine: As in `find_near_duplicates`.
-        min_jaccard: Likewise.
+        min_jaccard: Likewise, above 0.
+        max_group_share: As in `merge_groups`.
+    """
+    table = table_of_runs(texts)
+    chains = Chains(len(texts))
+    n_left = MAX_COMPARED
+    for one, other in candidate_pairs(table, min_jaccard=min_jaccard):
+        roots = chains.roots()
+        apart = np.flatnonzero(roots[one] != roots[other])[:n_left]
+        n_left -= len(apart)
+        left, right = one[apart], other[apart]
+        near = table.jaccard(left, right, at_least=min_jaccard) >= min_jaccard
+        for rows in np.array_split(np.flatnonzero(near), max(1, near.sum() // _N_EMBEDDED)):
+            alike = rows[_cosines(left[rows], right[rows], embed) >= min_cosine]
+            chains.join(left[alike], right[alike])
+        if n_left == 0:
+            break
+    return merge_groups(chains.roots(), max_group_share=max_group_share)
+
+
+def merge_groups(roots: IntArray, *, max_group_share: float = MAX_GROUP_SHARE) -> DuplicateGroups:
+    """Merge rows that belong together, but for groups that are too large.
+
+    Args:
+        roots: One number per row, equal within a group, shape (n_rows,).
         max_group_share: A group of more than this share of the rows (and more than two rows) is
             reported and not merged: it is a template, not a duplicate.
-
-    Raises:
-        ValueError: As in `find_near_duplicates`.
     """
-    _check(texts, embeddings)
-    proposed = _proposed(embeddings, embeddings, min_cosine, above_diagonal=True)
-    alike = np.union1d(proposed.rows, proposed.columns)
-    runs = {row: word_runs(texts[row]) for row in alike.tolist()}
-    pairs = _near_duplicates(proposed, runs, runs, min_jaccard)
-    roots = np.arange(len(texts))
-    for one, other in zip(pairs.left_index.tolist(), pairs.right_index.tolist(), strict=True):
-        first, second = sorted((_root(roots, one), _root(roots, other)))
-        roots[second] = first
-    labels = np.array([_root(roots, row) for row in range(len(texts))], dtype=np.int64)
-    names, counts = np.unique(labels, return_counts=True)
-    limit = max(2, int(max_group_share * len(texts)))
-    too_large = np.isin(labels, names[counts > limit])
+    _, firsts, codes, counts = np.unique(
+        roots, return_index=True, return_inverse=True, return_counts=True
+    )
+    labels = firsts[codes].astype(np.int64)
+    limit = max(2, int(max_group_share * len(roots)))
+    too_large = counts[codes] > limit
     labels[too_large] = np.flatnonzero(too_large)
     merged = counts[(counts > 1) & (counts <= limit)]
     return DuplicateGroups(
         labels=labels,
         sizes=tuple(sorted(merged.tolist(), reverse=True)),
         oversized=tuple(sorted(counts[counts > limit].tolist(), reverse=True)),
-        n_proposed=pairs.n_proposed,
     )
+
+
+def _cosines(
+    left: IntArray, right: IntArray, embed: Callable[[IntArray], EmbeddingArray]
+) -> FloatArray:
+    if not len(left):
+        return np.zeros(0)
+    rows, places = np.unique(np.concatenate([left, right]), return_inverse=True)
+    vectors = embed(rows)
+    pairs = places.reshape(2, -1)
+    products = np.einsum("ij,ij->i", vectors[pairs[0]], vectors[pairs[1]])
+    return np.asarray(products, dtype=np.float64)
 
 
 def word_runs(text: str) -> frozenset[tuple[str, ...]]:
     """Return every run of five words of a text, in lower case; a shorter text is one run."""
     words = _WORD.findall(text.lower())
-    n_runs = max(1, len(words) - _N_WORDS + 1)
-    return frozenset(tuple(words[start : start + _N_WORDS]) for start in range(n_runs))
+    n_runs = max(1, len(words) - N_WORDS + 1)
+    return frozenset(tuple(words[start : start + N_WORDS]) for start in range(n_runs))
 
 
 def jaccard_index(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> float:
@@ -173,29 +207,22 @@ class _Proposed:
     cosines: FloatArray
 
 
-def _proposed(
-    left: EmbeddingArray, right: EmbeddingArray, min_cosine: float, *, above_diagonal: bool = False
-) -> _Proposed:
+def _proposed(left: EmbeddingArray, right: EmbeddingArray, min_cosine: float) -> _Proposed:
     """Return the pairs with a cosine from ``min_cosine`` on, block by block.
 
     Args:
         left: Shape (n_left, dimension).
         right: Shape (n_right, dimension).
         min_cosine: In [-1, 1].
-        above_diagonal: Leave out columns up to the row's own; both sides are the same then.
     """
     n_rows = max(1, _BLOCK_CELLS // max(1, len(right)))
     parts = [_Proposed(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
     for start in range(0, len(left), n_rows):
-        first = start if above_diagonal else 0
-        cosines = left[start : start + n_rows] @ right[first:].T
+        cosines = left[start : start + n_rows] @ right.T
         cells = np.flatnonzero(cosines >= min_cosine)
         rows, columns = np.divmod(cells, cosines.shape[1])
-        if above_diagonal:
-            is_above = columns > rows
-            cells, rows, columns = cells[is_above], rows[is_above], columns[is_above]
         values = np.minimum(cosines.ravel()[cells].astype(np.float64), 1.0)
-        parts.append(_Proposed(rows + start, columns + first, values))
+        parts.append(_Proposed(rows + start, columns, values))
     return _Proposed(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.columns for part in parts]),
@@ -218,11 +245,3 @@ def _near_duplicates(
         jaccard=jaccard[kept],
         n_proposed=len(jaccard),
     )
-
-
-def _root(roots: IntArray, row: int) -> int:
-    """Follow the parents up, halving the path on the way."""
-    while roots[row] != row:
-        roots[row] = roots[roots[row]]
-        row = int(roots[row])
-    return row

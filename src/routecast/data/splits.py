@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
+import numpy.typing as npt
 
+from routecast.data.chains import Chains
 from routecast.data.leakage import prompt_hashes64
 from routecast.types import IntArray
 
@@ -54,15 +56,11 @@ def split_by_prompt(
     """
     if min(fractions) < 0 or abs(sum(fractions) - 1.0) > 1e-9:
         raise ValueError(f"fractions {fractions!r}; accepted are three from 0 that add up to 1")
-    sets = _sets_in_order(prompts, seed=seed, groups=groups)
-    sizes = np.array([len(rows) for rows in sets])
+    places = _places_in_order(prompts, seed=seed, groups=groups)
+    sizes = np.bincount(places)
     middles = (np.cumsum(sizes) - sizes / 2.0) / max(len(prompts), 1)
-    limits = np.cumsum(fractions)[:2]
-    sides = np.searchsorted(limits, middles, side="right") if len(sets) else np.zeros(0, np.intp)
-    train, validation, test = (
-        _sorted_rows([rows for rows, at in zip(sets, sides, strict=True) if at == side])
-        for side in range(3)
-    )
+    side_of_row = np.searchsorted(np.cumsum(fractions)[:2], middles, side="right")[places]
+    train, validation, test = (np.flatnonzero(side_of_row == side) for side in range(3))
     return PromptSplit(train=train, validation=validation, test=test)
 
 
@@ -89,58 +87,46 @@ def folds_by_prompt(
     Raises:
         ValueError: If there are fewer sets of rows that stay together than folds.
     """
-    sets = _sets_in_order(prompts, seed=seed, groups=groups)
-    if not 2 <= n_folds <= len(sets):
+    places = _places_in_order(prompts, seed=seed, groups=groups)
+    sizes = np.bincount(places)
+    if not 2 <= n_folds <= len(sizes):
         raise ValueError(
-            f"{n_folds!r} folds of {len(sets)} different prompts; accepted is 2 or more, and no "
+            f"{n_folds!r} folds of {len(sizes)} different prompts; accepted is 2 or more, and no "
             "more than there are prompts"
         )
-    folds = np.empty(len(prompts), dtype=np.int64)
+    folds = np.empty(len(sizes), dtype=np.int64)
     smallest = [(0, fold) for fold in range(n_folds)]
-    for rows in sorted(sets, key=len, reverse=True):  # a stable sort: ties keep the hash's order
+    for place in np.argsort(-sizes, kind="stable").tolist():  # ties keep the hash's order
         n_rows, fold = smallest[0]
-        folds[rows] = fold
-        heapq.heapreplace(smallest, (n_rows + len(rows), fold))
-    return folds
+        folds[place] = fold
+        heapq.heapreplace(smallest, (n_rows + int(sizes[place]), fold))
+    return np.asarray(folds[places])
 
 
-def _sets_in_order(
+def _places_in_order(
     prompts: Sequence[str], *, seed: int, groups: Sequence[Hashable | None] | None
-) -> list[list[int]]:
-    """Return the sets of rows that stay together, in the order that the seed decides."""
-    hashes = prompt_hashes64(prompts).tolist()
+) -> IntArray:
+    """Return each row's set of rows that stay together, numbered in the order of the seed."""
     labels: Sequence[Hashable | None] = [None] * len(prompts) if groups is None else groups
     if len(labels) != len(prompts):
         raise ValueError(f"{len(labels)} groups for {len(prompts)} prompts; give one per row")
-    parents: dict[Hashable, Hashable] = {}
-    for prompt, label in zip(hashes, labels, strict=True):
-        _join(parents, ("prompt", prompt), ("prompt", prompt))
-        if label is not None:
-            _join(parents, ("prompt", prompt), ("group", label))
-    sets: dict[Hashable, list[int]] = {}
-    ranks: dict[Hashable, bytes] = {}
-    for row, prompt in enumerate(hashes):
-        root = _root(parents, ("prompt", prompt))
-        sets.setdefault(root, []).append(row)
-        rank = blake2b(f"{seed}:{prompt}".encode(), digest_size=8).digest()
-        ranks[root] = min(ranks.get(root, rank), rank)
-    return [sets[root] for root in sorted(sets, key=ranks.__getitem__)]
+    hashes, nodes = np.unique(prompt_hashes64(prompts), return_inverse=True)
+    numbers: dict[Hashable, int] = {}
+    named = [row for row, label in enumerate(labels) if label is not None]
+    group_nodes = [numbers.setdefault(labels[row], len(hashes) + len(numbers)) for row in named]
+    chains = Chains(len(hashes) + len(numbers))
+    chains.join(nodes[named], np.array(group_nodes, dtype=np.int64))
+    _, sets = np.unique(chains.roots()[: len(hashes)], return_inverse=True)
+    ranks = np.full(int(sets.max(initial=-1)) + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(ranks, sets, _ranks(hashes, seed))
+    places = np.empty(len(ranks), dtype=np.int64)
+    places[np.argsort(ranks, kind="stable")] = np.arange(len(ranks))
+    return np.asarray(places[sets[nodes]])
 
 
-def _root(parents: dict[Hashable, Hashable], node: Hashable) -> Hashable:
-    """Follow the parents up, halving the path on the way."""
-    while parents[node] != node:
-        parents[node] = parents[parents[node]]
-        node = parents[node]
-    return node
-
-
-def _join(parents: dict[Hashable, Hashable], one: Hashable, other: Hashable) -> None:
-    """Put two nodes under one root."""
-    for node in (one, other):
-        parents.setdefault(node, node)
-    parents[_root(parents, one)] = _root(parents, other)
-
-
-def _sorted_rows(sets: Sequence[Sequence[int]]) -> IntArray:
-    return np.sort(np.array([row for rows in sets for row in rows], dtype=np.int64))
+def _ranks(hashes: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
+    """Return a number per prompt that seed and prompt decide, shape (n_prompts,)."""
+    digests = (
+        blake2b(f"{seed}:{prompt}".encode(), digest_size=8).digest() for prompt in hashes.tolist()
+    )
+    return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)

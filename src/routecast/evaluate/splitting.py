@@ -1,19 +1,24 @@
 """A file split into train, validation and test, near-duplicates on one side."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
+from routecast.data.batches import ROWS_PER_BATCH, batch_of_rows, in_batches
 from routecast.data.near_duplicates import DuplicateGroups, group_near_duplicates
 from routecast.data.prompts import STDIN, PromptRow, iter_prompts
 from routecast.data.reading import Dropped, dropped_from_counts
 from routecast.data.splits import PromptSplit, split_by_prompt
-from routecast.data.writing import write_rows
+from routecast.data.writing import table_writer
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError, DataError
+from routecast.evaluate.scoring import Watch
+from routecast.types import IntArray
 
 SIDES = ("train", "validation", "test")
 
@@ -64,6 +69,7 @@ def split_file(
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     seed: int = 0,
     skip_bad: bool = False,
+    watch: Watch | None = None,
 ) -> SplitReport:
     """Split a file by prompt after near-duplicate grouping, and write the sides.
 
@@ -78,6 +84,7 @@ def split_file(
         fractions: Shares of the rows; they add up to 1. Rows that stay together shift them.
         seed: Another seed gives another split.
         skip_bad: Leave bad rows out and count them, instead of stopping at the first.
+        watch: Called as the work goes on.
 
     Raises:
         ConfigError: If the fractions are not accepted.
@@ -88,22 +95,46 @@ def split_file(
             f"fractions {fractions!r}; accepted are three numbers from 0 that add up to 1"
         )
     dropped: Counter[str] = Counter()
-    rows = list(iter_prompts(file, skip_bad=skip_bad, dropped=dropped))
-    if not rows:
+    rows, prompts = _read(file, skip_bad=skip_bad, dropped=dropped, watch=watch)
+    if not prompts:
         raise DataError(f"{str(file)!r} holds no rows to split; give a file with prompts")
-    split, groups = group_and_split(
-        [row.prompt for row in rows], embedder, fractions=fractions, seed=seed
-    )
+    if watch is not None:
+        watch("finding near-duplicates", 0, 0)
+    split, groups = group_and_split(prompts, embedder, fractions=fractions, seed=seed)
+    rows = _watched(rows, watch, "writing", n_total=len(prompts))
     ending = ".jsonl" if str(file) == STDIN else Path(file).suffix.lower()
-    parts = [[rows[row] for row in side] for side in (split.train, split.validation, split.test)]
     return SplitReport(
-        sides=_write_sides(parts, folder, ending=ending),
-        n_rows=len(rows),
+        sides=_write_sides(rows, prompts, split, folder, ending=ending),
+        n_rows=len(prompts),
         n_prompts=len(groups.labels),
         merged=groups.sizes,
         oversized=groups.oversized,
         bad=dropped_from_counts(dropped),
     )
+
+
+def _read(
+    file: str | Path, *, skip_bad: bool, dropped: Counter[str], watch: Watch | None
+) -> tuple[Iterable[PromptRow], list[str]]:
+    """Return the rows, to be read once more, and their prompts: a large file is never held whole.
+
+    Standard input is, since it cannot be read again.
+    """
+    rows = _watched(iter_prompts(file, skip_bad=skip_bad, dropped=dropped), watch, "reading")
+    if str(file) == STDIN:
+        held = list(rows)
+        return held, [row.prompt for row in held]
+    return iter_prompts(file, skip_bad=skip_bad), [row.prompt for row in rows]
+
+
+def _watched(
+    rows: Iterable[PromptRow], watch: Watch | None, stage: str, *, n_total: int = 0
+) -> Iterator[PromptRow]:
+    """Yield the rows, and tell how many there were so far."""
+    for n_done, row in enumerate(rows):
+        if watch is not None and n_done % ROWS_PER_BATCH == 0:
+            watch(stage, n_done, n_total)
+        yield row
 
 
 def group_and_split(
@@ -125,38 +156,80 @@ def group_and_split(
     positions: dict[str, int] = {}
     codes = [positions.setdefault(prompt, len(positions)) for prompt in prompts]
     distinct = list(positions)
-    groups = group_near_duplicates(distinct, embedder.embed(distinct))
+    groups = group_near_duplicates(
+        distinct, lambda rows: embedder.embed([distinct[row] for row in rows.tolist()])
+    )
     labels = groups.labels[codes].tolist()
     split = split_by_prompt(prompts, fractions=fractions, seed=seed, groups=labels)
     return split, groups
 
 
 def _write_sides(
-    parts: Sequence[Sequence[PromptRow]], folder: Path, *, ending: str
+    rows: Iterable[PromptRow],
+    prompts: Sequence[str],
+    split: PromptSplit,
+    folder: Path,
+    *,
+    ending: str,
 ) -> tuple[Side, ...]:
     """Write all sides, then put them in place, so that no side of an older split stays behind."""
     _make_folder(folder)
-    sides = []
-    with ExitStack() as stack:
-        workspace = Path(stack.enter_context(TemporaryDirectory(dir=folder, prefix=".split-")))
-        for name, part in zip(SIDES, parts, strict=True):
-            if part:
-                write_rows(part, workspace / f"{name}{ending}", is_typed=ending != ".csv")
-        for name, part in zip(SIDES, parts, strict=True):
+    positions = dict(zip(SIDES, (split.train, split.validation, split.test), strict=True))
+    with TemporaryDirectory(dir=folder, prefix=".split-") as workspace:
+        written = {
+            name: Path(workspace) / f"{name}{ending}" for name in SIDES if len(positions[name])
+        }
+        _write_rows(rows, prompts, written, positions)
+        for name in SIDES:
             target = folder / f"{name}{ending}"
-            if part:
-                (workspace / target.name).replace(target)
+            if name in written:
+                written[name].replace(target)
             else:
                 target.unlink(missing_ok=True)
-            sides.append(
-                Side(
-                    name=name,
-                    file=str(target) if part else None,
-                    n_rows=len(part),
-                    n_prompts=len({row.prompt for row in part}),
-                )
-            )
-    return tuple(sides)
+    return tuple(
+        Side(
+            name=name,
+            file=str(folder / f"{name}{ending}") if name in written else None,
+            n_rows=len(positions[name]),
+            n_prompts=len({prompts[row] for row in positions[name].tolist()}),
+        )
+        for name in SIDES
+    )
+
+
+def _write_rows(
+    rows: Iterable[PromptRow],
+    prompts: Sequence[str],
+    files: Mapping[str, Path],
+    positions: Mapping[str, IntArray],
+) -> None:
+    """Send each row to the file of its side, in one pass.
+
+    Raises:
+        DataError: If the rows are not those that were split.
+    """
+    side_of_row = np.zeros(len(prompts), dtype=np.int8)
+    for number, name in enumerate(SIDES):
+        side_of_row[positions[name]] = number
+    n_rows = 0
+    with ExitStack() as stack:
+        writers = {name: stack.enter_context(table_writer(path)) for name, path in files.items()}
+        for batch in in_batches(rows, size=len(SIDES) * ROWS_PER_BATCH):
+            sides = side_of_row[n_rows : n_rows + len(batch)].tolist()
+            if [row.prompt for row in batch] != list(prompts[n_rows : n_rows + len(batch)]):
+                raise DataError("the file changed while it was split; split it again")
+            for number, name in enumerate(SIDES):
+                own = [
+                    (row.line, row.columns)
+                    for row, side in zip(batch, sides, strict=True)
+                    if side == number
+                ]
+                if own:
+                    is_typed = files[name].suffix != ".csv"
+                    writers[name].add(batch_of_rows(own), is_typed=is_typed)
+            n_rows += len(batch)
+    if n_rows != len(prompts):
+        raise DataError("the file changed while it was split; split it again")
 
 
 def _make_folder(folder: Path) -> None:

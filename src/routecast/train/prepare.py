@@ -102,7 +102,7 @@ def prepare(
     _check_labels(labels, sides, fractions)
     embeddings = embed_prompts(preferences.prompts, embedder, watch)
     tell(watch, "finding near-duplicates")
-    duplicates = group_near_duplicates(preferences.prompts, embeddings)
+    duplicates = group_near_duplicates(preferences.prompts, embeddings.__getitem__)
     split = _split(
         preferences.prompts,
         duplicates,
