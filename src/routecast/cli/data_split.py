@@ -37,9 +37,7 @@ def split(
     from routecast.evaluate.splitting import split_file
 
     with (
-        opened_embedder(
-            embedder, url=embedder_url, key=embedder_key, is_shown=False
-        ) as opened,
+        opened_embedder(embedder, url=embedder_url, key=embedder_key, is_shown=False) as opened,
         shown_stages() as watch,
     ):
         report = split_file(
