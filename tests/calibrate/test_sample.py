@@ -34,6 +34,30 @@ def test_prompts_are_read_and_named_without_their_folder(file: Path) -> None:
     assert sample.outcomes is None
 
 
+def test_of_a_large_file_a_random_choice_is_kept_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("routecast.calibrate.sample.MAX_PROMPTS", 100)
+    path = tmp_path / "many.jsonl"
+    rows = [{"prompt": f"{n:04}", "quality|s": 1, "quality|w": n % 2} for n in range(2000)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sample = read_prompt_sample(path)
+    assert sample.name == "100 of 2,000 prompts of many.jsonl, drawn at random (seed 0)"
+    assert sample.prompts == sorted(set(sample.prompts))
+    assert len(sample.prompts) == 100
+    assert sample.prompts == read_prompt_sample(path).prompts
+    assert sample.prompts != read_prompt_sample(path, seed=1).prompts
+    # A uniform choice: the mean of 100 of 2,000 numbers is 999.5 give or take 4 x 58.
+    assert abs(np.mean([int(prompt) for prompt in sample.prompts]) - 999.5) < 230
+    labelled = read_outcome_sample(path, strong="s", weak="w")
+    assert labelled.name == (
+        "100 of 2,000 prompts of many.jsonl, drawn at random (seed 0) (s against w)"
+    )
+    assert labelled.outcomes is not None
+    odd = [int(prompt) % 2 for prompt in labelled.prompts]
+    assert labelled.outcomes.weak_quality.tolist() == odd
+
+
 def test_rows_without_both_qualities_or_a_cost_are_left_out(file: Path) -> None:
     sample = read_outcome_sample(file, strong="s", weak="w")
     assert (sample.prompts, sample.n_unpriced) == (["a"], 1)

@@ -1,5 +1,7 @@
 """A sample of traffic to calibrate on: prompts alone, or with what two models' answers came to."""
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +14,11 @@ from routecast.data.prompts import iter_prompts
 from routecast.errors import DataError
 from routecast.types import FloatArray, IntArray
 from routecast.upstream.prices import Price
+
+MAX_PROMPTS = 20_000
+"""Of a larger file so many rows are calibrated on: a share of 30% is then known to .6 points."""
+
+_ROWS_BETWEEN = 4096
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,17 +49,35 @@ class Sample:
         )
 
 
-def read_prompt_sample(path: str | Path) -> Sample:
+def read_prompt_sample(
+    path: str | Path, *, seed: int = 0, watch: Callable[[int, int | None], None] | None = None
+) -> Sample:
     """Read a file of prompts; JSONL and CSV need no extra.
+
+    Of more than `MAX_PROMPTS` a random choice is kept, in row order, and the sample's name says so.
+
+    Args:
+        path: JSONL, CSV or Parquet.
+        seed: Of the choice.
+        watch: Called with the number of rows read so far, and None for how many there are.
 
     Raises:
         DataError: If the file cannot be read, a row is bad, or there is no row.
         MissingExtraError: If the file is Parquet and polars is not installed.
     """
-    prompts = [row.prompt for row in iter_prompts(path)]
-    if not prompts:
+    kept: list[tuple[int, str]] = []  # with the row's number; Vitter (1985), algorithm R
+    rng, n_rows = random.Random(seed), 0  # noqa: S311 (a choice of rows, not a secret)
+    for n_rows, row in enumerate(iter_prompts(path), start=1):
+        if watch is not None and n_rows % _ROWS_BETWEEN == 0:
+            watch(n_rows, None)
+        if n_rows <= MAX_PROMPTS:
+            kept.append((n_rows, row.prompt))
+        elif (place := rng.randrange(n_rows)) < MAX_PROMPTS:
+            kept[place] = (n_rows, row.prompt)
+    if not kept:
         raise DataError(f"{str(path)!r} has no prompts; give a file with at least one")
-    return Sample(name=_named(len(prompts), path), prompts=prompts)
+    prompts = [prompt for _, prompt in sorted(kept)]
+    return Sample(name=_named(len(prompts), path, n_rows=n_rows, seed=seed), prompts=prompts)
 
 
 def read_outcome_sample(
@@ -63,12 +88,14 @@ def read_outcome_sample(
     quality_range: tuple[float, float] = (0.0, 1.0),
     strong_price: Price | None = None,
     weak_price: Price | None = None,
+    seed: int = 0,
 ) -> Sample:
     """Read a file of outcomes and keep the rows where both models' qualities are known.
 
     Costs are the columns ``cost_usd|NAME``; for a model whose price is given, its tokens times
     that instead. They are left out unless both models have them. Rows whose cost is unknown for
-    one of the two are left out and counted.
+    one of the two are left out and counted. Of more than `MAX_PROMPTS` rows a random choice is
+    kept, in row order, and the sample's name says so.
 
     Args:
         path: Parquet, JSONL or CSV.
@@ -77,6 +104,7 @@ def read_outcome_sample(
         quality_range: Lowest and highest quality that the scale knows.
         strong_price: Of the strong model's tokens.
         weak_price: Of the weak model's tokens.
+        seed: Of the choice.
 
     Raises:
         DataError: If the file cannot be read, a value is not accepted, a model is unknown, or a
@@ -105,18 +133,32 @@ def read_outcome_sample(
         weak_cost_usd=weak_cost,
     )
     n_known = int(known.sum())
+    kept = _chosen(known, seed)
+    n_kept = int(kept.sum())
     whole = Sample(
-        name=f"{_named(n_known, path)} ({strong} against {weak})",
+        name=f"{_named(n_kept, path, n_rows=n_known, seed=seed)} ({strong} against {weak})",
         prompts=pair.prompts,
         outcomes=outcomes,
         groups=pair.group_codes,
         n_unpriced=len(pair) - n_known,
     )
-    return whole.take(known)
+    return whole.take(kept)
 
 
-def _named(n_prompts: int, path: str | Path) -> str:
+def _chosen(known: npt.NDArray[np.bool_], seed: int) -> npt.NDArray[np.bool_]:
+    """Keep at most `MAX_PROMPTS` of the known rows, at random."""
+    rows = np.flatnonzero(known)
+    if len(rows) > MAX_PROMPTS:
+        rows = np.random.default_rng(seed).choice(rows, MAX_PROMPTS, replace=False)
+    kept = np.zeros(len(known), dtype=np.bool_)
+    kept[rows] = True
+    return kept
+
+
+def _named(n_prompts: int, path: str | Path, *, n_rows: int, seed: int) -> str:
     source = "standard input" if str(path) == "-" else Path(path).name
+    if n_prompts < n_rows:
+        return f"{n_prompts:,} of {n_rows:,} prompts of {source}, drawn at random (seed {seed})"
     return f"{n_prompts:,} {'prompt' if n_prompts == 1 else 'prompts'} of {source}"
 
 

@@ -19,6 +19,7 @@ from routecast.cli.embedders import (
 )
 from routecast.cli.on_router_error import OnRouterErrorOption
 from routecast.cli.prices import StrongPrice, WeakPrice, read_price
+from routecast.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from routecast.calibrate.sample import Sample
@@ -130,7 +131,8 @@ def _read(
     if outcomes is None and prompts is not None:
         if any(value is not None for value in (strong, weak, *prices)):
             raise typer.BadParameter("--strong, --weak and prices belong to --outcomes")
-        return read_prompt_sample(prompts)
+        with shown_progress("reading") as watch:
+            return read_prompt_sample(prompts, watch=watch)
     if outcomes is None or strong is None or weak is None:
         raise typer.BadParameter("--outcomes needs the pair: --strong NAME --weak NAME")
     return read_outcome_sample(

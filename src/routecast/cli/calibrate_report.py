@@ -54,6 +54,8 @@ def _finite(fields: dict[str, Any]) -> dict[str, Any]:
 
 def report_lines(report: "CalibrationReport") -> Iterator[str]:
     """Yield the report as lines for people."""
+    from routecast.calibrate.sample import MAX_PROMPTS
+
     choice, outcomes = report.choice, report.outcomes
     yield f"{report.router} on {report.sample}"
     yield f"threshold  {choice.cut.threshold:.10g}{_tied(report)}"
@@ -76,7 +78,8 @@ def report_lines(report: "CalibrationReport") -> Iterator[str]:
     if choice.cost_usd_per_1k is not None:
         yield f"cost       {_interval(choice.cost_usd_per_1k, '{:.4g}')} USD per 1,000 requests"
     by_group = "" if choice.n_groups is None else f", with prompts in {choice.n_groups:,} groups"
-    yield f"Intervals are 95%{by_group}; a sample of {choice.n_to_halve:,} would halve them."
+    halved = f"; a sample of {choice.n_to_halve:,} would halve them"
+    yield f"Intervals are 95%{by_group}{halved if choice.n_to_halve <= MAX_PROMPTS else ''}."
     if report.likeness is not None and report.likeness.verdict != "unlike":
         words = report.likeness.words
         yield f"{words[0].upper()}{words[1:]}."

@@ -62,6 +62,14 @@ def score(
     endpoint: EndpointUrl = None,
     endpoint_key: EndpointKey = None,
     device: DeviceName = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that score a large file (default: one per core; 1 for stdin, networks "
+            "and endpoints).",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON summary.")] = False,
 ) -> None:
     """Add the strong model's win probability to every row of a file of prompts."""
@@ -88,7 +96,8 @@ def score(
             )
         rows = iter_prompts(source, skip_bad=skip_bad, dropped=dropped)
         start_s = time.perf_counter()
-        scored = _scored(_with_progress(rows, source), loaded, n_cut)
+        n_processes = _n_processes(processes, source, loaded, deviation=deviation)
+        scored = _scored(_with_progress(rows, source), loaded, n_cut, n_processes=n_processes)
         n_rows = write_scores(output, _with_deviations(scored, loaded) if deviation else scored)
         elapsed_s = time.perf_counter() - start_s
     if as_json:
@@ -113,14 +122,28 @@ def score(
     )
 
 
+def _n_processes(asked: int | None, source: str, loaded: "LoadedRouter", *, deviation: bool) -> int:
+    """Return how many processes score: one where rows are to come out as they come in."""
+    from routecast.cli.score_workers import n_cores, scores_in_workers
+
+    if deviation or not scores_in_workers(loaded):
+        return 1
+    return asked or (1 if source == "-" else n_cores())
+
+
 def _scored(
-    rows: "Iterator[PromptRow]", loaded: "LoadedRouter", n_cut: Counter[str]
+    rows: "Iterator[PromptRow]", loaded: "LoadedRouter", n_cut: Counter[str], *, n_processes: int
 ) -> "Iterator[tuple[list[PromptRow], FloatArray]]":
     """Score rows in batches as they come, and count the prompts that are read in part."""
-    while batch := list(islice(rows, _N_ROWS_AT_ONCE)):
-        prompts = [row.prompt for row in batch]
-        n_cut["prompts"] += loaded.count_cut(prompts)
-        yield batch, loaded.router.win_probabilities(prompts)
+    from routecast.cli.score_workers import score_batches
+
+    read = iter(lambda: list(islice(rows, _N_ROWS_AT_ONCE)), [])
+    batches = ((batch, [row.prompt for row in batch]) for batch in read)
+    for batch, (probabilities, n_cut_here) in score_batches(
+        batches, loaded, n_processes=n_processes
+    ):
+        n_cut["prompts"] += n_cut_here
+        yield batch, probabilities
 
 
 def _with_deviations(
