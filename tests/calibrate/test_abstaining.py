@@ -13,10 +13,13 @@ from routecast.calibrate.run import calibrate_router
 from routecast.calibrate.sample import Sample
 from routecast.calibrate.threshold import SampleOutcomes, choose_threshold
 from routecast.errors import ConfigError
+from routecast.evaluate.exact import exact_figures
+from routecast.evaluate.fixed import FixedBlock
+from routecast.evaluate.pair import PairArrays
 from routecast.gateway.routes import Route, build_route
 from routecast.gateway.scorer import Scorer
 from routecast.gateway.scoring import decide_route
-from routecast.policy.abstaining import OnRouterError
+from routecast.policy.abstaining import OnRouterError, routed_scores
 from routecast.policy.goals import Goal
 from routecast.policy.parse import parse_settings
 from routecast.routers.calibrated import CalibratedRouter
@@ -122,6 +125,25 @@ def test_a_share_below_what_abstains_to_the_strong_model_is_refused() -> None:
     sample = Sample(name="numbers", prompts=PROMPTS)
     with pytest.raises(ConfigError, match=r"strong_share 0.3 cannot be met.*at least 61.8%"):
         calibrate_router(shy(), sample, Goal("strong_share", 0.3))
+
+
+@pytest.mark.parametrize("answered_by", ["strong", "weak"])
+@pytest.mark.parametrize("abstains", [False, True])
+def test_the_report_and_calibrate_mean_one_thing_by_a_share_of_quality(
+    abstains: bool, answered_by: OnRouterError
+) -> None:
+    scores = ShyRouter().win_probabilities(PROMPTS)
+    scores = scores if abstains else np.nan_to_num(scores, nan=0.3)
+    pair = PairArrays(weak_quality=OUTCOMES.weak_quality, strong_quality=OUTCOMES.strong_quality)
+    fixed = FixedBlock(np.isnan(scores), answered_by) if abstains else None
+    stated = exact_figures(routed_scores(scores, answered_by), pair, fixed=fixed)["calls_90"]
+    goal = Goal("min_quality", 0.9)
+    if np.isnan(stated):
+        with pytest.raises(ConfigError, match="cannot be met"):
+            choose_threshold(scores, goal, outcomes=OUTCOMES, on_router_error=answered_by)
+        return
+    choice = choose_threshold(scores, goal, outcomes=OUTCOMES, on_router_error=answered_by)
+    assert choice.strong_share.value == pytest.approx(stated, abs=1 / N_PROMPTS)
 
 
 def test_a_given_threshold_says_what_it_does_with_all_prompts() -> None:

@@ -70,7 +70,7 @@ def report_lines(report: "CalibrationReport") -> Iterator[str]:
             f"{outcomes.strong_quality.mean():.4g}, weak alone {outcomes.weak_quality.mean():.4g}"
         )
     if choice.quality_share is not None:
-        yield f"           {_percent(choice.quality_share)} of the strong model's"
+        yield f"           {_percent(choice.quality_share)} of the strong model's (not of the gap)"
     if choice.weak_is_enough:
         yield "           the weak model alone meets this goal; there is no need to route"
         if outcomes is not None and outcomes.weak_quality.mean() > outcomes.strong_quality.mean():

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
     from routecast.evaluate.study import Figure, RouterStudy, Study
 
-_WIDTH = 100
+_WIDTH = 112
 _NAME_WIDTH = 26
 _ORACLE = "oracle"
 _LEGEND = (
     "* baseline. In brackets 95% intervals. APGR: mean share of the quality gap that routing "
-    "recovers, 0.5 at random. CPT: share of strong calls that recovers so much of the gap."
+    "recovers, 0.5 at random. CPT: share of strong calls that recovers so much of the gap, which "
+    "is not the strong model's quality: calibrate --min-quality asks for a share of that."
 )
 
 
@@ -78,7 +79,7 @@ def _cells(router: "RouterStudy") -> list[str]:
         return ["" if quality is None else f"quality {_quality(quality.value)}", *[""] * 4]
     return [
         _with_interval(metrics, "apgr", decimals=3),
-        *(_with_interval(metrics, name, percent=True) for name in ("cpt_50", "cpt_80")),
+        *(_with_interval(metrics, name, decimals=1, percent=True) for name in ("cpt_50", "cpt_80")),
         *(_alone(metrics, name) for name in ("auroc", "ece")),
     ]
 

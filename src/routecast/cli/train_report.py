@@ -30,6 +30,7 @@ _TITLES = {
     "ece": "ECE",
 }
 _PERCENT = {"cpt_50", "cpt_80"}
+_CPT_MEANING = "CPT: share of strong calls that recovers so much of the quality gap."
 
 
 @contextmanager
@@ -91,7 +92,10 @@ def print_measurement(title: str, measurement: "Measurement", unit: str) -> None
         f"{measurement.n_clusters:,} {unit}"
     )
     width = None if sys.stdout.isatty() else 116
-    Console(width=width, highlight=False, markup=False).print(_table(measurement))
+    console = Console(width=width, highlight=False, markup=False)
+    console.print(_table(measurement))
+    if "cpt_50" in measurement.figures[next(iter(measurement.figures))]:
+        console.print(_CPT_MEANING)
 
 
 def _measurements(held_out: "HeldOut") -> "list[tuple[str, Measurement]]":
@@ -183,7 +187,7 @@ def _table(measurement: "Measurement") -> "Table":
         cells = [_cell(metric, figures[metric]) if metric in figures else "-" for metric in metrics]
         printed.add_row(name, *cells)
     if "apgr" in metrics:
-        printed.add_row("random", "0.500", "50.0", "80.0")
+        printed.add_row("random", "0.500", "50.0%", "80.0%")
     elif "auroc" in metrics:
         printed.add_row("random", "0.500", *["-"] * (len(metrics) - 1))
     return printed
@@ -192,9 +196,9 @@ def _table(measurement: "Measurement") -> "Table":
 def _cell(metric: str, figure: "Figure") -> str:
     if math.isnan(figure.value):
         return "-"
-    scale, digits = (100, 1) if metric in _PERCENT else (1, 3)
+    scale, digits, unit = (100, 1, "%") if metric in _PERCENT else (1, 3, "")
     value, low, high = (f"{scale * x:.{digits}f}" for x in (figure.value, figure.low, figure.high))
-    return f"{value} [{low}, {high}]"
+    return f"{value}{unit} [{low}, {high}]"
 
 
 def _warnings(run: "TrainingRun") -> Iterator[str]:

@@ -56,7 +56,8 @@ def _calls_for(quality_percent: int) -> MetricText:
         better="lower",
         meaning=(
             f"The smallest share of prompts to send to the strong model so that mean quality is "
-            f"{quality_percent}% of the strong model's own. 0% where the weak model alone is there."
+            f"{quality_percent}% of the strong model's own, as routecast calibrate --min-quality "
+            f"{quality_percent / 100:g} finds it. 0% where the weak model alone is there."
         ),
     )
 
@@ -70,7 +71,8 @@ def _cpt(gap_percent: int) -> MetricText:
         better="lower",
         meaning=(
             "Call-performance threshold: the smallest share of prompts to send to the strong "
-            f"model that recovers {gap_percent}% of the quality gap between the two models."
+            f"model that recovers {gap_percent}% of the quality gap between the two models: of "
+            "what the strong model adds, not of its quality."
         ),
     )
 
