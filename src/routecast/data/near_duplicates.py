@@ -19,7 +19,7 @@ from routecast.types import EmbeddingArray, FloatArray, IntArray
 MIN_COSINE = 0.95
 MIN_JACCARD = 0.6
 MAX_GROUP_SHARE = 0.01
-MAX_COMPARED = 2**22
+MAX_COMPARED = 2**21
 """Pairs whose words are compared in one table at most."""
 
 _N_EMBEDDED = 2**14  # pairs at a time

@@ -20,7 +20,7 @@ from routecast.types import FloatArray, IntArray
 
 N_WORDS = 5
 MAX_ROWS = 2**24
-MAX_LOOKED_AT = 2**25
+MAX_LOOKED_AT = 2**24
 """Pairs that `candidate_pairs` proposes at most, nearest rows first."""
 
 _BLOCK_CHARS = 2**20
