@@ -17,7 +17,7 @@ from routecast.train.knn import KnnSettings, fit_knn
 from routecast.train.knn_clusters import Clusters, gather_clusters
 from routecast.train.neighbours import NearestNeighbours
 from routecast.train.pair_labels import PromptLabels
-from routecast.train.pipeline import TrainSettings
+from routecast.train.pipeline import FRACTIONS, TrainSettings
 from routecast.train.prepare import prepare
 from routecast.train.sources import LabelledSet
 from routecast.types import EmbeddingArray, FloatArray
@@ -156,7 +156,7 @@ def _folds(sets: Sequence[LabelledSet], settings: TrainSettings, embedder: Embed
         sets,
         strong=settings.strong,
         weak=settings.weak,
-        fractions=settings.fractions,
+        fractions=settings.fractions or FRACTIONS,
         seed=settings.seed,
         embedder=embedder,
     )

@@ -8,12 +8,14 @@ import re
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
 from routecast.policy.parse import parse_settings
+from routecast.testing import FakeUpstream
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -38,20 +40,27 @@ def test_the_commands_are_found() -> None:
     assert {"make demo", "make test", "pip install ."} < set(all_commands())
 
 
+def both_models_and_the_judge(request: dict[str, Any]) -> str:
+    """Answer rightly, but for the weak model on what is hard; as the judge, like what is right."""
+    text = request["messages"][-1]["content"]
+    answers = re.findall(r"(?s)===== ANSWER [AB] \w+\n(.*?)\n=====", text)
+    if answers:
+        return f"So. [[{'A' if 'Right' in answers[0] else 'B'}]]"
+    is_wrong = request["model"] == "llama3.2" and "Prove" in text
+    return "Wrong." if is_wrong else "Right."
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with the files that the README's commands read."""
-    (tmp_path / "routecast.toml").write_text(blocks("toml")[0].replace("6060", "0"))
-    generator = np.random.default_rng(0)
-    rows = []
-    for number in range(400):
-        is_hard = number % 2 == 0
-        prompt = f"{'Prove by induction that' if is_hard else 'Name the capital of'} case {number}"
-        weak = float(generator.random() < (0.2 if is_hard else 0.9))
-        rows.append({"prompt": prompt, "quality|gpt-5.2": 1.0, "quality|llama3.2": weak})
-    for name, columns in (("outcomes.jsonl", rows[0].keys()), ("traffic.jsonl", ["prompt"])):
-        lines = [json.dumps({column: row[column] for column in columns}) for row in rows]
-        (tmp_path / name).write_text("\n".join(lines))
+def folder(tmp_path: Path, served: Callable[[FakeUpstream], str]) -> Path:
+    """A folder with the files that the README's commands read, and models that answer."""
+    url = served(FakeUpstream("any", answer=both_models_and_the_judge))
+    settings = blocks("toml")[0].replace("6060", "0")
+    (tmp_path / "routecast.toml").write_text(re.sub(r"https?://[^\"]*", url, settings))
+    verbs = ["Prove by induction that", "Name the capital of"] * 200
+    rows = [json.dumps({"prompt": f"{verb} case {i}"}) for i, verb in enumerate(verbs)]
+    (tmp_path / "traffic.jsonl").write_text("\n".join(rows))
+    labelled = [row for i, row in enumerate(rows) if i % 8 < 2]
+    (tmp_path / "prompts.jsonl").write_text("\n".join(labelled))
     return tmp_path
 
 
@@ -70,6 +79,8 @@ def test_routecast_commands_run_in_order(block: str, folder: Path) -> None:
         if "serve" in command:
             serve_briefly(command + " --port 0", folder, environ)
             continue
+        if "label judge" in command:
+            command += " --yes"  # noqa: PLW2901 (there is no terminal to ask on)
         run = subprocess.run(
             ["bash", "-c", command],
             cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False,

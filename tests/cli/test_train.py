@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from routecast.artifacts import load_artifact, load_router
 from routecast.cli.main import app
+from routecast.data.leakage import prompt_hashes64
 from routecast.errors import ArtifactError, ConfigError, DataError
 
 QUICK = ("--set", "weight_decay=0.001", "--set", "n_factors=8")
@@ -44,12 +45,54 @@ def test_a_router_is_trained_saved_and_judged(outcomes: Path, tmp_path: Path) ->
     assert run.exit_code == 0, run.output
     for words in ("240 prompts", "APGR", "nearest neighbours", "length", "random", "N = 30"):
         assert words in run.stdout
-    assert "30 labelled test prompts tell little" in run.stdout
+    assert "30 labelled prompts to report on tell little" in run.stdout
     scores = load_router(str(output)).router.win_probabilities(
         ["Prove the theorem with the number 7", "Name the colour with the number 7"]
     )
     assert scores[0] > scores[1]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_every_label_is_learned_from_where_each_is_predicted_from_the_others(
+    outcomes: Path, tmp_path: Path
+) -> None:
+    pair = ("--strong", "big", "--weak", "small")
+    run = train("blend", "--outcomes", outcomes, *pair, "--output", tmp_path / "router")
+    assert run.exit_code == 0, run.output
+    for words in (
+        "learned from 300 comparisons over 300 prompts; calibrated and reported on the same",
+        "routing, each label predicted from others: N = 300",
+        "oracle",
+    ):
+        assert words in run.stdout
+
+
+def test_a_set_of_one_s_own_is_reported_on_and_never_learned_from(
+    outcomes: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.jsonl"
+    rows = [json.loads(line) for line in outcomes.read_text().splitlines()[:40]]
+    texts = [f"Describe river {number} of the country in a poem" for number in range(40)]
+    own.write_text(
+        "\n".join(
+            json.dumps({**row, "prompt": text}) for row, text in zip(rows, texts, strict=True)
+        )
+    )
+    pair, output = ("--strong", "big", "--weak", "small"), tmp_path / "router"
+    for router, n_train in (("blend", 300), ("sw", 270)):
+        run = train(
+            router, "--outcomes", outcomes, *pair, "--test", own, "--output", output, "--json"
+        )
+        assert run.exit_code == 0, run.exception
+        document = json.loads(run.stdout)
+        assert document["n_prompts"]["train"] == n_train
+        assert document["held_out"]["routing"]["n"] == document["n_prompts"]["test"] == 40
+        assert document["held_out"]["cross_fitted"] is False
+        hashes = load_artifact(output).training_prompt_hashes
+        assert not np.isin(prompt_hashes64(texts), hashes).any()
+    refused = train("blend", "--outcomes", outcomes, *pair, "--test", outcomes, "--output", output)
+    assert isinstance(refused.exception, DataError)
+    assert "training prompts are also evaluation prompts" in str(refused.exception)
 
 
 def test_json_holds_the_same_and_nothing_else_is_on_stdout(outcomes: Path, tmp_path: Path) -> None:

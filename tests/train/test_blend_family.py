@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,52 @@ def trained(planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder) 
     return train_router(sets, SETTINGS, embedder=word_embedder)
 
 
+def test_every_label_is_learned_from_and_reported_on(trained: TrainedRouter) -> None:
+    held_out = trained.held_out
+    assert held_out is not None
+    assert held_out.is_crosswise
+    assert held_out.routing is not None
+    assert held_out.n_prompts == held_out.routing.n_labels == 400
+    apgr = {name: figures["apgr"].value for name, figures in held_out.routing.figures.items()}
+    assert 0.5 < apgr["router"] < apgr["oracle"]
+    assert set(apgr) == {"router", "length", "nearest neighbours", "oracle"}
+    records = trained.artifact.manifest.metrics
+    assert {record.benchmark for record in records} == {"cross-fitted"}
+
+
+def test_labels_that_say_nothing_are_reported_as_a_random_order(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    # Each label lowers what the others' fits expect at its own prompt, and raises it elsewhere.
+    # Compared across fits, the figures of noise would be far below those of a random order.
+    found = []
+    for seed in range(4):
+        table = planted_outcomes(120, seed=seed).table
+        noise = np.random.default_rng(seed).permutation(len(table))
+        shuffled = table.with_columns(table[noise].select("^quality.*$").get_columns())
+        sets = [set_of_outcomes(Outcomes(table=shuffled), soft=True)]
+        held_out = train_router(sets, SETTINGS, embedder=word_embedder).held_out
+        assert held_out is not None
+        found.append(held_out.wins.figures["router"]["auroc"].value)
+    assert np.mean(found) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_share_set_aside_on_request_is_reported_on_instead(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    settings = replace(SETTINGS, fractions=(0.8, 0.1, 0.1))
+    sets = [set_of_outcomes(planted_outcomes(400), soft=True)]
+    run = train_router(sets, settings, embedder=word_embedder)
+    assert (len(run.prepared.split.train), len(run.prepared.split.test)) == (360, 40)
+    assert run.held_out is not None
+    assert not run.held_out.is_crosswise
+
+
 def test_nothing_is_set_aside_for_calibration(trained: TrainedRouter) -> None:
     split, manifest = trained.prepared.split, trained.artifact.manifest
-    assert (len(split.train), len(split.validation), len(split.test)) == (360, 0, 40)
-    assert manifest.training.n_prompts == manifest.calibration.n_prompts == 360
-    assert manifest.calibration.sample == "360 cross-fitted prompts of the training data"
+    assert (len(split.train), len(split.validation), len(split.test)) == (400, 0, 0)
+    assert manifest.training.n_prompts == manifest.calibration.n_prompts == 400
+    assert manifest.calibration.sample == "400 cross-fitted prompts of the training data"
 
 
 def test_a_planted_difference_is_found_and_the_probabilities_are_honest(

@@ -75,6 +75,20 @@ def test_held_out_predictions_are_those_of_refits_without_the_group(one_ratio: f
         assert fit.held_out[~kept] == pytest.approx(features[~kept] @ slow[:-1] + slow[-1])
 
 
+@pytest.mark.parametrize("n_folds", [2, 10])  # folds of 15 and of 3 rows, with 4 features
+def test_predictions_by_fold_are_those_of_refits_without_the_fold(
+    one_ratio: float, n_folds: int
+) -> None:
+    features, targets, _ = problem(30)
+    weights, folds = np.ones(30), np.arange(30) % n_folds
+    fit = fit_ridge(features, targets, weights=weights, groups=alone(30), folds=folds)
+    assert fit.by_fold is not None
+    for fold in range(n_folds):
+        kept = folds != fold
+        slow = slow_ridge(features[kept], targets[kept], weights[kept], one_ratio)
+        assert fit.by_fold[~kept] == pytest.approx(features[~kept] @ slow[:-1] + slow[-1])
+
+
 def test_a_weight_of_two_is_a_row_twice(one_ratio: float) -> None:
     features, targets, _ = problem(12)
     weights = np.array([2.0] + [1.0] * 11)

@@ -56,6 +56,27 @@ def test_a_router_that_ranks_the_wrong_way_is_warned_of(
     assert "no better than one base rate" in warnings
 
 
+def test_a_base_rate_of_the_other_folds_is_a_random_order(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    # Pooled, such a router would order folds by the wins that it did not see: the more a fold has,
+    # the lower its base rate. Within a fold all its prompts are equal.
+    prepared = prepare(
+        [set_of_outcomes(planted_outcomes(200))], strong=("big",), weak=("small",),
+        fractions=(1.0, 0.0, 0.0), seed=1, embedder=word_embedder,
+    )  # fmt: skip
+    assert prepared.folds is not None
+    labels = prepared.labels_on(prepared.split.train)
+    folds = prepared.folds[labels.prompt_index]
+    rates = np.full(200, np.nan)
+    for fold in range(10):
+        rates[prepared.folds == fold] = labels.wins[folds != fold].mean()
+    held_out = measure_held_out(prepared, rates, None, by_fold=rates, seed=0)
+    assert held_out.routing is not None
+    assert held_out.routing.figures["router"]["apgr"].value == pytest.approx(0.5, abs=1e-12)
+    assert held_out.wins.figures["router"]["auroc"].value == pytest.approx(0.5, abs=0.01)
+
+
 def test_prompts_without_a_score_count_as_strong_calls(
     planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
 ) -> None:

@@ -269,8 +269,10 @@ def test_a_knn_is_calibrated_on_labels_that_it_also_learned_from_or_on_those_set
     sets = [set_of_outcomes(planted_outcomes(300))]
     settings = TrainSettings(router="knn", strong=("big",), weak=("small",))
     crosswise = train_router(sets, settings, embedder=word_embedder)
-    assert crosswise.artifact.manifest.calibration.sample.startswith("270 cross-fitted prompts")
-    assert crosswise.artifact.manifest.training.n_prompts == 270
+    assert crosswise.artifact.manifest.calibration.sample.startswith("300 cross-fitted prompts")
+    assert crosswise.artifact.manifest.training.n_prompts == 300
+    assert crosswise.held_out is not None
+    assert crosswise.held_out.n_prompts == 300
     aside = train_router(
         sets, replace(settings, sets_validation_aside=True), embedder=word_embedder
     )

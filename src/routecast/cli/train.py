@@ -70,6 +70,12 @@ def train(
         Path | None,
         typer.Option(metavar="FILE", help="Leaderboard that rates the new model and known ones."),
     ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE", help="Labels to report on, which are not learned from; repeat for more."
+        ),
+    ] = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option(
@@ -100,7 +106,7 @@ def train(
     from routecast.train.run import TrainRequest
 
     if new_model is not None:
-        if router != "mf" or router_folder is None or outcomes or options or exclude:
+        if router != "mf" or router_folder is None or outcomes or options or exclude or test:
             raise typer.BadParameter(USAGE)
         add_model(
             new_model,
@@ -126,6 +132,7 @@ def train(
         embeddings=user_cache_folder(os.environ, home=Path.home()),
         quality_range=quality_range,
         all_pairs=all_pairs,
+        test=tuple(test or ()),
         exclude=tuple(exclude or ()),
         on_overlap=_on_overlap(drop=drop_overlap, allow=allow_overlap),
         skip_bad=skip_bad,

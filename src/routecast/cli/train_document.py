@@ -59,6 +59,7 @@ def run_document(run: "TrainingRun") -> dict[str, Any]:
         if held_out is None
         else {
             "n_prompts": held_out.n_prompts,
+            "cross_fitted": held_out.is_crosswise,
             "resampled": "groups" if held_out.by_group else "prompts",
             **{
                 title: measured(measurement)

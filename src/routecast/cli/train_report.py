@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from routecast.cli.counts import counted
 from routecast.cli.progress import shown_stages
 
 if TYPE_CHECKING:
@@ -99,10 +100,11 @@ def print_measurement(title: str, measurement: "Measurement", unit: str) -> None
 
 
 def _measurements(held_out: "HeldOut") -> "list[tuple[str, Measurement]]":
+    where = "each label predicted from others" if held_out.is_crosswise else "held out"
     found = [
-        ("routing, held-out outcomes", held_out.routing),
-        ("strong against weak, held out", held_out.wins),
-        ("all comparisons, held out", held_out.battles),
+        (f"routing, {where}", held_out.routing),
+        (f"strong against weak, {where}", held_out.wins),
+        (f"all comparisons, {where}", held_out.battles),
     ]
     return [(title, measurement) for title, measurement in found if measurement is not None]
 
@@ -110,15 +112,18 @@ def _measurements(held_out: "HeldOut") -> "list[tuple[str, Measurement]]":
 def _facts(run: "TrainingRun") -> Iterator[str]:
     prepared, manifest = run.trained.prepared, run.manifest
     split = prepared.split
-    calibrated_on = (
-        f"{len(split.validation):,} prompts to choose and calibrate on"
-        if len(split.validation)
-        else "calibrated on the same, each predicted from the others"
-    )
+    others = []
+    if len(split.validation):
+        others.append(f"{len(split.validation):,} more to choose and calibrate on")
+    if len(split.test):
+        others.append(f"{len(split.test):,} to report on")
+    if not len(split.validation):
+        same = "calibrated" if len(split.test) else "calibrated and reported"
+        others.append(f"{same} on the same, each predicted from the others")
     yield (
-        f"{manifest.router} on {manifest.embedder.name}: {manifest.training.n_comparisons:,} "
-        f"comparisons over {len(split.train):,} prompts; {calibrated_on}, {len(split.test):,} to "
-        "report on"
+        f"{manifest.router} on {manifest.embedder.name}: learned from "
+        f"{counted(manifest.training.n_comparisons, 'comparison')} over {len(split.train):,} "
+        f"prompts; {', '.join(others)}"
     )
     for side, names in (("strong", manifest.strong), ("weak", manifest.weak)):
         stands_for = run.request.settings.stands_for.get(side)
@@ -207,7 +212,8 @@ def _warnings(run: "TrainingRun") -> Iterator[str]:
         yield from held_out.warnings
         if held_out.n_prompts < 100:
             yield (
-                f"{held_out.n_prompts} labelled test prompts tell little; mind the intervals' width"
+                f"{held_out.n_prompts} labelled prompts to report on tell little; mind the "
+                "intervals' width"
             )
     if run.overlap is not None and run.overlap.n_overlapping and run.request.on_overlap == "allow":
         yield f"{run.overlap.n_overlapping:,} evaluation prompts were learned from, as allowed"

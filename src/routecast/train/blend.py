@@ -79,11 +79,13 @@ class Labels:
         weights: How much each counts, positive, same shape.
         groups: Prompts of one group, near-duplicates say, are not predicted from one another; one
             label per prompt, same shape.
+        folds: Likewise the fold of each prompt; None for no prediction by folds.
     """
 
     gaps: FloatArray
     weights: FloatArray
     groups: IntArray
+    folds: IntArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,11 +96,13 @@ class BlendFit:
         model: The router.
         held_out_gaps: Expected gap of each labelled prompt, given the other groups' labels, shape
             (n_labelled,).
+        gaps_by_fold: Likewise given the other folds' labels; None without folds.
         signal_share: Expected share of signal in the variance of one gap, in [0, 1).
     """
 
     model: Blend
     held_out_gaps: FloatArray
+    gaps_by_fold: FloatArray | None
     signal_share: float
 
 
@@ -133,6 +137,7 @@ def fit_blend(
         labels.gaps - expected,
         weights=labels.weights,
         groups=labels.groups,
+        folds=labels.folds,
     )
     coefficients = basis @ ridge.coefficients
     model = Blend(
@@ -148,6 +153,7 @@ def fit_blend(
     return BlendFit(
         model=model,
         held_out_gaps=ridge.held_out + expected,
+        gaps_by_fold=None if ridge.by_fold is None else ridge.by_fold + expected,
         signal_share=ridge.signal_share,
     )
 

@@ -3,12 +3,9 @@
 import math
 from dataclasses import replace
 
-import numpy as np
-
-from routecast.routers.blend import win_probabilities_of_gaps
 from routecast.routers.blend_kernel import describe
 from routecast.train.blend import BlendSettings, Labels, fit_blend
-from routecast.train.pair_labels import labels_between_sides
+from routecast.train.pair_labels import labels_between_sides, placed
 from routecast.train.registry import Family, Fit, Lesson
 
 
@@ -18,11 +15,14 @@ def fit_lesson(lesson: Lesson, settings: BlendSettings) -> Fit:
     rows = labels.rows
     fit = fit_blend(
         describe([lesson.prompts[row] for row in rows.tolist()], lesson.embeddings[rows]),
-        Labels(gaps=labels.gaps, weights=labels.weights, groups=lesson.groups[rows]),
+        Labels(
+            gaps=labels.gaps,
+            weights=labels.weights,
+            groups=lesson.groups[rows],
+            folds=None if lesson.folds is None else lesson.folds[rows],
+        ),
         settings=replace(settings, seed=lesson.seed),
     )
-    cross_fitted = np.full(len(lesson.prompts), np.nan)
-    cross_fitted[rows] = win_probabilities_of_gaps(fit.held_out_gaps)
     return Fit(
         model=fit.model,
         validation_loss=math.nan,
@@ -30,7 +30,8 @@ def fit_lesson(lesson: Lesson, settings: BlendSettings) -> Fit:
             "signal_share": fit.signal_share,
             "least_familiarity": fit.model.least_familiarity,
         },
-        cross_fitted=cross_fitted,
+        cross_fitted=placed(fit.held_out_gaps, labels, lesson),
+        by_fold=None if fit.gaps_by_fold is None else placed(fit.gaps_by_fold, labels, lesson),
     )
 
 

@@ -24,6 +24,7 @@ class RidgeFit:
         coefficients: Shape (n_features,).
         intercept: The target where all features are 0.
         held_out: Target of each row as predicted from the rows of other groups, shape (n_rows,).
+        by_fold: The same from the rows of other folds; None without folds.
         signal_share: Expected share of signal in the variance of a target whose features have
             length 1, in [0, 1).
         prior_variance: Variance, before any target, of the signal at features of length 1.
@@ -36,6 +37,7 @@ class RidgeFit:
     coefficients: FloatArray
     intercept: float
     held_out: FloatArray
+    by_fold: FloatArray | None
     signal_share: float
     prior_variance: float
     directions: FloatArray
@@ -43,7 +45,12 @@ class RidgeFit:
 
 
 def fit_ridge(
-    features: FloatArray, targets: FloatArray, *, weights: FloatArray, groups: IntArray
+    features: FloatArray,
+    targets: FloatArray,
+    *,
+    weights: FloatArray,
+    groups: IntArray,
+    folds: IntArray | None = None,
 ) -> RidgeFit:
     """Fit targets = intercept + features . coefficients + noise, averaged over noise levels.
 
@@ -56,12 +63,13 @@ def fit_ridge(
         targets: Shape (n_rows,), three rows or more.
         weights: Positive, same shape; only their ratios matter.
         groups: Rows of one group are left out together in ``held_out``, same shape.
+        folds: Rows of one fold are left out together in ``by_fold``, same shape.
 
     Returns:
         Where all targets are equal, the intercept is that value and the coefficients are 0.
     """
     if np.ptp(targets) == 0.0:
-        return _constant(features, targets)
+        return _constant(features, targets, has_folds=folds is not None)
     roots = np.sqrt(weights / weights.mean())
     rows = features * roots[:, None]
     lengths, directions = symmetric_eigen(rows.T @ rows)
@@ -72,16 +80,11 @@ def fit_ridge(
     solutions = [rotated.solve(ratio) for ratio in SIGNAL_RATIOS]
     prior_variance, moments = rotated.spread(shares, solutions)
     effects, axes = _by_effect(moments)
-    of_many = groups_of_many(groups)
-    held_out = sum(
-        share * rotated.held_out(ratio, of_many)
-        for share, ratio in zip(shares, SIGNAL_RATIOS, strict=True)
-        if share > 1e-3
-    )
     return RidgeFit(
         coefficients=directions @ (shares @ np.array([found for found, _ in solutions])),
         intercept=float(shares @ np.array([intercept for _, intercept in solutions])),
-        held_out=np.asarray(held_out) / shares[shares > 1e-3].sum(),
+        held_out=rotated.left_out(shares, groups),
+        by_fold=None if folds is None else rotated.left_out(shares, folds),
         signal_share=float(shares @ (SIGNAL_RATIOS / (1.0 + SIGNAL_RATIOS))),
         prior_variance=prior_variance,
         directions=np.vstack([axes[:1], directions @ axes[1:]]) * np.sqrt(np.abs(effects)),
@@ -96,11 +99,12 @@ def _by_effect(moments: FloatArray) -> tuple[FloatArray, FloatArray]:
     return values[order], axes[:, order]
 
 
-def _constant(features: FloatArray, targets: FloatArray) -> RidgeFit:
+def _constant(features: FloatArray, targets: FloatArray, *, has_folds: bool) -> RidgeFit:
     return RidgeFit(
         coefficients=np.zeros(features.shape[1]),
         intercept=float(targets[0]),
         held_out=targets.copy(),
+        by_fold=targets.copy() if has_folds else None,
         signal_share=0.0,
         prior_variance=0.0,
         directions=np.zeros((1 + features.shape[1], 0)),
@@ -181,11 +185,18 @@ class _Rotated:
         moments += (around * shares[:, None]).T @ around
         return prior, moments
 
-    def held_out(self, ratio: float, many: list[IntArray]) -> FloatArray:
+    def left_out(self, shares: FloatArray, groups: IntArray) -> FloatArray:
+        """Predict each row from the rows of other groups, averaged over the noise levels."""
+        many, counts = groups_of_many(groups), shares > 1e-3
+        found = [self._left_out(ratio, many) for ratio in SIGNAL_RATIOS[counts]]
+        return np.asarray(shares[counts] @ np.array(found) / shares[counts].sum())
+
+    def _left_out(self, ratio: float, many: list[IntArray]) -> FloatArray:
         """Predict each row from the rows of other groups.
 
         The fit is H y with H = Z g Z' + m m' / (1'm) and m = M^-1 1, so leaving out a group G moves
-        its residuals r to (1 - H_GG)^-1 r_G.
+        its residuals r to (1 - H_GG)^-1 r_G. With H_GG = U U' and U narrower than G is large, that
+        is r_G + U (1 - U'U)^-1 U' r_G.
         """
         gains = self._gains(ratio)
         found, intercept = self.solve(ratio)
@@ -196,7 +207,14 @@ class _Rotated:
         leverage = own_gains + shadow**2 / total
         moved = residuals / (1.0 - leverage)
         for rows in many:
-            inside = self.features[rows]
-            own = (inside * gains) @ inside.T + np.outer(shadow[rows], shadow[rows]) / total
-            moved[rows] = np.linalg.solve(np.eye(len(rows)) - own, residuals[rows])
+            left = np.column_stack(
+                [self.features[rows] * np.sqrt(gains), shadow[rows] / np.sqrt(total)]
+            )
+            if len(rows) > left.shape[1]:
+                pull = np.linalg.solve(
+                    np.eye(left.shape[1]) - left.T @ left, left.T @ residuals[rows]
+                )
+                moved[rows] = residuals[rows] + left @ pull
+            else:
+                moved[rows] = np.linalg.solve(np.eye(len(rows)) - left @ left.T, residuals[rows])
         return np.asarray((self.targets - moved) / self.ones)

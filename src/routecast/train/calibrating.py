@@ -47,17 +47,7 @@ def calibrate_scores(
     labels = prepared.labels_on(positions)
     rows = labels.prompt_index
     weights = label_weights(labels, even_groups=even_groups)
-    calibration: CalibrationMap
-    if evenly:
-        calibration = fit_platt(scores[rows], labels.wins, weights=weights)
-    else:
-        calibration = choose_calibration(
-            scores[rows],
-            labels.wins,
-            weights=weights,
-            groups=prepared.duplicates.labels[rows],
-            seed=seed,
-        ).calibration
+    calibration = _fit_map(scores, labels, weights, prepared, evenly=evenly, seed=seed)
     calibrated = calibration.apply(scores)
     sample, outcomes = f"{len(positions):,} {kind} prompts of the training data", None
     sampled, sample_weights = calibrated[positions], None
@@ -78,6 +68,62 @@ def calibrate_scores(
         outcomes=outcomes,
     )
     return record, calibrated
+
+
+def _fit_map(
+    scores: FloatArray,
+    labels: PairLabels,
+    weights: FloatArray,
+    prepared: Prepared,
+    *,
+    evenly: bool,
+    seed: int,
+) -> CalibrationMap:
+    """Fit the map from scores of every prompt to what some labels say."""
+    rows = labels.prompt_index
+    if evenly:
+        return fit_platt(scores[rows], labels.wins, weights=weights)
+    return choose_calibration(
+        scores[rows],
+        labels.wins,
+        weights=weights,
+        groups=prepared.duplicates.labels[rows],
+        seed=seed,
+    ).calibration
+
+
+def calibrate_by_fold(
+    scores: FloatArray,
+    prepared: Prepared,
+    folds: IntArray,
+    *,
+    even_groups: bool = False,
+    evenly: bool = False,
+    seed: int,
+) -> FloatArray:
+    """Calibrate the training prompts of each fold on the labels of the others, to report on them.
+
+    Args:
+        scores: Cross-fitted scores of every prompt, shape (n_prompts,).
+        prepared: The prompts and their labels.
+        folds: Fold of each prompt, same shape.
+        even_groups: As in `calibrate_scores`; so are the others.
+        evenly: As there.
+        seed: As there.
+
+    Returns:
+        Win probability of every prompt, shape (n_prompts,).
+    """
+    calibrated = np.full(len(scores), np.nan)
+    labels = prepared.labels_on(prepared.split.train)
+    weights = label_weights(labels, even_groups=even_groups)
+    for fold in np.unique(folds):
+        others = np.flatnonzero(folds[labels.prompt_index] != fold)
+        chosen = _fit_map(
+            scores, labels.take(others), weights[others], prepared, evenly=evenly, seed=seed
+        )
+        calibrated[folds == fold] = chosen.apply(scores[folds == fold])
+    return calibrated
 
 
 def unseen_prompts(prepared: Prepared, *, cross_fitted: bool) -> IntArray:

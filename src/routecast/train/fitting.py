@@ -99,6 +99,7 @@ def fit_all(
         weak=sides.weak,
         seed=seed,
         groups=prepared.duplicates.labels,
+        folds=prepared.folds,
         tiers=sides.tiers,
         device=device,
         weak_quality=_weak_quality(prepared),

@@ -1,4 +1,11 @@
-"""What a trained router is worth on prompts that it never saw, beside baselines that learn less."""
+"""What a trained router is worth on labels that it did not use, beside baselines that learn less.
+
+These are the labels of test prompts, or all labels where the router predicts each from the others.
+Predictions of different fits cannot be compared: what was fitted without a win expects less than
+what was fitted without a loss, so that pure noise would look worse than a random order. Each
+training prompt is therefore ranked within its fold: one fit scored the fold, and saw none of its
+labels (docs/training.md has what that is worth).
+"""
 
 from dataclasses import dataclass
 
@@ -8,6 +15,7 @@ from routecast.data.preferences import PreferenceArrays
 from routecast.data.ratings import rate_models
 from routecast.errors import DataError
 from routecast.evaluate.fixed import FixedBlock
+from routecast.evaluate.metrics import oracle_scores
 from routecast.evaluate.study import Figure
 from routecast.policy.abstaining import DEFAULT_ON_ROUTER_ERROR, routed_scores
 from routecast.routers.length import LengthRouter
@@ -27,6 +35,7 @@ from routecast.train.sides import PairLabels
 from routecast.types import FloatArray, IntArray
 
 ROUTER, LENGTH, NEIGHBOURS, BASE_RATE = "router", "length", "nearest neighbours", "base rate"
+ORACLE = "oracle"
 RATINGS = "ratings alone"
 MIN_CLUSTERS = 10
 """Fewest groups of outcomes to resample; with fewer, prompts are."""
@@ -34,10 +43,10 @@ MIN_CLUSTERS = 10
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut:
-    """Figures on the test prompts.
+    """Figures on labels that were not used to score their prompts.
 
     Attributes:
-        n_prompts: Test prompts with a label between strong and weak.
+        n_prompts: Prompts with a label between strong and weak.
         wins: On every label between strong and weak.
         routing: On the outcomes among them, those without a score counted as strong calls; None
             where there are none.
@@ -46,6 +55,7 @@ class HeldOut:
         by_group: Whether intervals resample the groups that the outcomes name.
         n_abstained: Labels of prompts without a score: they are in ``routing`` alone.
         warnings: In plain words: where the router is not shown to be better than doing without.
+        is_crosswise: Whether these are the training prompts, each predicted from the others.
     """
 
     n_prompts: int
@@ -55,21 +65,31 @@ class HeldOut:
     by_group: bool
     n_abstained: int
     warnings: tuple[str, ...]
+    is_crosswise: bool = False
 
 
 def measure_held_out(
-    prepared: Prepared, calibrated: FloatArray, scores: ModelScores | None, *, seed: int
+    prepared: Prepared,
+    calibrated: FloatArray,
+    scores: ModelScores | None,
+    *,
+    by_fold: FloatArray | None = None,
+    seed: int,
 ) -> HeldOut:
-    """Measure on the test prompts.
+    """Measure on the test prompts, or on the training prompts fold by fold.
 
     Args:
         prepared: The prompts and their split.
-        calibrated: Win probability of every prompt, shape (n_prompts,).
+        calibrated: Win probability of every prompt, shape (n_prompts,), from a router and a
+            calibration that do not know its label.
         scores: Of every model, for battles of models that stand for neither side; None where the
             family knows one pair only.
+        by_fold: Scores of the training prompts without the labels of their folds, same shape; None
+            for the test prompts.
         seed: Of the resamples.
     """
-    labels = prepared.labels_on(prepared.split.test)
+    split = prepared.split
+    labels = prepared.labels_on(split.test if by_fold is None else split.train)
     clusters, by_group = _clusters(prepared, labels)
     scored = np.flatnonzero(~np.isnan(calibrated[labels.prompt_index]))
     if not len(scored):
@@ -77,20 +97,26 @@ def measure_held_out(
             f"the router gives no score to any of the {len(labels):,} held-out labels; train on "
             "more of this traffic"
         )
-    contenders = _contenders(prepared, calibrated, labels.prompt_index[scored])
+    contenders = _contenders(prepared, calibrated, by_fold, labels.prompt_index[scored])
     wins = measure_wins(contenders, labels.wins[scored], clusters=clusters[scored], seed=seed)
     routing = None
     known = np.flatnonzero(~np.isnan(labels.strong_quality))
     if len(known):
         outcomes = labels.take(known)
+        weak, strong = outcomes.weak_quality, outcomes.strong_quality
+        best = oracle_scores(weak_quality=weak, strong_quality=strong)
         routing = measure_routing(
-            _contenders(
-                prepared,
-                routed_scores(calibrated, DEFAULT_ON_ROUTER_ERROR),
-                outcomes.prompt_index,
-            ),
-            weak_quality=outcomes.weak_quality,
-            strong_quality=outcomes.strong_quality,
+            [
+                *_contenders(
+                    prepared,
+                    routed_scores(calibrated, DEFAULT_ON_ROUTER_ERROR),
+                    by_fold,
+                    outcomes.prompt_index,
+                ),
+                Contender(name=ORACLE, scores=best),
+            ],
+            weak_quality=weak,
+            strong_quality=strong,
             clusters=clusters[known],
             fixed=_fixed_block(calibrated[outcomes.prompt_index]),
             seed=seed,
@@ -109,6 +135,7 @@ def measure_held_out(
             *_abstention_warnings(len(labels) - len(scored), len(labels)),
             *_warnings(wins, routing, battles),
         ),
+        is_crosswise=by_fold is not None,
     )
 
 
@@ -130,22 +157,50 @@ def _abstention_warnings(n_abstained: int, n_labels: int) -> tuple[str, ...]:
     )
 
 
-def _contenders(prepared: Prepared, calibrated: FloatArray, rows: IntArray) -> list[Contender]:
+def _contenders(
+    prepared: Prepared, calibrated: FloatArray, by_fold: FloatArray | None, rows: IntArray
+) -> list[Contender]:
     """Score some prompts, repeated ones too, by the router and by its baselines."""
     known = prepared.labels_on(prepared.split.train)
     length = LengthRouter().win_probabilities(prepared.prompts)
+    ranks = None if by_fold is None else _ranks_by_fold(by_fold[rows], prepared.folds_of(rows))
     found = [
-        Contender(name=ROUTER, scores=calibrated[rows], is_probability=True),
+        Contender(name=ROUTER, scores=calibrated[rows], is_probability=True, ranks=ranks),
         Contender(name=LENGTH, scores=length[rows]),
     ]
     if len(known):
-        neighbours = NearestNeighbours(prepared.embeddings[known.prompt_index], known.wins)
-        scores = neighbours.scores(prepared.embeddings[rows])
-        found.append(Contender(name=NEIGHBOURS, scores=scores))
+        neighbours = _neighbours(prepared, known, rows, is_crosswise=by_fold is not None)
+        found.append(Contender(name=NEIGHBOURS, scores=neighbours))
         n_wins, n_labels = np.average(known.wins, weights=known.weight) * len(known), len(known)
         rate = np.full(len(rows), (n_wins + 0.5) / (n_labels + 1.0))  # never 0 or 1
         found.append(Contender(name=BASE_RATE, scores=rate, is_probability=True, is_constant=True))
     return found
+
+
+def _neighbours(
+    prepared: Prepared, known: PairLabels, rows: IntArray, *, is_crosswise: bool
+) -> FloatArray:
+    """Score by the nearest labelled prompts; crosswise by those of other folds, as ranks."""
+    labelled, embeddings = prepared.embeddings[known.prompt_index], prepared.embeddings[rows]
+    if not is_crosswise:
+        return NearestNeighbours(labelled, known.wins).scores(embeddings)
+    scores, folds = np.empty(len(rows)), prepared.folds_of(rows)
+    of_known = prepared.folds_of(known.prompt_index)
+    for fold in np.unique(folds):
+        others, inside = of_known != fold, folds == fold
+        neighbours = NearestNeighbours(labelled[others], known.wins[others])
+        scores[inside] = neighbours.scores(embeddings[inside])
+    return _ranks_by_fold(scores, folds)
+
+
+def _ranks_by_fold(scores: FloatArray, folds: IntArray) -> FloatArray:
+    """Return each score's rank among those of its fold, in (0, 1), equal scores sharing one."""
+    ranks = np.empty(len(scores))
+    for fold in np.unique(folds):
+        inside = np.flatnonzero(folds == fold)
+        _, places, counts = np.unique(scores[inside], return_inverse=True, return_counts=True)
+        ranks[inside] = ((np.cumsum(counts) - counts / 2) / len(inside))[places]
+    return ranks
 
 
 def _clusters(prepared: Prepared, labels: PairLabels) -> tuple[IntArray, bool]:

@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 
 from routecast.errors import ConfigError, DataError
-from routecast.routers.blend import win_probabilities_of_gaps
 from routecast.routers.knn import Knn
 from routecast.train.knn_clusters import (
     Clusters,
@@ -17,7 +16,7 @@ from routecast.train.knn_clusters import (
     without_group,
     without_itself,
 )
-from routecast.train.pair_labels import PromptLabels, labels_between_sides
+from routecast.train.pair_labels import PromptLabels, labels_between_sides, placed
 from routecast.train.registry import Family, Fit, Lesson
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
@@ -90,12 +89,14 @@ class KnnFit:
             (n_labels,).
         squared_error: Weighted mean square of these less the labels' gaps. It is the least of all
             settings that could be chosen.
+        gaps_by_fold: Expected gaps given the other folds' labels; None without folds.
     """
 
     model: Knn
     settings: KnnSettings
     held_out_gaps: FloatArray
     squared_error: float
+    gaps_by_fold: FloatArray | None = None
 
 
 def fit_lesson(lesson: Lesson, settings: KnnSettings) -> Fit:
@@ -111,13 +112,17 @@ def fit_lesson(lesson: Lesson, settings: KnnSettings) -> Fit:
         labels,
         settings=replace(settings, seed=lesson.seed),
         groups=lesson.groups[labels.rows],
+        folds=None if lesson.folds is None else lesson.folds[labels.rows],
     )
     chosen = {name: getattr(fit.settings, name) for name in ("sharpness", "length_weight")}
-    cross_fitted = None
-    if not len(lesson.validation):
-        cross_fitted = np.full(len(lesson.prompts), np.nan)
-        cross_fitted[labels.rows] = win_probabilities_of_gaps(fit.held_out_gaps)
-    return Fit(model=fit.model, validation_loss=math.nan, chosen=chosen, cross_fitted=cross_fitted)
+    is_whole = not len(lesson.validation)
+    return Fit(
+        model=fit.model,
+        validation_loss=math.nan,
+        chosen=chosen,
+        cross_fitted=placed(fit.held_out_gaps, labels, lesson) if is_whole else None,
+        by_fold=None if fit.gaps_by_fold is None else placed(fit.gaps_by_fold, labels, lesson),
+    )
 
 
 def fit_knn(
@@ -128,6 +133,7 @@ def fit_knn(
     settings: KnnSettings | None = None,
     clusters: Clusters | None = None,
     groups: IntArray | None = None,
+    folds: IntArray | None = None,
 ) -> KnnFit:
     """Fit the router.
 
@@ -143,6 +149,7 @@ def fit_knn(
             the same clusters; made here when None.
         groups: Prompts of one group, near-duplicates say, are not predicted from one another; one
             label per prompt, shape (n_labels,). None where each is alone.
+        folds: Likewise, for ``gaps_by_fold``; None for none.
 
     Raises:
         DataError: If there are fewer than 3 prompts.
@@ -158,7 +165,11 @@ def fit_knn(
         np.arange(len(prompts)) if groups is None else groups,
         clusters or gather_clusters(embeddings, n_centres=settings.n_centres, seed=settings.seed),
     )
-    return min(task.fits(settings), key=lambda fit: fit.squared_error)
+    best = min(task.fits(settings), key=lambda fit: fit.squared_error)
+    if folds is None:
+        return best
+    by_fold = next(replace(task, groups=folds).fits(best.settings))
+    return replace(best, gaps_by_fold=by_fold.held_out_gaps)
 
 
 @dataclass(frozen=True, eq=False)

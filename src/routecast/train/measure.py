@@ -38,12 +38,20 @@ class Contender:
         scores: One per label, shape (n_labels,).
         is_probability: Whether they are win probabilities, and not only an order.
         is_constant: Whether they are one number: then only figures of probabilities mean anything.
+        ranks: What orders the prompts, same shape, where the scores are of several fits and so
+            compare prompts of one fit only; None where the scores themselves do.
     """
 
     name: str
     scores: FloatArray
     is_probability: bool = False
     is_constant: bool = False
+    ranks: FloatArray | None = None
+
+    @property
+    def order(self) -> FloatArray:
+        """What orders the prompts, shape (n_labels,)."""
+        return self.scores if self.ranks is None else self.ranks
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,7 +91,8 @@ def measure_wins(
     for one in contenders:
         metrics = [] if one.is_constant else [AUROC]
         metrics += [LOG_LOSS, BRIER, ECE] if one.is_probability else []
-        statistics = {metric: resampled(metric, one.scores, wins) for metric in metrics}
+        given = {metric: one.order if metric == AUROC else one.scores for metric in metrics}
+        statistics = {metric: resampled(metric, given[metric], wins) for metric in metrics}
         values: dict[str, list[FloatArray]] = {metric: [] for metric in metrics}
         for counts in count_blocks(clusters, n_resamples=n_resamples, seed=seed):
             for metric, statistic in statistics.items():
@@ -91,7 +100,7 @@ def measure_wins(
         figures[one.name] = {}
         for metric in metrics:
             samples[one.name, metric] = np.concatenate(values[metric])
-            exact = EXACT[metric](one.scores, wins)
+            exact = EXACT[metric](given[metric], wins)
             figures[one.name][metric] = _figure(exact, samples[one.name, metric], metric)
     return Measurement(
         n_labels=len(wins),
@@ -123,7 +132,7 @@ def measure_routing(
     Returns:
         The figures; NaN when the two sides tie.
     """
-    scores = {one.name: one.scores for one in contenders if not one.is_constant}
+    scores = {one.name: one.order for one in contenders if not one.is_constant}
     blocks = {} if fixed is None else {contenders[0].name: fixed}
     bootstrap = bootstrap_metrics(
         scores,

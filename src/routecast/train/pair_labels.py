@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from routecast.data.preferences import PreferenceArrays
+from routecast.routers.blend import win_probabilities_of_gaps
 from routecast.train.registry import Lesson
 from routecast.types import FloatArray, IntArray
 
@@ -70,3 +71,16 @@ def labels_between_sides(lesson: Lesson, comparisons: PreferenceArrays) -> Promp
     totals: FloatArray = np.bincount(places, weights, minlength=len(rows)).astype(np.float64)
     sums = np.bincount(places, weights * wins, minlength=len(rows))
     return PromptLabels(rows=rows.astype(np.int64), wins=sums / totals, weights=totals)
+
+
+def placed(gaps: FloatArray, labels: PromptLabels, lesson: Lesson) -> FloatArray:
+    """Return P(strong wins) of all the lesson's prompts, NaN where no gap is known.
+
+    Args:
+        gaps: Expected gap of each labelled prompt, shape (n_labels,).
+        labels: Say which prompts these are.
+        lesson: Has them all.
+    """
+    probabilities = np.full(len(lesson.prompts), np.nan)
+    probabilities[labels.rows] = win_probabilities_of_gaps(gaps)
+    return probabilities

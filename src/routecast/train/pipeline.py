@@ -16,7 +16,7 @@ from routecast.data.leakage import prompt_hashes64
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
 from routecast.routers.torch_device import check_device_name
-from routecast.train.calibrating import calibrate_scores, unseen_prompts
+from routecast.train.calibrating import calibrate_by_fold, calibrate_scores, unseen_prompts
 from routecast.train.fitting import TrialFit, TriedFit, fit_all, score_prompts
 from routecast.train.held_out import HeldOut, measure_held_out
 from routecast.train.prepare import Prepared, prepare
@@ -25,6 +25,9 @@ from routecast.train.record import metric_records, training_record
 from routecast.train.registry import Family, Fit, SavesFolder, find_family
 from routecast.train.sources import LabelledSet
 from routecast.types import EmbeddingArray, FloatArray
+
+FRACTIONS = (0.8, 0.1, 0.1)
+"""Of the prompts, for training, validation and test, in families that need all three."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +42,8 @@ class TrainSettings:
             validation labels between strong and weak.
         fractions: Shares of the prompts for training, validation and test. A family that predicts
             each training prompt from the others needs no validation, and trains on both, unless
-            ``sets_validation_aside``.
+            ``sets_validation_aside``. None is `FRACTIONS` for the others; such a family then learns
+            from all prompts and is judged on all.
         sets_validation_aside: Judge and calibrate such a family on validation prompts, too.
         even_groups: Let each group of the outcomes, a task say, count alike in the calibration
             and in the quantiles that goals are read from, instead of each label.
@@ -51,7 +55,7 @@ class TrainSettings:
     strong: tuple[str, ...] = ()
     weak: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    fractions: tuple[float, float, float] | None = None
     sets_validation_aside: bool = False
     even_groups: bool = False
     seed: int = 0
@@ -61,7 +65,7 @@ class TrainSettings:
         """Refuse what no split can be made with."""
         if self.seed < 0:
             raise ConfigError(f"seed {self.seed!r} must be 0 or more")
-        if not self.fractions[1] > 0:
+        if self.fractions is not None and not self.fractions[1] > 0:
             raise ConfigError(
                 f"fractions {self.fractions!r} leave nothing to calibrate on; the second, for "
                 "validation, must be above 0"
@@ -76,7 +80,8 @@ class TrainedRouter:
         artifact: What `save_artifact` writes.
         prepared: The prompts, the sides and the split.
         trials: The settings that were tried, the chosen one first.
-        held_out: What the router is worth on the test prompts; None without any.
+        held_out: What the router is worth on the test prompts, or on all where it learned from all;
+            None without any.
     """
 
     artifact: Artifact
@@ -93,13 +98,14 @@ def train_router(
     checkpoint: Path | None = None,
     device: str | None = None,
     environ: Mapping[str, str] | None = None,
+    test_sets: Sequence[LabelledSet] = (),
     watch: Watch | None = None,
 ) -> TrainedRouter:
     """Train, calibrate and measure a router.
 
     Prompts are split into training, validation and test, near-duplicates and conversations kept
     together. Validation data chooses settings, stops the fit and calibrates; test data is only
-    reported on.
+    reported on. A family that predicts each training prompt from the others needs neither.
 
     Args:
         sets: What to learn from, evaluation prompts already left out.
@@ -110,6 +116,7 @@ def train_router(
         device: Where a neural network is trained: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; None
             picks. Other families have no use for it.
         environ: Where a router that asks an endpoint looks up ``env:NAME`` for its key.
+        test_sets: What to report on instead; their prompts are not learned from.
         watch: Called as the work goes on.
 
     Raises:
@@ -124,9 +131,10 @@ def train_router(
         sets,
         strong=settings.strong,
         weak=settings.weak,
-        fractions=_fractions(family, settings),
+        fractions=_fractions(family, settings, has_test=bool(test_sets)),
         seed=settings.seed,
         embedder=embedder,
+        test_sets=test_sets,
         watch=watch,
     )
     tried = fit_all(
@@ -142,8 +150,9 @@ def train_router(
         watch=watch,
     )
     trials, fit = tuple(one.trial for one in tried), tried[0].fit
+    scores = _unseen_scores(tried[0], prepared)
     calibration, calibrated = calibrate_scores(
-        _unseen_scores(tried[0], prepared),
+        scores,
         prepared,
         cross_fitted=fit.cross_fitted is not None,
         has_outcomes=_have_outcomes(sets),
@@ -151,10 +160,8 @@ def train_router(
         evenly=family.calibrates_evenly,
         seed=settings.seed,
     )
-    held_out = None
-    if len(prepared.split.test):
-        tell(watch, "measuring")
-        held_out = measure_held_out(prepared, calibrated, fit.scores, seed=settings.seed)
+    tell(watch, "measuring")
+    held_out = _measured(family, fit, prepared, settings, scores=scores, calibrated=calibrated)
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         router=family.name,
@@ -169,17 +176,43 @@ def train_router(
         metrics=() if held_out is None else metric_records(held_out),
         files={},
     )
-    artifact = _artifact(manifest, fit, prepared)
+    learned = dict.fromkeys(prompt for one in sets for prompt in one.preferences.prompts)
+    artifact = _artifact(manifest, fit, prepared, list(learned))
     return TrainedRouter(artifact=artifact, prepared=prepared, trials=trials, held_out=held_out)
 
 
-def _artifact(manifest: Manifest, fit: Fit, prepared: Prepared) -> Artifact:
-    """Put together what is saved."""
+def _measured(
+    family: Family,
+    fit: Fit,
+    prepared: Prepared,
+    settings: TrainSettings,
+    *,
+    scores: FloatArray,
+    calibrated: FloatArray,
+) -> HeldOut | None:
+    """Measure on the test prompts, or else on all where each is predicted from the others."""
+    if len(prepared.split.test):
+        return measure_held_out(prepared, calibrated, fit.scores, seed=settings.seed)
+    if fit.by_fold is None or prepared.folds is None or settings.fractions is not None:
+        return None
+    reported = calibrate_by_fold(
+        scores,
+        prepared,
+        prepared.folds,
+        even_groups=settings.even_groups,
+        evenly=family.calibrates_evenly,
+        seed=settings.seed,
+    )
+    return measure_held_out(prepared, reported, fit.scores, by_fold=fit.by_fold, seed=settings.seed)
+
+
+def _artifact(manifest: Manifest, fit: Fit, prepared: Prepared, prompts: Sequence[str]) -> Artifact:
+    """Put together what is saved; by these prompts a router knows what it was trained on."""
     return Artifact(
         manifest,
         fit.model.tensors(),
         _references(prepared, manifest.seed),
-        np.unique(prompt_hashes64(prepared.prompts)),
+        np.unique(prompt_hashes64(prompts)),
         fit.model.model_folder() if isinstance(fit.model, SavesFolder) else None,
     )
 
@@ -208,12 +241,17 @@ def _stands_for(settings: TrainSettings) -> dict[str, Any]:
     return {"stands_for": dict(settings.stands_for)} if settings.stands_for else {}
 
 
-def _fractions(family: Family, settings: TrainSettings) -> tuple[float, float, float]:
+def _fractions(
+    family: Family, settings: TrainSettings, *, has_test: bool
+) -> tuple[float, float, float]:
     """Return the shares of the split: no validation where the fit predicts crosswise."""
-    training, validation, test = settings.fractions
-    if family.cross_fits and not settings.sets_validation_aside:
-        return training + validation, 0.0, test
-    return settings.fractions
+    is_crosswise = family.cross_fits and not settings.sets_validation_aside
+    if settings.fractions is None and is_crosswise:
+        return 1.0, 0.0, 0.0
+    training, validation, test = settings.fractions or FRACTIONS
+    if has_test:
+        training, test = training + test, 0.0
+    return (training + validation, 0.0, test) if is_crosswise else (training, validation, test)
 
 
 def _have_outcomes(sets: Sequence[LabelledSet]) -> bool:

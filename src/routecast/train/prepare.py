@@ -1,13 +1,14 @@
 """What every family needs before it learns: prompts, vectors, sides, labels, and the split."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from routecast.data.near_duplicates import DuplicateGroups, group_near_duplicates
 from routecast.data.preferences import PreferenceArrays, merge_preferences
-from routecast.data.splits import PromptSplit, split_by_prompt
+from routecast.data.splits import PromptSplit, folds_by_prompt, split_by_prompt
 from routecast.embed.protocol import Embedder
 from routecast.errors import DataError
 from routecast.train.progress import Watch, tell
@@ -17,6 +18,8 @@ from routecast.types import AnyArray, EmbeddingArray, IntArray
 
 MIN_LABELLED = 10
 """Fewest prompts with a label between strong and weak to calibrate on, and to test on."""
+
+N_FOLDS = 10
 
 _BLOCK = 512
 
@@ -32,6 +35,7 @@ class Prepared:
         labels: What happened between them.
         duplicates: Which prompts are nearly the same.
         split: Positions of the prompts for training, validation and test.
+        folds: Fold of each prompt, shape (n_prompts,), where all are for training; else None.
     """
 
     preferences: PreferenceArrays
@@ -40,6 +44,7 @@ class Prepared:
     labels: PairLabels
     duplicates: DuplicateGroups
     split: PromptSplit
+    folds: IntArray | None = None
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -66,6 +71,12 @@ class Prepared:
         """Return the labels of some prompts."""
         return self.labels.take(np.flatnonzero(np.isin(self.labels.prompt_index, positions)))
 
+    def folds_of(self, positions: IntArray) -> IntArray:
+        """Return the fold of some prompts; they have folds."""
+        if self.folds is None:
+            raise ValueError("there are no folds: not all prompts are for training")
+        return self.folds[positions]
+
 
 def prepare(
     sets: Sequence[LabelledSet],
@@ -75,6 +86,7 @@ def prepare(
     fractions: tuple[float, float, float],
     seed: int,
     embedder: Embedder,
+    test_sets: Sequence[LabelledSet] = (),
     watch: Watch | None = None,
 ) -> Prepared:
     """Merge the sets, find the labels, embed each prompt once and split.
@@ -88,6 +100,7 @@ def prepare(
         fractions: Shares of the prompts for training, validation and test.
         seed: Decides the split.
         embedder: Gives the vectors.
+        test_sets: What to test on, instead of a share of the prompts.
         watch: Called as the work goes on.
 
     Raises:
@@ -95,21 +108,20 @@ def prepare(
         DataError: If there is too little to learn from, to calibrate on or to test on, or a vector
             is not finite.
     """
-    preferences = merge_preferences([one.preferences for one in sets])
+    everything = [*sets, *test_sets]
+    preferences = merge_preferences([one.preferences for one in everything])
     sides = resolve_sides(preferences, strong=strong, weak=weak)
     positions = {prompt: position for position, prompt in enumerate(preferences.prompts)}
-    labels = join_labels([labels_of(one, sides, positions) for one in sets])
-    _check_labels(labels, sides, fractions)
+    labels = join_labels([labels_of(one, sides, positions) for one in everything])
+    tested = _positions(test_sets, positions)
+    _check_labels(labels, tested, sides, fractions)
     embeddings = embed_prompts(preferences.prompts, embedder, watch)
     tell(watch, "finding near-duplicates")
     duplicates = group_near_duplicates(preferences.prompts, embeddings.__getitem__)
-    split = _split(
-        preferences.prompts,
-        duplicates,
-        conversation_labels(sets, preferences.prompts),
-        fractions=fractions,
-        seed=seed,
+    dealing = _Dealing(
+        preferences.prompts, duplicates, conversation_labels(sets, preferences.prompts), seed
     )
+    split = dealing.split(fractions, tested)
     prepared = Prepared(
         preferences=preferences,
         embeddings=embeddings,
@@ -117,11 +129,12 @@ def prepare(
         labels=labels,
         duplicates=duplicates,
         split=split,
+        folds=dealing.folds() if fractions[0] == 1.0 else None,
     )
     if sides.tiers is not None:  # tiers by ratings of the training comparisons alone
         training, _ = prepared.lesson_parts()
         sides = resolve_sides(training, strong=strong, weak=weak)
-        labels = join_labels([labels_of(one, sides, positions) for one in sets])
+        labels = join_labels([labels_of(one, sides, positions) for one in everything])
         prepared = replace(prepared, sides=sides, labels=labels)
     _check_split(prepared)
     return replace(prepared, sides=_learnable(prepared))
@@ -168,43 +181,76 @@ def _of_models(preferences: PreferenceArrays, kept: AnyArray) -> PreferenceArray
     )
 
 
-def _split(
-    prompts: Sequence[str],
-    duplicates: DuplicateGroups,
-    conversations: Sequence[str | None],
-    *,
-    fractions: tuple[float, float, float],
-    seed: int,
-) -> PromptSplit:
-    """Split so that neither near-duplicates nor conversations are torn apart."""
-    n_prompts = len(prompts)
-    groups: list[Hashable | None] = list(duplicates.labels.tolist())
-    if not any(conversations):
-        return split_by_prompt(prompts, fractions=fractions, seed=seed, groups=groups)
-    twice = [*prompts, *prompts]  # one label per row: equal prompts tie both labels together
-    split = split_by_prompt(twice, fractions=fractions, seed=seed, groups=[*groups, *conversations])
-    train, validation, test = (
-        rows[rows < n_prompts] for rows in (split.train, split.validation, split.test)
-    )
-    return PromptSplit(train=train, validation=validation, test=test)
+def _positions(sets: Sequence[LabelledSet], positions: Mapping[str, int]) -> IntArray:
+    """Return where the prompts of some sets stand, ascending."""
+    found = {positions[prompt] for one in sets for prompt in one.preferences.prompts}
+    return np.array(sorted(found), dtype=np.int64)
 
 
-def _check_labels(labels: PairLabels, sides: Sides, fractions: tuple[float, float, float]) -> None:
-    """Refuse to start with fewer labelled prompts than calibration and test need."""
+@dataclass(frozen=True, eq=False)
+class _Dealing:
+    """Prompts to be dealt out; neither near-duplicates nor conversations are torn apart."""
+
+    prompts: Sequence[str]
+    duplicates: DuplicateGroups
+    conversations: Sequence[str | None]
+    seed: int
+
+    def split(self, fractions: tuple[float, float, float], tested: IntArray) -> PromptSplit:
+        """Split the prompts, but for those that are tested on anyway."""
+        others = np.setdiff1d(np.arange(len(self.prompts)), tested)
+        prompts, groups = self._tied(others)
+        split = split_by_prompt(prompts, fractions=fractions, seed=self.seed, groups=groups)
+        train, validation, test = (
+            others[rows[rows < len(others)]] for rows in (split.train, split.validation, split.test)
+        )
+        return PromptSplit(train=train, validation=validation, test=np.union1d(test, tested))
+
+    def folds(self) -> IntArray | None:
+        """Return the fold of each prompt, shape (n_prompts,); None if all belong together.
+
+        There are ten, or fewer: of ten prompts each, and as many as what belongs together allows.
+        """
+        prompts, groups = self._tied(np.arange(len(self.prompts)))
+        for n_folds in range(min(N_FOLDS, max(2, len(self.prompts) // MIN_LABELLED)), 1, -1):
+            with suppress(ValueError):
+                found = folds_by_prompt(prompts, n_folds=n_folds, seed=self.seed, groups=groups)
+                return found[: len(self.prompts)]
+        return None
+
+    def _tied(self, rows: IntArray) -> tuple[list[str], list[Hashable | None]]:
+        """Return prompts and their groups; each prompt twice where a conversation ties it too."""
+        chosen = rows.tolist()
+        prompts = [self.prompts[row] for row in chosen]
+        groups: list[Hashable | None] = self.duplicates.labels[rows].tolist()
+        conversations = [self.conversations[row] for row in chosen]
+        if not any(conversations):
+            return prompts, groups
+        return [*prompts, *prompts], [*groups, *conversations]
+
+
+def _check_labels(
+    labels: PairLabels, tested: IntArray, sides: Sides, fractions: tuple[float, float, float]
+) -> None:
+    """Refuse to start with fewer labelled prompts than fit, calibration and test need."""
     names = f"strong {list(sides.strong)!r} and weak {list(sides.weak)!r}"
     if not len(labels):
         raise DataError(
             f"{names} never met on any prompt, so nothing says when strong is worth it; name "
             "models that were compared with one another, or tiers"
         )
-    n_labelled = len(np.unique(labels.prompt_index))
+    n_labelled = len(np.setdiff1d(labels.prompt_index, tested))
     smallest = min(fraction for fraction in fractions if fraction > 0)
     n_needed = int(np.ceil(MIN_LABELLED / smallest))
     if n_labelled < n_needed:
+        purpose = (
+            "learn from them"
+            if smallest == 1.0
+            else f"keep {MIN_LABELLED} each for what is not learned from"
+        )
         raise DataError(
             f"{n_labelled} different prompts have labels between {names}; {n_needed} are needed to "
-            f"keep {MIN_LABELLED} each for validation and test: label more prompts, or name more "
-            "models or tiers for each side"
+            f"{purpose}: label more prompts, or name more models or tiers for each side"
         )
 
 

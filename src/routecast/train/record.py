@@ -47,11 +47,12 @@ def digest_of(preferences: PreferenceArrays) -> str:
 
 
 def metric_records(held_out: HeldOut) -> tuple[MetricRecord, ...]:
-    """Flatten the figures: ``router apgr`` on ``held out``."""
+    """Flatten the figures: ``router apgr`` on ``held out``, or ``cross-fitted``."""
+    where = "cross-fitted" if held_out.is_crosswise else "held out"
     parts = (
-        ("held out", held_out.wins),
-        ("held out", held_out.routing),
-        ("held out, all comparisons", held_out.battles),
+        (where, held_out.wins),
+        (where, held_out.routing),
+        (f"{where}, all comparisons", held_out.battles),
     )
     return tuple(
         MetricRecord(

@@ -74,6 +74,8 @@ class Lesson:
         weak: Models that will stand for weak.
         seed: Of everything random.
         groups: One label per prompt; prompts of one group are nearly the same. Shape (n_prompts,).
+        folds: Fold of each prompt, no group torn, shape (n_prompts,); None where nothing is judged
+            by folds.
         tiers: Tier of every model, 0 the strongest, where the sides were named by tier; else None.
         checkpoint: A file, or a folder, in which a fit may keep what it needs to go on after an
             interruption; it goes on from it where it is there. None for none.
@@ -93,6 +95,7 @@ class Lesson:
     weak: tuple[str, ...]
     seed: int
     groups: IntArray
+    folds: IntArray | None = None
     tiers: Mapping[str, int] | None = None
     checkpoint: Path | None = None
     device: str | None = None
@@ -113,6 +116,8 @@ class Fit:
         chosen: Settings that were left to the labels, and what these chose.
         cross_fitted: P(strong wins) of the training prompts, each predicted without the labels of
             its group, shape (n_prompts,), NaN elsewhere; None for families that do not.
+        by_fold: The same, each without the labels of its whole fold, so that prompts of one fold
+            can be compared: the same fit scored them. None where the lesson has no folds.
     """
 
     model: TrainedModel
@@ -121,6 +126,7 @@ class Fit:
     record: Mapping[str, Any] = field(default_factory=dict)
     chosen: Mapping[str, Any] = field(default_factory=dict)
     cross_fitted: FloatArray | None = None
+    by_fold: FloatArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

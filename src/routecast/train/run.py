@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from routecast.artifacts import MANIFEST_NAME, Manifest, save_artifact
@@ -36,6 +36,7 @@ class TrainRequest:
         embeddings: Folder that keeps the vectors of all embedders but ``static``; None for none.
         quality_range: Lowest and highest quality that the outcomes' scale knows.
         all_pairs: Learn from every pair of models of the outcomes, not only of those named.
+        test: Labels to report on, of the kind that is learned from; their prompts are excluded too.
         exclude: Evaluation data whose prompts must not be learned from.
         on_overlap: What becomes of training prompts that are there all the same.
         skip_bad: Leave bad rows out and count them, instead of stopping at the first.
@@ -52,6 +53,7 @@ class TrainRequest:
     embeddings: Path | None = None
     quality_range: tuple[float, float] = (0.0, 1.0)
     all_pairs: bool = False
+    test: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     on_overlap: OnOverlap = OnOverlap.REFUSE
     skip_bad: bool = False
@@ -96,10 +98,12 @@ def run_training(request: TrainRequest, *, watch: Watch | None = None) -> Traini
     embedder = _embedder(request)
     tell(watch, "reading")
     sets = read_sets(request)
-    dropped = tuple((one.name, entry) for one in sets for entry in one.dropped)
+    test_sets = read_sets(_as_test(request))
+    dropped = tuple((one.name, entry) for one in (*sets, *test_sets) for entry in one.dropped)
     overlap = None
-    if request.exclude:
-        excluded = [prompt for where in request.exclude for prompt in read_excluded(where)]
+    excluded = [prompt for where in request.exclude for prompt in read_excluded(where)]
+    excluded += [prompt for one in test_sets for prompt in one.preferences.prompts]
+    if excluded:
         tell(watch, "looking for evaluation prompts")
         sets, overlap = settle_overlap(
             sets, excluded, load_embedder(DEFAULT_EMBEDDER), on_overlap=request.on_overlap
@@ -112,12 +116,20 @@ def run_training(request: TrainRequest, *, watch: Watch | None = None) -> Traini
             checkpoint=checkpoint,
             device=request.device,
             environ=request.environ,
+            test_sets=test_sets,
             watch=watch,
         )
         manifest = save_artifact(trained.artifact, request.output)
     return TrainingRun(
         request=request, trained=trained, manifest=manifest, overlap=overlap, dropped=dropped
     )
+
+
+def _as_test(request: TrainRequest) -> TrainRequest:
+    """Return a request that reads the test files as the training files are read."""
+    if request.outcomes:
+        return replace(request, comparisons=(), outcomes=request.test)
+    return replace(request, comparisons=request.test)
 
 
 def _embedder(request: TrainRequest) -> Embedder:
@@ -167,9 +179,10 @@ def check_request(request: TrainRequest) -> None:
         raise ConfigError("outcomes need the pair to route between: --strong NAME --weak NAME")
     if not request.outcomes and request.all_pairs:
         raise ConfigError("--all-pairs is for --outcomes; comparisons are taken as they are")
-    if not request.exclude and request.on_overlap is not OnOverlap.REFUSE:
+    if not (request.exclude or request.test) and request.on_overlap is not OnOverlap.REFUSE:
         raise ConfigError(
-            f"--{request.on_overlap}-overlap says nothing without --exclude and the evaluation data"
+            f"--{request.on_overlap}-overlap says nothing without --exclude or --test and the "
+            "evaluation data"
         )
 
 
