@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from routecast.evaluate.benchmarks import load_benchmark
+from routecast.evaluate.run import evaluate_routers
 from routecast.policy.parse import parse_settings
 from routecast.testing import FakeUpstream
 
@@ -127,3 +129,52 @@ def test_make_knows_the_commands() -> None:
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def section_of(title: str) -> str:
+    """The part of the benchmarks' page under a heading."""
+    page = (ROOT / "results" / "benchmarks.md").read_text()
+    return page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def apgr_of(router: str, section: str) -> str:
+    """A router's APGR with its interval, as the first table of a section has it."""
+    found = re.search(rf"^\| \**{router}\** \| ([^|]+) \|", section, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    ("row", "title"), [("MMLU", "mmlu"), ("GSM8K", "gsm8k"), ("MT-Bench", "mt-bench")]
+)
+def test_the_table_agrees_with_the_benchmarks_page_to_the_digit(row: str, title: str) -> None:
+    line = next(line for line in README.splitlines() if line.startswith(f"| {row} |"))
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    _, n_prompts, default, length, *_, papers_best, oracle = cells
+    section = section_of(title)
+    assert f"N = {n_prompts};" in section
+    assert (default, length) == (apgr_of("default", section), apgr_of("length", section))
+    assert apgr_of("oracle", section).startswith(f"{oracle} [")
+    paper = section.partition("The paper's routers")[2]
+    assert papers_best == max(
+        re.findall(r"^\| \S.* \| [^|]+ \| (\d\.\d{3}) \|", paper, re.MULTILINE)
+    )
+
+
+def test_every_figure_with_an_interval_stands_on_a_page_that_the_readme_names() -> None:
+    pages = "".join(
+        (ROOT / target).read_text()
+        for target in sorted(set(re.findall(r"\]\((results/[\w/]+\.md)\)", README)))
+    )
+    figures = re.findall(r"[+-]?\d\.\d{3} (?:\[[^\]]+\]|± \d\.\d{3})", README)
+    assert len(figures) > 10
+    assert [figure for figure in figures if figure not in pages] == []
+
+
+def test_an_evaluation_gives_what_page_and_table_say(shared_data: Path) -> None:
+    study = evaluate_routers(load_benchmark("mt-bench", shared_data), {"default": "default"})
+    for router in study.routers:
+        if router.name in ("default", "length"):
+            figure = router.metrics["apgr"]
+            shown = f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+            assert shown == apgr_of(router.name, section_of("mt-bench"))

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -107,8 +108,15 @@ def test_prices_reach_the_document(outcomes: Path, tmp_path: Path) -> None:
     assert study["strong_cost_usd_per_1k"] == pytest.approx(4.0)
     assert study["weak_cost_usd_per_1k"] == pytest.approx(0.2)
     printed, _ = evaluate("--benchmark", outcomes, "--output", tmp_path / "o", *prices)
-    assert "default saves $" in printed
-    assert "of the strong model's bill, at 95% of its quality" in " ".join(printed.split())
+    savings = printed[
+        printed.index("saved against the strong model alone, at 95% of its quality") :
+    ]
+    for router in study["routers"]:
+        if "saved_95_share" in router["metrics"]:
+            share = router["metrics"]["saved_95_share"]["value"]
+            row = rf"{router['name']}\*? +│ .*│ +{100 * share:.1f}% \["
+            assert re.search(row, savings), router["name"]
+    assert {"default", "length", "random", "oracle"} <= set(re.findall(r"│ (\w+)", savings))
 
 
 @pytest.mark.parametrize(

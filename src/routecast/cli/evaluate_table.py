@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from routecast.evaluate.names import SAVED_SHARE, SAVED_USD_PER_1K
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -39,9 +41,9 @@ def print_study(study: "Study", *, by: str | None = None) -> None:
     console.print(f"  weak   {study.weak}, quality {_quality(weak)}")
     console.print(_routers(study))
     console.print(_LEGEND)
-    for router in study.routers:
-        if line := _saved(router):
-            console.print(line)
+    if any(_is_known(router.metrics.get(SAVED_SHARE)) for router in study.routers):
+        console.print("saved against the strong model alone, at 95% of its quality:")
+        console.print(_savings(study))
     if study.differences:
         console.print(_differences(study))
     if by is not None:
@@ -84,15 +86,28 @@ def _cells(router: "RouterStudy") -> list[str]:
     ]
 
 
-def _saved(router: "RouterStudy") -> str:
-    """Say what an asked router saves, where costs are known."""
-    usd, share = (router.metrics.get(f"saved_95_{name}") for name in ("usd_per_1k", "share"))
-    if router.is_baseline or usd is None or share is None or math.isnan(usd.value):
-        return ""
-    return (
-        f"{router.name} saves ${usd.value:.4g} [{usd.low:.4g}, {usd.high:.4g}] per 1,000 prompts, "
-        f"{share.value:.0%} of the strong model's bill, at 95% of its quality"
-    )
+def _savings(study: "Study") -> "Table":
+    """Show what each router saves, those that learned nothing too, where costs are known."""
+    from rich.table import Table
+    from rich.text import Text
+
+    printed = Table()
+    printed.add_column("router", no_wrap=True)
+    for header in ("$ per 1,000 prompts", "share of its bill"):
+        printed.add_column(header, justify="right", no_wrap=True)
+    for router in study.routers:
+        if _is_known(router.metrics.get(SAVED_SHARE)):
+            usd, share = router.metrics[SAVED_USD_PER_1K], router.metrics[SAVED_SHARE]
+            printed.add_row(
+                Text(_shown_name(router)),
+                f"{usd.value:.4g} [{usd.low:.4g}, {usd.high:.4g}]",
+                f"{share.value:.1%} [{100 * share.low:.1f}, {100 * share.high:.1f}]",
+            )
+    return printed
+
+
+def _is_known(figure: "Figure | None") -> bool:
+    return figure is not None and not math.isnan(figure.value)
 
 
 def _shown_name(router: "RouterStudy") -> str:
