@@ -105,7 +105,8 @@ SHARE = ["--strong-share", "0.5"]
     [
         ([*PROMPTS], 2, "give exactly one goal"),
         ([*PROMPTS, *SHARE, "--threshold", "0.5"], 2, "give exactly one goal"),
-        ([*PROMPTS, "--strong-share", "1.5"], 2, "less than or equal to 1"),
+        ([*PROMPTS, "--strong-share", "30"], 2, "did you mean 0.3?"),
+        ([*PROMPTS, "--threshold", "-1"], 2, "accepted is a share from 0 to 1"),
         ([*SHARE], 2, "give the sample as --prompts FILE or as --outcomes"),
         ([*PROMPTS, *OUTCOMES, *SHARE], 2, "give the sample as --prompts FILE or as"),
         ([*PROMPTS, "--strong", "big", *SHARE], 2, "belong to --outcomes"),
@@ -182,3 +183,11 @@ def test_the_line_for_the_settings_is_valid_toml(folder: Path, tmp_path: Path) -
     run = routecast("calibrate", *sample, "--strong-share", "0.5", "--output", str(output))
     line = run.stdout.partition("In routecast.toml: ")[2].partition(",")[0]
     assert tomllib.loads(line) == {"router": str(output)}
+
+
+def test_a_swapped_pair_is_warned_of(folder: Path) -> None:
+    run = routecast(
+        "calibrate", "--outcomes", str(folder / "outcomes.jsonl"), "--strong", "small",
+        "--weak", "big", *SHARE,
+    )  # fmt: skip
+    assert "warning: the strong model 'small' is worse here" in run.stderr

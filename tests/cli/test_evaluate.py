@@ -153,3 +153,28 @@ def test_a_published_benchmark_is_evaluated_by_its_name(shared_data: Path, tmp_p
     printed, _ = evaluate("--benchmark", "mt-bench", "--data", shared_data, "--output", output)
     assert "mt-bench: 72 prompts" in printed
     assert "72 prompts cannot tell close routers apart" in printed.replace("\n", " ")
+
+
+@pytest.mark.usefixtures("quick_pictures")
+def test_a_swapped_pair_is_said(outcomes: Path, tmp_path: Path) -> None:
+    pair = ["--strong", "small", "--weak", "large"]
+    printed, _ = evaluate("--benchmark", outcomes, "--output", tmp_path / "out", *pair)
+    assert "the strong model 'small' is worse here (0.350) than the weak one 'large'" in (
+        " ".join(printed.split())
+    )
+
+
+def test_an_interrupted_evaluation_says_what_is_left(
+    outcomes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("routecast.evaluate.run._figures", interrupt)
+    run = CliRunner().invoke(
+        app, ["evaluate", "--benchmark", str(outcomes), "--output", str(tmp_path / "out")]
+    )
+    assert run.exit_code != 0
+    assert "stopped; nothing was written to " in run.stderr
+    assert "starts over, with the scores of the routers that were done" in run.stderr
+    assert not (tmp_path / "out").exists()

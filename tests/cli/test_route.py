@@ -57,7 +57,7 @@ def test_a_threshold_above_the_probability_chooses_weak() -> None:
         (["route", "-"], 1, "the prompt is empty"),
         (["route", "Hi", "--router", "length"], 1, "give a threshold instead"),
         (["route", "Hi", "--strong-share", "0.1", "--threshold", "0.5"], 2, "not both"),
-        (["route", "Hi", "--strong-share", "1.5"], 2, "less than or equal to 1"),
+        (["route", "Hi", "--strong-share", "30"], 2, "did you mean 0.3?"),
         (["route"], 2, "Missing argument"),
         (["rout"], 2, "No such command"),
     ],

@@ -95,3 +95,14 @@ def test_the_mmlu_prompts_are_scored_whole(shared_data: Path, tmp_path: Path) ->
     path.write_text("".join(json.dumps({"prompt": question}) + "\n" for question in questions))
     printed, _ = score("--input", path, "--output", tmp_path / "scores.jsonl", "--json")
     assert json.loads(printed)["n_rows"] == len(questions) == 14_037
+
+
+@pytest.mark.parametrize("text", ["", "\n", '{"prompt": ""}'])
+def test_a_file_without_a_row_to_score_is_refused_and_nothing_is_written(
+    tmp_path: Path, text: str
+) -> None:
+    path, output = tmp_path / "empty.jsonl", tmp_path / "scores.jsonl"
+    path.write_text(text)
+    with pytest.raises(DataError, match="holds no rows to score; give at least one prompt"):
+        score("--input", path, "--output", output, "--skip-bad")
+    assert not output.exists()

@@ -249,25 +249,6 @@ def test_a_new_model_is_added_from_the_command_line(outcomes: Path, tmp_path: Pa
     assert train("sw", *command[1:], "--output", tmp_path / "x").exit_code == 2
 
 
-def test_an_interrupted_run_says_how_to_go_on(
-    outcomes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(*arguments: object, **options: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("routecast.train.run.save_artifact", stop)
-    command = (
-        "mf", "--outcomes", outcomes, "--strong", "big", "--weak", "small",
-        "--output", tmp_path / "router", *QUICK,
-    )  # fmt: skip
-    run = train(*command)
-    assert run.exit_code != 0
-    assert "run the same command with --resume to go on" in run.stderr
-    assert not (tmp_path / "router").exists()
-    monkeypatch.undo()
-    assert train(*command, "--resume").exit_code == 0
-
-
 def test_progress_with_losses_is_shown_on_a_terminal(outcomes: Path, tmp_path: Path) -> None:
     import os
     import pty
@@ -379,3 +360,31 @@ def test_every_command_that_runs_a_network_takes_a_device_and_refuses_unknown_on
     }[command]  # fmt: skip
     with pytest.raises(ConfigError, match=r"unknown device 'gpu'; choose one of \['cpu', 'cuda'"):
         CliRunner().invoke(app, [command, *rest, "--device", "gpu"], catch_exceptions=False)
+
+
+def test_a_stopped_run_says_what_is_left_and_a_resumed_one_that_it_goes_on(
+    outcomes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = ("--strong", "big", "--weak", "small")
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for router, left in (("sw", "starts over"), ("mf", "with --resume goes on where it was")):
+        command = (router, "--outcomes", outcomes, *pair, "--output", tmp_path / router)
+        with monkeypatch.context() as patch:
+            patch.setattr("routecast.train.pipeline.calibrate_scores", stop)
+            stopped = train(*command)
+        assert "stopped; no router was written to " in stopped.stderr
+        assert left in stopped.stderr
+        resumed = train(*command, "--resume")
+        assert resumed.exit_code == 0
+        said = "starting anew" if router == "sw" else "going on where the run was stopped"
+        assert said in resumed.stderr
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_swapped_pair_is_warned_of(outcomes: Path, tmp_path: Path) -> None:
+    pair = ("--strong", "small", "--weak", "big")
+    run = train("knn", "--outcomes", outcomes, *pair, "--output", tmp_path / "router")
+    assert "warning: the strong model 'small' is worse here" in run.stdout

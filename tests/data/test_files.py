@@ -98,3 +98,13 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
         file.write(b"new")
     assert (tmp_path / "link.csv").is_symlink()
     assert (tmp_path / "real.csv").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("rows.jsonl.gz", "gunzip -k"), ("rows.csv.ZST", "zstd -d")]
+)
+def test_a_compressed_file_is_refused_with_the_command_that_unpacks_it(
+    name: str, command: str
+) -> None:
+    with pytest.raises(DataError, match=f"is compressed; .* unpack it first with {command} {name}"):
+        file_format(name)

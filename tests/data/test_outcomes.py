@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from routecast.data.outcomes import Outcomes, rescale_quality
+from routecast.data.outcomes import Outcomes, rescale_quality, swap_warning
 from routecast.errors import DataError, MissingExtraError
 
 
@@ -125,3 +125,17 @@ def test_without_polars_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'routecast\[lab\]'"):
         rescale_quality(table)
+
+
+def test_messages_in_the_prompt_s_place_are_refused_with_what_to_give() -> None:
+    table = pl.DataFrame({"prompt": [["Hi"]], "quality|a": [1.0]})
+    with pytest.raises(DataError, match="of a list of messages, give the text of the user's last"):
+        Outcomes(table=table)
+
+
+def test_a_strong_model_that_is_the_worse_one_is_said() -> None:
+    pair = {"strong": "big", "weak": "small"}
+    assert swap_warning(**pair, strong_quality=0.5, weak_quality=0.5) is None
+    warning = swap_warning(**pair, strong_quality=0.25, weak_quality=0.5)
+    assert warning is not None
+    assert "'big' is worse here (0.250) than the weak one 'small' (0.500)" in warning

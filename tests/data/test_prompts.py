@@ -193,3 +193,9 @@ def test_a_dash_is_jsonl_from_standard_input(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no file"):
         list(iter_prompts(tmp_path / "none.jsonl"))
+
+
+def test_messages_in_the_prompt_s_place_are_refused_with_where_they_go(tmp_path: Path) -> None:
+    path = jsonl(tmp_path, {"prompt": [{"role": "user", "content": "Hi"}]})
+    with pytest.raises(DataError, match="a list of messages goes in the column 'messages'"):
+        prompts(path)

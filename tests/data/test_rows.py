@@ -60,3 +60,17 @@ def test_csv_with_other_separators_is_refused_with_the_command_that_converts_it(
 def test_one_column_whose_values_hold_semicolons_is_read(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("prompt\na; b\n")
     assert [row.prompt for row in iter_prompts(tmp_path / "t.csv")] == ["a; b"]
+
+
+@pytest.mark.parametrize("name", ["notes.jsonl", "notes.csv"])
+def test_latin_1_is_refused_with_the_command_that_converts_it(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    text = '{"prompt": "café"}' if name == "notes.jsonl" else "prompt\ncafé"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError) as caught:
+        list(iter_prompts(path))
+    stem, _, ending = name.partition(".")
+    command = f"iconv -f LATIN1 -t UTF-8 {name} > {stem}-utf8.{ending}"
+    assert f"if it is in Latin-1: {command}" in str(caught.value)
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    assert [row.prompt for row in iter_prompts(tmp_path / f"{stem}-utf8.{ending}")] == ["café"]

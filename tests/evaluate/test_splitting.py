@@ -114,3 +114,18 @@ def test_what_cannot_be_split_is_refused(tmp_path: Path, word_embedder: Embedder
     empty.write_text("\n")
     with pytest.raises(DataError, match="holds no rows to split"):
         split_file(empty, tmp_path / "out", word_embedder)
+
+
+def test_a_folder_that_holds_other_things_is_refused_and_left_alone(
+    tmp_path: Path, word_embedder: Embedder
+) -> None:
+    file = saved(tmp_path, [{"prompt": f"prompt {row}"} for row in range(20)])
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"holds other things, 'notes\.txt' among them"):
+        split_file(file, folder, word_embedder)
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    (folder / "notes.txt").unlink()
+    for _ in range(2):  # an earlier split is replaced
+        split_file(file, folder, word_embedder)

@@ -81,11 +81,13 @@ def test_an_unknown_key_like_no_other_lists_what_is_accepted() -> None:
 
 
 def test_a_value_out_of_range_is_shown_with_its_path_and_its_range() -> None:
-    message = refusal_of(GOOD.replace("0.3", "1.5"))
+    message = refusal_of(GOOD.replace("0.3", "130"))
     assert message == (
-        "routecast.toml: routes.auto.strong_share = 1.5 is refused: "
+        "routecast.toml: routes.auto.strong_share = 130 is refused: "
         "it should be less than or equal to 1"
     )
+    percent = refusal_of(GOOD.replace("0.3", "30"))
+    assert percent.endswith("it should be less than or equal to 1; did you mean 0.3?")
 
 
 @pytest.mark.parametrize("value", ["'0.3'", "true", "nan", "inf", "-0.1", "[0.3]"])

@@ -30,6 +30,7 @@ from routecast.calibrate.threshold import (
 )
 from routecast.calibrate.unlike import MAX_PROMPTS, Likeness, compare_traffic
 from routecast.data.leakage import prompt_hashes64
+from routecast.data.outcomes import swap_warning
 from routecast.errors import ConfigError, DataError
 from routecast.evaluate.discrimination import win_labels
 from routecast.policy.abstaining import DEFAULT_ON_ROUTER_ERROR, OnRouterError
@@ -238,6 +239,15 @@ def _warnings(
             f"the sample has only {n_prompts} prompts; with fewer than {MIN_PROMPTS} the intervals "
             "are wide"
         )
+    if sample.outcomes is not None:
+        swapped = swap_warning(
+            strong=sample.outcomes.strong,
+            weak=sample.outcomes.weak,
+            strong_quality=float(sample.outcomes.strong_quality.mean()),
+            weak_quality=float(sample.outcomes.weak_quality.mean()),
+        )
+        if swapped is not None:
+            yield swapped
     if sample.n_unpriced:
         yield f"{sample.n_unpriced:,} rows without a known cost of both models were left out"
     if choice.n_abstained:

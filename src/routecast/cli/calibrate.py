@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routecast.cli.calibrate_report import report_fields, report_lines
+from routecast.cli.counts import check_share
 from routecast.cli.embedders import (
     DeviceName,
     EmbedderKey,
@@ -47,11 +48,15 @@ def calibrate(
     weak_price: WeakPrice = None,
     strong_share: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Goal: share of calls that go to the strong model."),
+        typer.Option(
+            callback=check_share, help="Goal: share of calls that go to the strong model, 0 to 1."
+        ),
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Goal: this win probability; says what it does."),
+        typer.Option(
+            callback=check_share, help="Goal: this win probability, 0 to 1; says what it does."
+        ),
     ] = None,
     budget_usd_per_1k: Annotated[
         float | None, typer.Option(min=0, help="Goal: US dollars per 1,000 requests.")

@@ -4,7 +4,8 @@ import json
 import os
 import shlex
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,7 @@ from routecast.cli.embedders import (
 from routecast.cli.extras import require_lab
 from routecast.cli.on_router_error import OnRouterErrorOption
 from routecast.cli.prices import StrongPrice, WeakPrice, read_price
-from routecast.cli.progress import shown_stages
+from routecast.cli.progress import StageWatch, said_when_stopped, shown_stages
 
 if TYPE_CHECKING:
     from routecast.evaluate.scoring import Watch
@@ -131,7 +132,7 @@ def evaluate(
             )
             for name in embedder or ()
         ]
-        watch = opened.enter_context(shown_stages())
+        watch = opened.enter_context(_watched(output, is_cached=cache))
         benchmarks = [open_benchmark(name, opening, watch=watch) for name in benchmark]
         studies = [
             evaluate_routers(
@@ -155,6 +156,15 @@ def evaluate(
     for study in studies:
         print_study(study, by=by)
     typer.echo(f"wrote {output}", err=True)
+
+
+@contextmanager
+def _watched(output: Path, *, is_cached: bool) -> "Iterator[StageWatch | None]":
+    """Show how far it is; when it is interrupted, say what is left."""
+    kept = ", with the scores of the routers that were done" if is_cached else ""
+    left = f"stopped; nothing was written to {str(output)!r}: the same command starts over{kept}"
+    with said_when_stopped(lambda: left), shown_stages() as watch:
+        yield watch
 
 
 def _prefixed(watch: "Watch | None", benchmark: str) -> "Watch | None":

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+import typer
+
 Watch = Callable[[int, int | None], None]
 """Called with what is done, and what there is to do where that is known."""
 
@@ -42,6 +44,16 @@ def shown_progress(verb: str) -> Iterator[Watch | None]:
             progress.update(bar, completed=n_done, total=n_total, rate=rate)
 
         yield watch
+
+
+@contextmanager
+def said_when_stopped(message: Callable[[], str]) -> Iterator[None]:
+    """Say on stderr what is left and how to go on when the block is interrupted, or told to end."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        typer.echo(message(), err=True)
+        raise
 
 
 class StageWatch(Protocol):

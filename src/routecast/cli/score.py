@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,7 +94,7 @@ def score(
                 f"router {router!r} does not know how far it may be off; leave out --deviation, or "
                 "give a router that `routecast train blend` made"
             )
-        rows = iter_prompts(source, skip_bad=skip_bad, dropped=dropped)
+        rows = _some(iter_prompts(source, skip_bad=skip_bad, dropped=dropped), source)
         start_s = time.perf_counter()
         n_processes = _n_processes(processes, source, loaded, deviation=deviation)
         scored = _scored(_with_progress(rows, source), loaded, n_cut, n_processes=n_processes)
@@ -129,6 +129,17 @@ def _n_processes(asked: int | None, source: str, loaded: "LoadedRouter", *, devi
     if deviation or not scores_in_workers(loaded):
         return 1
     return asked or (1 if source == "-" else n_cores())
+
+
+def _some(rows: "Iterator[PromptRow]", source: str) -> "Iterator[PromptRow]":
+    """Return the rows, there being at least one, before anything is written."""
+    from routecast.errors import DataError
+
+    first = next(rows, None)
+    if first is None:
+        name = "standard input" if source == "-" else repr(source)
+        raise DataError(f"{name} holds no rows to score; give at least one prompt")
+    return chain([first], rows)
 
 
 def _scored(

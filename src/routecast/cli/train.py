@@ -8,6 +8,7 @@ import typer
 
 from routecast.cli.embedders import DeviceName, EmbedderName
 from routecast.cli.extras import require_lab
+from routecast.cli.progress import said_when_stopped
 
 if TYPE_CHECKING:
     from routecast.train.overlap import OnOverlap
@@ -146,16 +147,25 @@ def train(
 def _run(request: "TrainRequest") -> "TrainingRun":
     """Run with a progress bar; when it is interrupted, say how to go on."""
     from routecast.cli.train_report import shown_training
-    from routecast.train.run import checkpoint_folder, run_training
+    from routecast.train.run import has_checkpoint, run_training
 
-    try:
-        with shown_training() as watch:
-            return run_training(request, watch=watch)
-    except KeyboardInterrupt:
-        folder = checkpoint_folder(request.output)
-        if folder.is_dir() and any(folder.iterdir()):
-            typer.echo("stopped; run the same command with --resume to go on", err=True)
-        raise
+    def left_over() -> str:
+        how = (
+            "the same command with --resume goes on where it was"
+            if has_checkpoint(request.output)
+            else "nothing was kept, so the same command starts over"
+        )
+        return f"stopped; no router was written to {str(request.output)!r}: {how}"
+
+    if request.resume:
+        typer.echo(
+            "going on where the run was stopped"
+            if has_checkpoint(request.output)
+            else "no stopped run has left anything for this output: starting anew",
+            err=True,
+        )
+    with said_when_stopped(left_over), shown_training() as watch:
+        return run_training(request, watch=watch)
 
 
 def _settings(

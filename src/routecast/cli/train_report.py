@@ -207,7 +207,18 @@ def _cell(metric: str, figure: "Figure") -> str:
 
 
 def _warnings(run: "TrainingRun") -> Iterator[str]:
-    held_out = run.trained.held_out
+    from routecast.data.outcomes import swap_warning
+
+    held_out, labels = run.trained.held_out, run.trained.prepared.labels
+    share = float((labels.wins * labels.weight).sum() / labels.weight.sum())
+    swapped = swap_warning(
+        strong=", ".join(run.manifest.strong),
+        weak=", ".join(run.manifest.weak),
+        strong_quality=share,
+        weak_quality=1.0 - share,
+    )
+    if swapped is not None:
+        yield swapped
     if held_out is not None:
         yield from held_out.warnings
         if held_out.n_prompts < 100:

@@ -64,9 +64,12 @@ def text_faults(column: "pl.Series") -> list[Fault]:
     is_text = holds_texts(column)
     wrong = missing & False if is_text else ~missing
     name = column.name
+    accepted = "text"
+    if name == "prompt":
+        accepted = "text; of a list of messages, give the text of the user's last one"
     return [
         Fault(column=name, bad=missing, reason=f"no {name}", accepted="text"),
-        Fault(column=name, bad=wrong, reason=f"{name} is not text", accepted="text"),
+        Fault(column=name, bad=wrong, reason=f"{name} is not text", accepted=accepted),
     ]
 
 

@@ -24,6 +24,13 @@ _ENDINGS: dict[str, FileFormat] = {
     ".csv": "csv",
     ".parquet": "parquet",
 }
+_UNPACKED_BY = {
+    ".gz": "gunzip -k",
+    ".zst": "zstd -d",
+    ".bz2": "bunzip2 -k",
+    ".xz": "unxz -k",
+    ".zip": "unzip",
+}
 
 
 def file_format(path: str | Path) -> FileFormat:
@@ -33,6 +40,11 @@ def file_format(path: str | Path) -> FileFormat:
         DataError: If the ending is not one of those accepted.
     """
     ending = Path(path).suffix.lower()
+    if ending in _UNPACKED_BY:
+        raise DataError(
+            f"{str(path)!r} is compressed; accepted are plain files {list(_ENDINGS)!r}: unpack it "
+            f"first with {_UNPACKED_BY[ending]} {path}"
+        )
     if ending not in _ENDINGS:
         raise DataError(
             f"cannot tell the format of {str(path)!r} by its ending {ending!r}; accepted are "

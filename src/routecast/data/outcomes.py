@@ -197,6 +197,25 @@ class PairOutcomes:
         return (self.strong_quality - self.weak_quality) / (high - low)
 
 
+def swap_warning(
+    *, strong: str, weak: str, strong_quality: float, weak_quality: float
+) -> str | None:
+    """Say that the strong model is the worse of a pair; None where it is not.
+
+    Args:
+        strong: Name of the strong model.
+        weak: Name of the weak model.
+        strong_quality: Its mean quality, or its share of wins.
+        weak_quality: Of the weak model, likewise.
+    """
+    if not strong_quality < weak_quality:
+        return None
+    return (
+        f"the strong model {strong!r} is worse here ({strong_quality:.3f}) than the weak one "
+        f"{weak!r} ({weak_quality:.3f}): are the two swapped?"
+    )
+
+
 def settle_outcomes(
     table: "pl.DataFrame", *, quality_range: tuple[float, float], source: str
 ) -> tuple["pl.DataFrame", tuple[Fault, ...]]:

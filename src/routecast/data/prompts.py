@@ -117,7 +117,10 @@ def _prompt_of(columns: Mapping[str, Any], *, where: str) -> str:
     if prompt is None:
         raise BadRowError(f"{where}: missing; {_BLANK}", reason=f"{column} missing")
     if not isinstance(prompt, str):
-        raise BadRowError(f"{where}: {shorten(prompt)}; {_BLANK}", reason=f"{column} not text")
+        hint = "; a list of messages goes in the column 'messages'" if column == "prompt" else ""
+        raise BadRowError(
+            f"{where}: {shorten(prompt)}; {_BLANK}{hint}", reason=f"{column} not text"
+        )
     if not prompt.strip():
         raise BadRowError(f"{where}: {shorten(prompt)}; {_BLANK}", reason=f"{column} blank")
     return prompt

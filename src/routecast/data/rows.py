@@ -54,9 +54,12 @@ def parse_json_object(line: bytes, *, where: str) -> dict[str, Any]:
         )
     except (ValueError, RecursionError) as error:
         shown = shorten(line.decode("utf-8", "replace"))
+        hint = ""
+        if isinstance(error, UnicodeDecodeError):
+            hint = f"; if it is in Latin-1: {_converted(Path(where.partition(',')[0]), 'LATIN1')}"
         raise BadRowError(
             f"{where}: {shown} ({_json_fault(error)}); accepted is one JSON object per line, "
-            "in UTF-8",
+            f"in UTF-8{hint}",
             reason="unreadable JSON",
         ) from error
     if not isinstance(parsed, dict):
@@ -120,10 +123,15 @@ def open_utf8(path: Path) -> BinaryIO:
         file.close()
         raise DataError(
             f"{path.name} is in UTF-16, or another encoding of several bytes a character; accepted "
-            f"is UTF-8: iconv -f UTF-16 -t UTF-8 {path.name} > {path.stem}-utf8{path.suffix}"
+            f"is UTF-8: {_converted(path, 'UTF-16')}"
         )
     file.seek(0)
     return file
+
+
+def _converted(path: Path, encoding: str) -> str:
+    """Return the command that converts a file to UTF-8."""
+    return f"iconv -f {encoding} -t UTF-8 {path.name} > {path.stem}-utf8{path.suffix}"
 
 
 def numbered_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -167,7 +175,8 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str] | BadRowError]]:
             if fields is None:
                 return
             if undecodable and undecodable[-1] >= line:
-                yield line, _bad_csv(path, line, "not UTF-8")
+                hint = f"not UTF-8 (if it is in Latin-1: {_converted(path, 'LATIN1')})"
+                yield line, _bad_csv(path, line, hint)
             elif len(fields) == len(header):
                 yield line, dict(zip(header, fields, strict=True))
             elif fields:

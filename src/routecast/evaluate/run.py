@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from routecast.data.outcomes import PairOutcomes
+from routecast.data.outcomes import PairOutcomes, swap_warning
 from routecast.data.reading import Dropped
 from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
@@ -137,6 +137,7 @@ def evaluate_routers(
         on_router_error=settings.on_router_error,
         differences=figures.differences,
         warnings=(
+            *_swapped(benchmark, pair),
             *_left_out(benchmark, pair),
             *warnings,
             *costs.warnings,
@@ -309,6 +310,16 @@ def _subsets(
         seed=settings.seed,
         watch=None if watch is None else partial(watch, PARTS),
     )
+
+
+def _swapped(benchmark: Benchmark, pair: PairOutcomes) -> list[str]:
+    warning = swap_warning(
+        strong=benchmark.strong,
+        weak=benchmark.weak,
+        strong_quality=float(pair.strong_quality.mean()),
+        weak_quality=float(pair.weak_quality.mean()),
+    )
+    return [] if warning is None else [warning]
 
 
 def _left_out(benchmark: Benchmark, pair: PairOutcomes) -> list[str]:

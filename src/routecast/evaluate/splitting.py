@@ -233,6 +233,13 @@ def _write_rows(
 
 
 def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        others = sorted(path.name for path in folder.iterdir() if path.stem not in SIDES)
+        if others:
+            raise DataError(
+                f"{str(folder)!r} holds other things, {others[0]!r} among them; name a new folder, "
+                f"or one of an earlier split, which holds {list(SIDES)!r} alone"
+            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -56,6 +56,9 @@ def _describe(details: "ErrorDetails") -> str:
     if details["type"] == "missing":
         return f"{key} is missing; {_field_description(location)}"
     expectation = _expectation(details["msg"])
+    value = details["input"]
+    if details.get("ctx", {}).get("le") == 1 and isinstance(value, int | float) and value <= 100:
+        expectation += f"; did you mean {value / 100:g}?"
     if len(location) > 1 and not _may_hold_a_secret(location, details["input"]):
         return f"{key} = {_short(details['input'])} is refused: {expectation}"
     return f"{key or 'the file'} is refused: {expectation}"

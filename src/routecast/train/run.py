@@ -11,7 +11,7 @@ from routecast.data.reading import Dropped
 from routecast.embed.cache import cached
 from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
-from routecast.errors import ArtifactError, ConfigError, RoutecastError
+from routecast.errors import ArtifactError, ConfigError
 from routecast.routers.torch_device import check_device_name
 from routecast.train.overlap import OnOverlap, OverlapReport, settle_overlap
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
@@ -144,6 +144,12 @@ def checkpoint_folder(output: Path) -> Path:
     return output.with_name(f".{output.name}.checkpoint")
 
 
+def has_checkpoint(output: Path) -> bool:
+    """Tell whether a run that was stopped has left something to go on from."""
+    folder = checkpoint_folder(output)
+    return folder.is_dir() and any(folder.iterdir())
+
+
 @contextmanager
 def _checkpoints(request: TrainRequest) -> Iterator[Path]:
     """Make a folder that outlives an interruption, and nothing else."""
@@ -153,8 +159,8 @@ def _checkpoints(request: TrainRequest) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder
-    except RoutecastError:
-        if not any(folder.iterdir()):  # refused before there was anything to keep
+    except BaseException:
+        if not any(folder.iterdir()):  # refused or stopped before there was anything to keep
             folder.rmdir()
         raise
     shutil.rmtree(folder)
