@@ -1,3 +1,4 @@
+import errno
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -248,3 +249,24 @@ def test_a_named_embedder_is_never_fetched_or_read_for_a_folder(
     monkeypatch.setattr("routecast.artifacts.loaded.load_embedder", never)
     with pytest.raises(ConfigError, match=r"trained on the embedder 'words'.*give the embedder"):
         load_router(str(folder))
+
+
+def test_a_router_that_a_killed_run_moved_away_is_named(folder: Path) -> None:
+    (folder.parent / ".router.partial").mkdir()
+    folder.rename(folder.parent / ".router.partial" / "old")
+    with pytest.raises(ConfigError, match=r"was killed, and the old router is '.*partial/old'"):
+        load_router(str(folder))
+
+
+def test_a_folder_that_cannot_be_written_is_refused_in_words(
+    artifact: Artifact, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ArtifactError, match=r"No space left on device; make room"):
+        save_artifact(artifact, folder)
+    monkeypatch.undo()
+    assert [path.name for path in folder.parent.iterdir()] == ["router"]
+    load_artifact(folder)

@@ -1,3 +1,5 @@
+import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,3 +96,40 @@ def test_a_refused_resumption_loses_no_checkpoint(request_: TrainRequest) -> Non
     assert any(checkpoint_folder(request_.output).iterdir())
     run_training(replace(request_, resume=True))
     assert not checkpoint_folder(request_.output).exists()
+
+
+def test_a_second_run_into_the_same_folder_is_refused_and_harms_nothing(
+    request_: TrainRequest,
+) -> None:
+    errors: list[BaseException] = []
+
+    def train_too() -> None:
+        try:
+            run_training(request_)
+        except ConfigError as error:
+            errors.append(error)
+
+    def watch(progress: Progress) -> None:
+        if progress.stage == "fitting" and progress.n_done == 12:
+            other = threading.Thread(target=train_too)
+            other.start()
+            other.join()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_training(request_, watch=watch)
+    assert f"is being written by another run (process {os.getpid()} on" in str(errors[0])
+    assert any(checkpoint_folder(request_.output).iterdir())
+    run_training(replace(request_, resume=True))
+
+
+def test_of_processes_that_train_together_the_first_holds_the_folder(
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(_: Path) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("routecast.train.run.held_workspace", never)
+    run_training(replace(request_, environ={"RANK": "1"}))
+    with pytest.raises(AssertionError):
+        run_training(replace(request_, environ={"RANK": "0"}))

@@ -10,6 +10,7 @@ import numpy as np
 from routecast.artifacts.layout import N_QUANTILES
 from routecast.artifacts.loading import load_artifact
 from routecast.artifacts.records import Manifest
+from routecast.data.durable import interrupted_copy
 from routecast.embed.protocol import CutsTexts, Embedder
 from routecast.embed.registry import load_embedder
 from routecast.errors import ConfigError
@@ -128,6 +129,13 @@ def _own_embedder(manifest: Manifest) -> Embedder | None:
     return None
 
 
+def _moved(folder: Path) -> Path | None:
+    try:
+        return interrupted_copy(folder)
+    except (OSError, ValueError):
+        return None
+
+
 def router_folder(name: str) -> Path:
     """Return the folder of a trained router: that of ``default``, or the one that is named.
 
@@ -142,6 +150,11 @@ def router_folder(name: str) -> Path:
     except (OSError, ValueError):  # no file system has such a name
         is_there = False
     if not is_there:
+        if (old := _moved(folder)) is not None:
+            raise ConfigError(
+                f"there is no {name!r}: a run that was replacing it was killed, and the old router "
+                f"is {str(old)!r}; run that command again, or move it back"
+            )
         known = ["default", *BASELINES]
         raise ConfigError(
             f"unknown router {name!r}; choose one of {known!r} or the folder of a trained router"

@@ -1,9 +1,6 @@
 """Writing an artifact, whole or not at all."""
 
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
 
@@ -23,6 +20,8 @@ from routecast.artifacts.layout import (
     sign_manifest,
 )
 from routecast.artifacts.records import FileRecord, Manifest
+from routecast.data.durable import whole_folder
+from routecast.data.files import MAKE_ROOM
 from routecast.errors import ArtifactError
 from routecast.routers.model_folder import list_model_files
 
@@ -30,29 +29,40 @@ from routecast.routers.model_folder import list_model_files
 def save_artifact(artifact: Artifact, folder: Path) -> Manifest:
     """Write an artifact, whole or not at all.
 
-    The files are written beside ``folder`` and moved into place at the end; an artifact that was
-    there before is replaced, anything else is left alone.
+    The files are written beside ``folder`` and put into place at the end, see `whole_folder`; an
+    artifact that was there before is replaced, anything else is left alone.
 
     Returns:
         The manifest as written, with every file's size and digest.
 
     Raises:
-        ArtifactError: If ``folder`` exists and is not an artifact, or the artifact breaks the
-            format's bounds.
+        ArtifactError: If ``folder`` exists and is not an artifact, cannot be written, or the
+            artifact breaks the format's bounds.
+        ConfigError: If another run is writing there.
     """
     _check_bounds(artifact)
     if folder.exists() and not (folder / MANIFEST_NAME).is_file():
         raise ArtifactError(
             f"{str(folder)!r} exists and is no trained router; choose a new folder, or remove it"
         )
-    with _fresh_folder(folder) as fresh:
-        records = {WEIGHTS_NAME: _write_weights(artifact, fresh / WEIGHTS_NAME)}
-        if artifact.model_folder is not None:
-            records |= _copy_model(artifact.model_folder.path, fresh / MODEL_NAME)
-        manifest = msgspec.structs.replace(artifact.manifest, files=records, digest="")
-        document = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-        signed = sign_manifest(document + b"\n")
-        (fresh / MANIFEST_NAME).write_bytes(signed)
+    try:
+        with whole_folder(folder) as fresh:
+            return _write(artifact, fresh)
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write {str(folder)!r}: {error.strerror}; {MAKE_ROOM}"
+        ) from error
+
+
+def _write(artifact: Artifact, folder: Path) -> Manifest:
+    """Write every file, the manifest last."""
+    records = {WEIGHTS_NAME: _write_weights(artifact, folder / WEIGHTS_NAME)}
+    if artifact.model_folder is not None:
+        records |= _copy_model(artifact.model_folder.path, folder / MODEL_NAME)
+    manifest = msgspec.structs.replace(artifact.manifest, files=records, digest="")
+    document = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+    signed = sign_manifest(document + b"\n")
+    (folder / MANIFEST_NAME).write_bytes(signed)
     return msgspec.json.decode(signed, type=Manifest)
 
 
@@ -101,16 +111,3 @@ def _check_bounds(artifact: Artifact) -> None:
         hashes=artifact.training_prompt_hashes,
         dimension=artifact.manifest.embedder.dimension,
     )
-
-
-@contextmanager
-def _fresh_folder(folder: Path) -> Iterator[Path]:
-    """Make a temporary sibling of ``folder`` to write into, and swap it in at the end."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workspace:
-        fresh = Path(workspace) / "fresh"
-        fresh.mkdir()
-        yield fresh
-        if folder.exists():
-            folder.rename(Path(workspace) / "old")
-        fresh.rename(folder)

@@ -98,6 +98,7 @@ def evaluate(
     """Evaluate routers on benchmarks: curves, metrics with intervals, a report."""
     require_lab("evaluate")
     from routecast.cli.evaluate_table import print_study
+    from routecast.data.durable import held_workspace
     from routecast.embed.cache import user_cache_folder
     from routecast.evaluate.document import study_document
     from routecast.evaluate.opening import Opening, open_benchmark
@@ -126,6 +127,7 @@ def evaluate(
         quality_range=quality_range,
     )
     with ExitStack() as opened:
+        opened.enter_context(held_workspace(output))  # who else writes there is known at once
         embedders = [
             opened.enter_context(
                 opened_embedder(name, url=embedder_url, key=embedder_key, is_shown=False)
@@ -147,8 +149,8 @@ def evaluate(
             )
             for one in benchmarks
         ]
-    command = shlex.join(["routecast", *sys.argv[1:]])
-    write_evaluation(studies, output, with_prompts=prompts, command=command)
+        command = shlex.join(["routecast", *sys.argv[1:]])
+        write_evaluation(studies, output, with_prompts=prompts, command=command)
     if as_json:
         documents = [study_document(study) for study in studies]
         typer.echo(json.dumps({"output": str(output), "studies": documents}, ensure_ascii=False))

@@ -1,13 +1,15 @@
 """File formats by their ending, and files that appear whole or not at all."""
 
 import errno
+import os
 import secrets
 import stat
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
 
+from routecast.data.durable import held_workspace, sync_folder
 from routecast.data.reading import require_polars
 from routecast.errors import DataError
 
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 FrameT = TypeVar("FrameT", "pl.DataFrame", "pl.LazyFrame")
 FileFormat = Literal["jsonl", "csv", "parquet"]
-_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+MAKE_ROOM = "make room or raise the limit (df, quota, ulimit -f), or write elsewhere"
 _ENDINGS: dict[str, FileFormat] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -120,8 +123,9 @@ def unreadable_file(path: Path, error: Exception) -> DataError:
 def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its place only when the block ends well.
 
-    The bytes go to a hidden file in the same folder, renamed at the end. When the block fails or
-    is interrupted, that file is removed, and what stood at ``path`` before still stands.
+    The bytes go to a hidden folder beside it, see `held_workspace`, and are on the disk before they
+    take their place. When the block fails or is interrupted, what stood at ``path`` before still
+    stands.
 
     Args:
         path: Where the file is to appear; what is there is replaced. A link is followed.
@@ -130,6 +134,7 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
         The file, open for writing bytes.
 
     Raises:
+        ConfigError: If another run is writing that file.
         DataError: If the folder is missing, the path is a folder or a device, or cannot be
             written.
     """
@@ -138,20 +143,23 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
         raise DataError(f"there is no folder {str(target.parent)!r} to write to; create it first")
     if target.exists() and not target.is_file():
         raise DataError(f"{str(path)!r} is not an ordinary file; name a file to write")
-    partial = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.partial")
-    try:
-        file = partial.open("xb")
-    except OSError as error:
-        raise DataError(f"cannot write to {str(target.parent)!r}: {error.strerror}") from error
-    try:
-        with file:
-            if target.exists():
-                partial.chmod(stat.S_IMODE(target.stat().st_mode))
-            yield file
-        partial.replace(target)
-    except OSError as error:
-        if error.errno not in _DISK_FAULTS:
-            raise
-        raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with ExitStack() as held:
+        try:
+            work = held.enter_context(held_workspace(target))
+            partial = work / secrets.token_hex(4)
+            file = partial.open("xb")
+        except OSError as error:
+            raise DataError(f"cannot write to {str(target.parent)!r}: {error.strerror}") from error
+        try:
+            with file:
+                if target.exists():
+                    partial.chmod(stat.S_IMODE(target.stat().st_mode))
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+        except OSError as error:
+            if error.errno not in DISK_FAULTS:
+                raise
+            raise DataError(f"cannot write {str(path)!r}: {error.strerror}; {MAKE_ROOM}") from error
+        sync_folder(target.parent)

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from routecast.data.batches import ROWS_PER_BATCH, Batch, as_json, batch_of_rows, in_batches
 from routecast.data.csv_types import TextKind, join_kinds, kinds_of, with_kinds
+from routecast.data.durable import held_workspace
 from routecast.data.files import FileFormat, file_format, whole_file
 from routecast.data.outcomes import ANSWER
 from routecast.data.prompts import PromptRow
@@ -88,12 +88,12 @@ def table_writer(path: str | Path) -> Iterator[TableWriter]:
     """
     format_ = file_format(path)
     require_polars("writing tables")
-    with whole_file(path) as file:
-        folder = Path(path).resolve().parent
-        with TemporaryDirectory(dir=folder, prefix=".routecast-", suffix=".partial") as parts:
-            writer = TableWriter(Path(parts))
-            yield writer
-            writer.finish(file, format_)
+    with whole_file(path) as file, held_workspace(path) as work:  # the file waits there too
+        parts = work / "parts"
+        parts.mkdir()
+        writer = TableWriter(parts)
+        yield writer
+        writer.finish(file, format_)
 
 
 def write_table(table: "pl.DataFrame", path: str | Path) -> None:

@@ -7,7 +7,6 @@ that an interrupted download goes on with the files that are missing.
 
 import http.client
 import json
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+from routecast.data.files import whole_file
 from routecast.errors import DataError
 
 N_ATTEMPTS = 3
@@ -206,12 +206,9 @@ def _unreachable(url: str, reason: str) -> DataError:
 
 def _keep(path: Path, content: bytes) -> None:
     """Write a file that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
     except OSError as error:
         raise DataError(f"cannot write to {str(path.parent)!r}: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(content)

@@ -1,11 +1,12 @@
 """The folder that an evaluation leaves behind, whole or not at all."""
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from routecast.data.durable import whole_folder
+from routecast.data.files import MAKE_ROOM
 from routecast.data.leakage import prompt_hash64
 from routecast.data.outcomes import COST_USD, QUALITY
 from routecast.data.reading import require_polars
@@ -46,27 +47,22 @@ def write_evaluation(
         command: The command line that made the studies, for the report to quote.
 
     Raises:
+        ConfigError: If another run is writing there.
         DataError: If ``folder`` holds anything but results of an evaluation, or cannot be written.
         MissingExtraError: If polars or matplotlib is not installed.
     """
     folder = Path(folder)
     check_output(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workspace:
-            fresh = Path(workspace) / "fresh"
+        with whole_folder(folder) as fresh:
             _write_studies(studies, fresh, with_prompts=with_prompts, command=command)
-            if folder.exists():
-                folder.rename(Path(workspace) / "old")
-            fresh.rename(folder)
     except OSError as error:
-        raise DataError(f"cannot write {str(folder)!r}: {error.strerror}") from error
+        raise DataError(f"cannot write {str(folder)!r}: {error.strerror}; {MAKE_ROOM}") from error
 
 
 def _write_studies(
     studies: Sequence[Study], folder: Path, *, with_prompts: bool, command: str | None
 ) -> None:
-    folder.mkdir()
     if len(studies) == 1:
         _write_study(studies[0], folder, with_prompts=with_prompts, command=command)
         return

@@ -5,8 +5,6 @@ version. It holds the scores behind their own SHA-256, and appears whole by a re
 that is damaged counts as missing. No prompt is stored.
 """
 
-import contextlib
-import secrets
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from routecast.data.files import whole_file
+from routecast.errors import ConfigError, DataError
 from routecast.types import FloatArray
 
 _ENDING = ".scores"
@@ -60,20 +60,18 @@ class ScoreCache:
     def store(self, key: str, scores: FloatArray) -> None:
         """Keep scores, whole or not at all; a disk that refuses costs the cache, not the work."""
         payload = scores.astype("<f8").tobytes()
-        partial = self.folder / f".{secrets.token_hex(8)}.partial"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(sha256(payload).digest() + payload)
-            partial.replace(self._path(key))
-        except OSError as error:
+            with whole_file(self._path(key)) as file:
+                file.write(sha256(payload).digest() + payload)
+        except ConfigError:  # another process stores the same scores
+            return
+        except (DataError, OSError) as error:
             warnings.warn(
-                f"cannot write to the score cache {str(self.folder)!r}: {error.strerror}; going "
-                "on without it",
+                f"cannot write to the score cache {str(self.folder)!r}: {error}; going on without "
+                "it",
                 stacklevel=2,
             )
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_ENDING}"

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from routecast.data.batches import ROWS_PER_BATCH, batch_of_rows, in_batches
+from routecast.data.durable import held_workspace, sync_folder
 from routecast.data.near_duplicates import DuplicateGroups, group_near_duplicates
 from routecast.data.prompts import STDIN, PromptRow, iter_prompts
 from routecast.data.reading import Dropped, dropped_from_counts
@@ -175,10 +175,8 @@ def _write_sides(
     """Write all sides, then put them in place, so that no side of an older split stays behind."""
     _make_folder(folder)
     positions = dict(zip(SIDES, (split.train, split.validation, split.test), strict=True))
-    with TemporaryDirectory(dir=folder, prefix=".split-") as workspace:
-        written = {
-            name: Path(workspace) / f"{name}{ending}" for name in SIDES if len(positions[name])
-        }
+    with held_workspace(folder / "split") as workspace:
+        written = {name: workspace / f"{name}{ending}" for name in SIDES if len(positions[name])}
         _write_rows(rows, prompts, written, positions)
         for name in SIDES:
             target = folder / f"{name}{ending}"
@@ -186,6 +184,7 @@ def _write_sides(
                 written[name].replace(target)
             else:
                 target.unlink(missing_ok=True)
+    sync_folder(folder)
     return tuple(
         Side(
             name=name,

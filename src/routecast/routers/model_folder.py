@@ -4,13 +4,12 @@ Only files that can be read without running code: safetensors, JSON, plain text 
 """
 
 import json
-import shutil
-import tempfile
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from routecast.data.durable import temporary_folder
 from routecast.errors import ArtifactError
 
 MODEL_ENDINGS: Final = (".json", ".onnx", ".safetensors", ".txt")
@@ -40,8 +39,9 @@ class ModelFolder:
 
 def temporary_model_folder() -> ModelFolder:
     """Make an empty folder that is removed when nothing holds the returned object any longer."""
-    folder = ModelFolder(Path(tempfile.mkdtemp(prefix="routecast-")))
-    weakref.finalize(folder, shutil.rmtree, folder.path, ignore_errors=True)
+    path, remove = temporary_folder()
+    folder = ModelFolder(path)
+    weakref.finalize(folder, remove)
     return folder
 
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routecast.data.durable import temporary_folder
 from routecast.embed.quiet_loading import quiet_loading
 from routecast.errors import ConfigError, MissingExtraError
 from routecast.train.registry import Step
@@ -262,8 +262,11 @@ def _claim(folder: Path, fingerprint: dict[str, Any]) -> None:
 @contextmanager
 def _folder(checkpoint: Path | None) -> Iterator[Path]:
     if checkpoint is None:
-        with TemporaryDirectory(prefix="routecast-") as workspace:
-            yield Path(workspace)
+        workspace, remove = temporary_folder()
+        try:
+            yield workspace
+        finally:
+            remove()
         return
     checkpoint.mkdir(parents=True, exist_ok=True)
     yield checkpoint

@@ -2,11 +2,12 @@
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from routecast.artifacts import MANIFEST_NAME, Manifest, save_artifact
+from routecast.data.durable import held_workspace
 from routecast.data.reading import Dropped
 from routecast.embed.cache import cached
 from routecast.embed.protocol import Embedder
@@ -88,7 +89,8 @@ def run_training(request: TrainRequest, *, watch: Watch | None = None) -> Traini
     folder, the files' rows, overlap, too few labels.
 
     Raises:
-        ConfigError: If an option, a model or the embedder is unknown or missing.
+        ConfigError: If an option, a model or the embedder is unknown or missing, or another run
+            trains into the same folder.
         DataError: If a file cannot be used, or there is too little to learn from.
         ArtifactError: If the output folder is there and no artifact.
         MissingExtraError: If an optional dependency is needed and not installed.
@@ -152,18 +154,23 @@ def has_checkpoint(output: Path) -> bool:
 
 @contextmanager
 def _checkpoints(request: TrainRequest) -> Iterator[Path]:
-    """Make a folder that outlives an interruption, and nothing else."""
+    """Make a folder that outlives an interruption, and nothing else.
+
+    Of several processes that train together (torch's RANK), the first holds the output.
+    """
     folder = checkpoint_folder(request.output)
-    if not request.resume:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield folder
-    except BaseException:
-        if not any(folder.iterdir()):  # refused or stopped before there was anything to keep
-            folder.rmdir()
-        raise
-    shutil.rmtree(folder)
+    is_first = request.environ.get("RANK", "0") == "0"
+    with held_workspace(request.output) if is_first else nullcontext():
+        if not request.resume:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            yield folder
+        except BaseException:
+            if not any(folder.iterdir()):  # refused or stopped before there was anything to keep
+                folder.rmdir()
+            raise
+        shutil.rmtree(folder)
 
 
 def check_request(request: TrainRequest) -> None:
