@@ -3,6 +3,7 @@
 import json
 import stat
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
@@ -123,14 +124,55 @@ def test_a_journal_without_notes_takes_new_settings(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["settings"]["mode"] == "grade"
 
 
-def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n", [1, 3])
+def test_another_format_is_refused(tmp_path: Path, n: int) -> None:
     path = tmp_path / "j"
-    path.write_text(json.dumps({"kind": "header", "format": 2, "settings": SETTINGS}) + "\n")
+    path.write_text(json.dumps({"kind": "header", "format": n, "settings": SETTINGS}) + "\n")
     with (
-        pytest.raises(DataError, match="format 2; this version reads 1"),
+        pytest.raises(DataError, match=f"format {n}; this version reads 2.*the version that began"),
         open_journal(path, SETTINGS),
     ):
         pytest.fail("it was opened")
+
+
+def checked(line: bytes) -> bytes:
+    """Give a line the checksum that it would have had, so that only its content is wrong."""
+    return line[:-1] + b', "crc32": "%08x"}' % crc32(line) if line.endswith(b"}") else line
+
+
+def test_every_flipped_bit_is_refused_by_line_or_costs_the_last_line_alone(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    write_two_replies(path)
+    whole = path.read_bytes()
+    last = len(whole.splitlines(keepends=True)[-1])
+    for place in range(0, 8 * len(whole), 3):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        number = whole[: place // 8].count(b"\n") + 1
+        if place // 8 < len(whole) - last - 1:  # the line end before the last is its own too
+            with (
+                pytest.raises(
+                    (DataError, ConfigError), match=rf"line {number}\b|format|no journal"
+                ),
+                open_journal(path, SETTINGS),
+            ):
+                pytest.fail(f"bit {place} went unnoticed")
+        else:
+            with open_journal(path, SETTINGS) as journal:
+                assert journal.find("one") == REPLY
+                assert journal.find("two") is None
+            assert whole[:-last].startswith(path.read_bytes())
+
+
+def test_zeros_after_a_power_cut_are_taken_as_torn(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    write_two_replies(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + bytes(4096))
+    with open_journal(path, SETTINGS) as journal:
+        assert journal.n_replies == 2
+    assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize(
@@ -149,7 +191,7 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path: Path, line: bytes) -> N
     path = tmp_path / "j"
     write_two_replies(path)
     header, *rest = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(header + line + b"\n" + b"".join(rest))
+    path.write_bytes(header + checked(line) + b"\n" + b"".join(rest))
     with pytest.raises(DataError, match="damaged at line 2"), open_journal(path, SETTINGS):
         pytest.fail("it was opened")
 

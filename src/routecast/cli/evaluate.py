@@ -26,7 +26,10 @@ from routecast.cli.prices import StrongPrice, WeakPrice, read_price
 from routecast.cli.progress import StageWatch, said_when_stopped, shown_stages
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from routecast.evaluate.scoring import Watch
+    from routecast.evaluate.study import Study
 
 _PAIR_HELP = "(default: the published pair, or of a file's two models the {})"
 
@@ -97,10 +100,8 @@ def evaluate(
 ) -> None:
     """Evaluate routers on benchmarks: curves, metrics with intervals, a report."""
     require_lab("evaluate")
-    from routecast.cli.evaluate_table import print_study
     from routecast.data.durable import held_workspace
     from routecast.embed.cache import user_cache_folder
-    from routecast.evaluate.document import study_document
     from routecast.evaluate.opening import Opening, open_benchmark
     from routecast.evaluate.output import check_output, write_evaluation
     from routecast.evaluate.run import EvaluationSettings, evaluate_routers
@@ -128,12 +129,11 @@ def evaluate(
     )
     with ExitStack() as opened:
         opened.enter_context(held_workspace(output))  # who else writes there is known at once
-        embedders = [
-            opened.enter_context(
-                opened_embedder(name, url=embedder_url, key=embedder_key, is_shown=False)
-            )
+        named = (
+            opened_embedder(name, url=embedder_url, key=embedder_key, is_shown=False)
             for name in embedder or ()
-        ]
+        )
+        embedders = [opened.enter_context(one) for one in named]
         watch = opened.enter_context(_watched(output, is_cached=cache))
         benchmarks = [open_benchmark(name, opening, watch=watch) for name in benchmark]
         studies = [
@@ -151,6 +151,13 @@ def evaluate(
         ]
         command = shlex.join(["routecast", *sys.argv[1:]])
         write_evaluation(studies, output, with_prompts=prompts, command=command)
+    _print(studies, output, by=by, as_json=as_json)
+
+
+def _print(studies: "Sequence[Study]", output: Path, *, by: str | None, as_json: bool) -> None:
+    from routecast.cli.evaluate_table import print_study
+    from routecast.evaluate.document import study_document
+
     if as_json:
         documents = [study_document(study) for study in studies]
         typer.echo(json.dumps({"output": str(output), "studies": documents}, ensure_ascii=False))

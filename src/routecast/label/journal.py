@@ -7,6 +7,9 @@ JSON Lines. The first line holds the settings; then, as they happen:
     {"kind": "reply", "key": ..., "text": ..., ...}       it was answered
     {"kind": "form", "form": ...}                         how this judge gives its verdicts
 
+Each line ends with a checksum of the rest of it, ``"crc32": "89abcdef"``. A line that does not fit
+its own is refused by its number; at the very end it is taken as torn, and left out.
+
 A call that was sent, and neither refused nor answered, may have been billed: it counts as spent,
 at its upper bound. Prompts are not in the file, only a digest of each request.
 """
@@ -19,12 +22,18 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
+from zlib import crc32
 
+from routecast.data.durable import sync_folder
 from routecast.errors import ConfigError, DataError
 from routecast.label.templates import ReplyForm
 from routecast.upstream.chat import ChatReply
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 had no checksums."""
+
+_CHECKED = ', "crc32": "{:08x}"}}'
+_N_CHECKED = len(_CHECKED.format(0))
 HEADER_START = b'{"kind": "header", "format": '
 
 
@@ -117,7 +126,8 @@ class Journal:
 def open_journal(path: str | Path, settings: Mapping[str, Any]) -> Iterator[Journal]:
     """Open a journal, or begin one; nobody else can open it meanwhile.
 
-    A last line that was cut off, as a kill or a power cut leaves it, is removed. A journal without
+    A last line that was cut off or is not whole, as a kill or a power cut leaves it, is removed. A
+    journal without
     any note is begun anew.
 
     Args:
@@ -136,11 +146,16 @@ def open_journal(path: str | Path, settings: Mapping[str, Any]) -> Iterator[Jour
     with file:
         _lock(file, path)
         *lines, torn = file.read().split(b"\n")
+        if len(lines) > 1 and not _is_whole(lines[-1]):
+            torn = lines.pop()
         if len(lines) == 1 and not torn and _is_ours(lines[0], path):
             file.truncate(0)  # nothing was asked yet, so its settings bind nobody
             lines = []
         if lines:
             _check_header(lines[0], settings, path)
+            for number, line in enumerate(lines[1:], start=2):
+                if not _is_whole(line):
+                    raise _damaged(path, number)
         elif not HEADER_START.startswith(torn[: len(HEADER_START)]):
             raise _no_journal(path)
         state = _replay(lines[1:], path)
@@ -149,6 +164,7 @@ def open_journal(path: str | Path, settings: Mapping[str, Any]) -> Iterator[Jour
         journal = Journal(path, file, state)
         if not lines:
             journal.note_header(settings)
+            sync_folder(path.absolute().parent)
         yield journal
 
 
@@ -176,11 +192,14 @@ def _check_header(line: bytes, settings: Mapping[str, Any], path: Path) -> None:
         raise _no_journal(path)
     header = _parse(line, path, 1)
     written = header.get("settings")
-    if header.get("format") != FORMAT or not isinstance(written, dict):
+    if header.get("format") != FORMAT:
         raise DataError(
             f"the journal {str(path)!r} has format {header.get('format')!r}; this version reads "
-            f"{FORMAT}: give another --journal"
+            f"{FORMAT}, with a checksum in each line: give another --journal, or finish this one "
+            "with the version that began it"
         )
+    if not _is_whole(line) or not isinstance(written, dict):
+        raise _damaged(path, 1)
     asked = json.loads(json.dumps(dict(settings)))
     different = [name for name in {**written, **asked} if written.get(name) != asked.get(name)]
     if different:
@@ -247,4 +266,11 @@ def _damaged(path: Path, number: int) -> DataError:
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record).encode() + b"\n"
+    body = json.dumps(record).encode()
+    return body[:-1] + _CHECKED.format(crc32(body)).encode() + b"\n"
+
+
+def _is_whole(line: bytes) -> bool:
+    """Tell whether a line fits its checksum."""
+    body, stated = line[:-_N_CHECKED] + b"}", line[-_N_CHECKED:]
+    return stated == _CHECKED.format(crc32(body)).encode()
