@@ -20,6 +20,7 @@ from routecast.cli.route import route
 from routecast.cli.score import score
 from routecast.cli.serve import serve
 from routecast.cli.train import train
+from routecast.data.limits import FILE_RULES, MAX_ROW_MIB, FileRules
 from routecast.errors import RoutecastError
 
 app = typer.Typer(
@@ -46,11 +47,23 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(
+    context: typer.Context,
+    version: bool = typer.Option(  # noqa: ARG001 (its callback does the work)
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+    max_row_mib: int = typer.Option(
+        MAX_ROW_MIB, min=1, max=100_000, help="The largest row of a file that is read, in MiB."
+    ),
+    spreadsheet_safe: bool = typer.Option(
+        False,
+        "--spreadsheet-safe",
+        help="In CSV, write an apostrophe before texts that a spreadsheet would run.",
     ),
 ) -> None:
     """Learn which prompts need the strong LLM, and route the rest to a cheap one."""
+    rules = FileRules(max_row_mib=max_row_mib, spreadsheet_safe=spreadsheet_safe)
+    token = FILE_RULES.set(rules)
+    context.call_on_close(lambda: FILE_RULES.reset(token))
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Collection, Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
 
 from routecast.data.durable import held_workspace, sync_folder
+from routecast.data.limits import FILE_RULES, MIB, RAISE_LIMIT
+from routecast.data.parquet_footer import unpacked_bytes
 from routecast.data.reading import require_polars
 from routecast.errors import DataError
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 FrameT = TypeVar("FrameT", "pl.DataFrame", "pl.LazyFrame")
 FileFormat = Literal["jsonl", "csv", "parquet"]
-DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 MAKE_ROOM = "make room or raise the limit (df, quota, ulimit -f), or write elsewhere"
 _ENDINGS: dict[str, FileFormat] = {
     ".jsonl": "jsonl",
@@ -54,6 +57,35 @@ def file_format(path: str | Path) -> FileFormat:
             f"{list(_ENDINGS)!r}"
         )
     return _ENDINGS[ending]
+
+
+def disk_fault(error: Exception) -> str | None:
+    """Return what the system says of a disk that takes no more; None of other errors.
+
+    Args:
+        error: Its own, or a library's that only quotes it: ``... (os error 28)``.
+    """
+    quoted = re.search(r"os error (\d+)", str(error))
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and quoted:
+        number = int(quoted[1])
+    return os.strerror(number) if number in _DISK_FAULTS else None
+
+
+@contextmanager
+def disk_faults_told(path: str | Path) -> Iterator[None]:
+    """Turn what polars says of a disk that takes no more into a sentence.
+
+    Raises:
+        DataError: In place of such an error.
+    """
+    polars = require_polars("writing tables")
+    try:
+        yield
+    except polars.exceptions.PolarsError as error:
+        if (fault := disk_fault(error)) is None:
+            raise
+        raise DataError(f"cannot write {str(path)!r}: {fault}; {MAKE_ROOM}") from error
 
 
 def require_file(path: str | Path) -> Path:
@@ -102,10 +134,41 @@ def read_table(path: str | Path, *, columns: Collection[str] | None = None) -> "
 def _read_parquet(path: Path, columns: Collection[str] | None) -> "pl.DataFrame":
     polars = require_polars("reading Parquet")
     try:
-        table: pl.DataFrame = _select(polars.scan_parquet(path), columns).collect()
+        table: pl.DataFrame = _select(scan_parquet(path), columns).collect()
     except (polars.exceptions.PolarsError, OSError) as error:
         raise unreadable_file(path, error) from error
+    check_unpacked(path, int(table.estimated_size()))
     return table
+
+
+def scan_parquet(path: Path) -> "pl.LazyFrame":
+    """Open a Parquet file that does not say that it unpacks to more than `FileRules` allow.
+
+    Raises:
+        DataError: If it says so, or is none.
+    """
+    polars = require_polars("reading Parquet")
+    try:
+        check_unpacked(path, unpacked_bytes(path))
+    except (ValueError, OSError) as error:
+        raise unreadable_file(path, error) from error
+    lazy: pl.LazyFrame = polars.scan_parquet(path)
+    return lazy
+
+
+def check_unpacked(path: Path, n_bytes: int) -> None:
+    """Refuse a packed file that unpacks to far more than its own size.
+
+    Raises:
+        DataError: Saying how much.
+    """
+    n_packed = path.stat().st_size
+    limit = FILE_RULES.get().max_unpacked_bytes(n_packed)
+    if n_bytes > limit:
+        raise DataError(
+            f"{str(path)!r} has {n_packed:,} bytes and unpacks to {n_bytes / MIB:,.0f} MiB or "
+            f"more; accepted are {limit / MIB:,.0f} MiB: {RAISE_LIMIT}"
+        )
 
 
 def _select(table: FrameT, columns: Collection[str] | None) -> FrameT:
@@ -159,7 +222,7 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
             partial.replace(target)
         except OSError as error:
-            if error.errno not in DISK_FAULTS:
+            if (fault := disk_fault(error)) is None:
                 raise
-            raise DataError(f"cannot write {str(path)!r}: {error.strerror}; {MAKE_ROOM}") from error
+            raise DataError(f"cannot write {str(path)!r}: {fault}; {MAKE_ROOM}") from error
         sync_folder(target.parent)

@@ -93,7 +93,7 @@ def _open(path: str | Path) -> tuple[str, Iterable[tuple[int, _RawRow]]]:
     if str(path) == STDIN:
         if sys.stdin is None:
             raise DataError("there is no standard input to read; name a file")
-        return "standard input", numbered_lines(sys.stdin.buffer)
+        return "standard input", numbered_lines(sys.stdin.buffer, name="standard input")
     format_ = file_format(path)
     path = require_file(path)
     if format_ == "jsonl":
@@ -103,9 +103,9 @@ def _open(path: str | Path) -> tuple[str, Iterable[tuple[int, _RawRow]]]:
     return path.name, enumerate(read_table(path).iter_rows(named=True), start=1)
 
 
-def _jsonl_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _jsonl_lines(path: Path) -> Iterator[tuple[int, bytes | BadRowError]]:
     with open_utf8(path) as lines:
-        yield from numbered_lines(lines)
+        yield from numbered_lines(lines, name=path.name)
 
 
 def _prompt_of(columns: Mapping[str, Any], *, where: str) -> str:

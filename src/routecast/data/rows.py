@@ -5,11 +5,12 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from routecast.data.files import file_format, require_file
+from routecast.data.limits import FILE_RULES, RAISE_LIMIT
 from routecast.errors import DataError
 
 
@@ -78,7 +79,9 @@ def json_objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     path = require_file(path)
     with open_utf8(path) as lines:
-        for number, line in numbered_lines(lines):
+        for number, line in numbered_lines(lines, name=path.name):
+            if isinstance(line, BadRowError):
+                raise line
             yield number, parse_json_object(line, where=f"{path.name}, line {number}")
 
 
@@ -99,7 +102,10 @@ def rows_or_faults(path: Path) -> Iterator[tuple[int, dict[str, Any] | BadRowErr
                 yield number, {name: text or None for name, text in fields.items()}
         return
     with open_utf8(path) as lines:
-        for number, line in numbered_lines(lines):
+        for number, line in numbered_lines(lines, name=path.name):
+            if isinstance(line, BadRowError):
+                yield number, line
+                continue
             try:
                 yield number, parse_json_object(line, where=f"{path.name}, line {number}")
             except BadRowError as error:
@@ -134,27 +140,52 @@ def _converted(path: Path, encoding: str) -> str:
     return f"iconv -f {encoding} -t UTF-8 {path.name} > {path.stem}-utf8{path.suffix}"
 
 
-def numbered_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Number lines from 1, leaving out blank ones and a byte-order mark at the start."""
-    for number, line in enumerate(lines, start=1):
+def numbered_lines(file: BinaryIO, *, name: str) -> Iterator[tuple[int, bytes | BadRowError]]:
+    """Number lines from 1, leaving out blank ones and a byte-order mark at the start.
+
+    A line beyond the limit of `FileRules` is passed over by pieces; what comes is its fault.
+    """
+    limit = FILE_RULES.get().max_row_bytes
+    for number, line in enumerate(_bounded_lines(file, limit), start=1):
+        if len(line) > limit:
+            yield number, _too_long(name, number)
+            continue
         stripped = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
         if stripped:
             yield number, stripped
 
 
+def _bounded_lines(file: BinaryIO, limit: int) -> Iterator[bytes]:
+    """Yield lines; of one that is too long the first bytes, one more than the limit."""
+    while line := file.readline(limit + 1):
+        yield line
+        rest = line
+        while len(rest) > limit and not rest.endswith(b"\n"):
+            rest = file.readline(limit + 1)
+
+
+def _too_long(name: str, number: int) -> BadRowError:
+    limit = FILE_RULES.get().max_row_mib
+    return BadRowError(
+        f"{name}, line {number}: a row of more than {limit} MiB; {RAISE_LIMIT}",
+        reason=f"more than {limit} MiB",
+    )
+
+
 def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str] | BadRowError]]:
     """Yield the line a row starts at, and the row or what is wrong with it.
 
-    Lone surrogates are kept, in the bytes that Python calls ``surrogatepass``. Fields may be of
-    any length; the csv module's limit is lifted for the whole interpreter.
+    Lone surrogates are kept, in the bytes that Python calls ``surrogatepass``. Fields may be as
+    long as a row; the csv module's limit is lifted for the whole interpreter.
 
     Raises:
-        DataError: If the file has no header, or names a column twice.
+        DataError: If the file has no header, names a column twice, or a row is too large.
     """
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     with open_utf8(path) as file:
         undecodable: list[int] = []
-        reader = csv.reader(_decoded(file, undecodable), strict=True)
+        lines = _DecodedLines(file, path.name, undecodable)
+        reader = csv.reader(lines, strict=True)
         try:
             header = next(reader, [])
         except csv.Error as error:
@@ -167,6 +198,7 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str] | BadRowError]]:
             )
         while True:
             line = reader.line_num + 1
+            lines.n_bytes = 0
             try:
                 fields = next(reader, None)
             except csv.Error as error:
@@ -195,15 +227,34 @@ def _refuse_other_separators(path: Path, header: list[str]) -> None:
             )
 
 
-def _decoded(lines: Iterable[bytes], undecodable: list[int]) -> Iterator[str]:
-    """Decode line by line, and note the numbers of those that are not UTF-8."""
-    for number, line in enumerate(lines, start=1):
+class _DecodedLines:
+    """Lines decoded one by one; the numbers of those that are not UTF-8 are noted.
+
+    Attributes:
+        n_bytes: Bytes of the row so far: a row goes on where a quoted field has line ends.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, undecodable: list[int]) -> None:
+        self.n_bytes = 0
+        self._limit = FILE_RULES.get().max_row_bytes
+        self._lines = enumerate(_bounded_lines(file, self._limit), start=1)
+        self._name = name
+        self._undecodable = undecodable
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        number, line = next(self._lines)
+        self.n_bytes += len(line)
+        if self.n_bytes > self._limit:
+            raise _too_long(self._name, number)
         try:
             text = line.decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
-            undecodable.append(number)
+            self._undecodable.append(number)
             text = line.decode("utf-8", "replace")
-        yield text.removeprefix("\ufeff") if number == 1 else text
+        return text.removeprefix("\ufeff") if number == 1 else text
 
 
 def _bad_csv(path: Path, line: int, what: str) -> BadRowError:

@@ -10,7 +10,8 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from routecast.data.files import file_format, whole_file
+from routecast.data.files import disk_fault, disk_faults_told, file_format, whole_file
+from routecast.data.limits import FILE_RULES, safe_for_spreadsheets
 from routecast.data.prompts import PromptRow
 from routecast.data.reading import require_polars
 from routecast.data.rows import shorten
@@ -49,6 +50,8 @@ def write_scores(path: str | Path, scored: _Scored) -> int:
     format_ = file_format(path)
     if format_ == "parquet":
         require_polars("writing Parquet")
+        with whole_file(path) as file, disk_faults_told(path):
+            return _write_parquet(file, _rows(scored))
     with whole_file(path) as file:
         return _WRITERS[format_](file, _rows(scored))
 
@@ -114,19 +117,25 @@ def _without_nan(value: object) -> object:
 def _write_csv(file: BinaryIO, rows: Iterable[tuple[int, dict[str, Any]]]) -> int:
     text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogatepass", newline="")
     writer: csv.DictWriter[str] | None = None
+    safe = safe_for_spreadsheets if FILE_RULES.get().spreadsheet_safe else str
     n_rows = 0
     try:
         for line, row in rows:
             if writer is None:
                 writer = csv.DictWriter(text, list(row), lineterminator="\n")
-                writer.writeheader()
+                writer.writerow({name: safe(name) for name in row})
             unknown = row.keys() - set(writer.fieldnames)
             if unknown:
                 raise DataError(
                     f"the row of line {line} has columns that the first row has not: "
                     f"{sorted(unknown)!r}; write JSONL"
                 )
-            writer.writerow({key: _csv_field(value, line=line) for key, value in row.items()})
+            writer.writerow(
+                {
+                    key: safe(value) if isinstance(value, str) else _csv_field(value, line=line)
+                    for key, value in row.items()
+                }
+            )
             n_rows += 1
         text.flush()
     finally:
@@ -135,9 +144,7 @@ def _write_csv(file: BinaryIO, rows: Iterable[tuple[int, dict[str, Any]]]) -> in
 
 
 def _csv_field(value: object, *, line: int) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    return _json_text(value, line=line)
+    return "" if value is None else _json_text(value, line=line)
 
 
 def _write_parquet(file: BinaryIO, rows: Iterable[tuple[int, dict[str, Any]]]) -> int:
@@ -149,9 +156,11 @@ def _write_parquet(file: BinaryIO, rows: Iterable[tuple[int, dict[str, Any]]]) -
             table = table.with_columns(polars.col(WIN_PROBABILITY).cast(polars.Float64))
         table.write_parquet(file)
     except (polars.exceptions.PolarsError, TypeError, ValueError) as error:
+        if disk_fault(error) is not None:
+            raise
         first_line = (str(error).splitlines() or [""])[0]
         raise DataError(f"Parquet cannot hold these rows: {first_line}; write JSONL") from error
     return len(collected)
 
 
-_WRITERS = {"jsonl": _write_jsonl, "csv": _write_csv, "parquet": _write_parquet}
+_WRITERS = {"jsonl": _write_jsonl, "csv": _write_csv}

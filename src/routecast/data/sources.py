@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from routecast.data.batches import ROWS_PER_BATCH, Batch, batch_of_rows, in_batches
-from routecast.data.files import file_format, require_file, unreadable_file
+from routecast.data.files import (
+    check_unpacked,
+    file_format,
+    require_file,
+    scan_parquet,
+    unreadable_file,
+)
+from routecast.data.limits import FILE_RULES, MIB, RAISE_LIMIT
 from routecast.data.reading import require_polars
 from routecast.data.rows import BadRowError, rows_or_faults, shorten
 from routecast.data.tally import Tally
@@ -157,7 +164,7 @@ def _only(row: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
 def _open_parquet(path: Path) -> Source:
     polars = require_polars("reading Parquet")
     try:
-        lazy = polars.scan_parquet(path)
+        lazy = scan_parquet(path)
         columns = tuple(lazy.collect_schema().names())
         n_rows = lazy.select(polars.len()).collect().item()
     except (polars.exceptions.PolarsError, OSError) as error:
@@ -168,11 +175,14 @@ def _open_parquet(path: Path) -> Source:
 
     def start(tally: Tally, keep: Keep) -> Iterator[Batch]:
         wanted = lazy.select([name for name in columns if keep(name)])
+        n_bytes = 0
         for first in range(0, n_rows, n_at_once):
             try:
                 table: pl.DataFrame = wanted.slice(first, n_at_once).collect()
             except (polars.exceptions.PolarsError, OSError) as error:
                 raise unreadable_file(path, error) from error
+            n_bytes += int(table.estimated_size())
+            check_unpacked(path, n_bytes)
             tally.n_rows += table.height
             yield Batch(table=table, lines=np.arange(first + 1, first + 1 + table.height))
 
@@ -181,6 +191,13 @@ def _open_parquet(path: Path) -> Source:
 
 def _json_list(path: Path) -> Iterator[RowOrFault]:
     """Yield the objects of one list; the file is held whole."""
+    limit = FILE_RULES.get().max_json_bytes
+    if path.stat().st_size > limit:
+        raise DataError(
+            f"{str(path)!r} is one JSON value of {path.stat().st_size / MIB:,.0f} MiB, and such a "
+            f"file is held whole; accepted are {limit / MIB:,.0f} MiB: write one object per line, "
+            f"as .jsonl (jq -c '.[]'), or {RAISE_LIMIT}"
+        )
     try:
         entries = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:

@@ -12,7 +12,8 @@ import numpy as np
 from routecast.data.batches import ROWS_PER_BATCH, Batch, as_json, batch_of_rows, in_batches
 from routecast.data.csv_types import TextKind, join_kinds, kinds_of, with_kinds
 from routecast.data.durable import held_workspace
-from routecast.data.files import FileFormat, file_format, whole_file
+from routecast.data.files import FileFormat, disk_faults_told, file_format, whole_file
+from routecast.data.limits import FILE_RULES, RUN_BY_SPREADSHEETS, safe_for_spreadsheets
 from routecast.data.outcomes import ANSWER
 from routecast.data.prompts import PromptRow
 from routecast.data.reading import require_polars
@@ -92,8 +93,9 @@ def table_writer(path: str | Path) -> Iterator[TableWriter]:
         parts = work / "parts"
         parts.mkdir()
         writer = TableWriter(parts)
-        yield writer
-        writer.finish(file, format_)
+        with disk_faults_told(path):
+            yield writer
+            writer.finish(file, format_)
 
 
 def write_table(table: "pl.DataFrame", path: str | Path) -> None:
@@ -136,6 +138,8 @@ def _write_csv(parts: Sequence[_Part], kinds: Mapping[str, TextKind], file: Bina
         ).select(list(columns))
         nested = [name for name, dtype in table.schema.items() if dtype.is_nested()]
         table = _plain(table).with_columns(_as_json_texts(table[name]) for name in nested)
+        if FILE_RULES.get().spreadsheet_safe:
+            table = _spreadsheet_safe(table)
         table.write_csv(file, include_header=position == 0)
 
 
@@ -166,6 +170,17 @@ def _plain(table: "pl.DataFrame") -> "pl.DataFrame":
         selectors.float().fill_nan(None),
         (selectors.datetime() | selectors.date() | selectors.time()).dt.to_string("iso:strict"),
     )
+
+
+def _spreadsheet_safe(table: "pl.DataFrame") -> "pl.DataFrame":
+    """Put an apostrophe before texts and names that a spreadsheet would run."""
+    polars = require_polars("writing CSV")
+    texts = polars.selectors.string()
+    runs = texts.str.contains(RUN_BY_SPREADSHEETS.pattern)
+    safe: pl.DataFrame = table.with_columns(
+        polars.when(runs).then("'" + texts).otherwise(texts).name.keep()
+    )
+    return safe.rename(safe_for_spreadsheets)
 
 
 def _as_json_texts(column: "pl.Series") -> "pl.Series":

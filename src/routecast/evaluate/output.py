@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from routecast.data.durable import whole_folder
-from routecast.data.files import MAKE_ROOM
+from routecast.data.files import MAKE_ROOM, disk_faults_told
 from routecast.data.leakage import prompt_hash64
 from routecast.data.outcomes import COST_USD, QUALITY
 from routecast.data.reading import require_polars
@@ -154,7 +154,8 @@ def _write_scores(study: Study, path: Path, *, with_prompts: bool) -> None:
         if router.fixed is not None:
             scores = scores.zip_with(~polars.Series(router.fixed.rows), _nulls(len(scores)))
         columns[f"{WIN_PROBABILITY}|{router.name}"] = scores
-    polars.DataFrame(columns).write_parquet(path)
+    with disk_faults_told(path):
+        polars.DataFrame(columns).write_parquet(path)
 
 
 def _nulls(n_rows: int) -> "pl.Series":
