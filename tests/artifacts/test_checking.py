@@ -104,6 +104,8 @@ RISING = np.linspace(0.2, 0.7, 1001).tolist()
         ({"map": {"kind": "isotonic", "scores": [0.0], "probabilities": []}}, "must be vectors"),
         ({"map": {"kind": "isotonic", "scores": [0, 1], "probabilities": [0.1, 7]}}, r"in \[0, 1"),
         ({"n_prompts": -1}, "a count of the manifest is below 0"),
+        ({"abstained_share": 1.0}, "abstained_share 1.0 of the calibration is refused"),
+        ({"abstained_share": -0.1}, "abstained_share -0.1 of the calibration is refused"),
     ],
 )
 def test_a_calibration_that_cannot_be_used_is_refused(
@@ -131,6 +133,38 @@ def test_outcomes_that_do_not_lie_along_the_quantiles_are_refused(
     }  # fmt: skip
     edit_manifest(folder, calibration=manifest_of(folder)["calibration"] | {"outcomes": outcomes})
     with pytest.raises(ArtifactError, match=r"the format has 1001|a cost is below 0"):
+        load_artifact(folder)
+
+
+ABSTAINED = {"strong_quality": 1.0, "weak_quality": 0.5}
+COSTS = {"strong_cost_usd_per_1k": 2.0, "weak_cost_usd_per_1k": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("share", "costs", "abstained", "message"),
+    [
+        (0.5, None, None, "does not go with the outcomes of prompts without a score"),
+        (0.0, None, ABSTAINED, "does not go with the outcomes of prompts without a score"),
+        (0.5, [1.0] * 1001, ABSTAINED, "the costs of prompts without a score"),
+        (0.5, None, ABSTAINED | COSTS, "the costs of prompts without a score"),
+        (0.5, [1.0] * 1001, ABSTAINED | COSTS | {"weak_cost_usd_per_1k": -1.0}, "the costs of"),
+    ],
+)
+def test_outcomes_of_prompts_without_a_score_must_go_with_their_share(
+    edit_manifest: Rewrite,
+    folder: Path,
+    share: float,
+    costs: list[float] | None,
+    abstained: dict[str, float] | None,
+    message: str,
+) -> None:
+    outcomes = {
+        "strong": "s", "weak": "w", "strong_quality": 1.0, "weak_quality": 0.0,
+        "qualities": [0.5] * 1001, "costs_usd_per_1k": costs, "abstained": abstained,
+    }  # fmt: skip
+    record = manifest_of(folder)["calibration"]
+    edit_manifest(folder, calibration=record | {"outcomes": outcomes, "abstained_share": share})
+    with pytest.raises(ArtifactError, match=message):
         load_artifact(folder)
 
 

@@ -16,7 +16,7 @@ from routecast.artifacts.layout import (
     REFERENCES,
     check_listed_name,
 )
-from routecast.artifacts.records import CalibrationRecord, Manifest
+from routecast.artifacts.records import CalibrationRecord, Manifest, OutcomesRecord
 from routecast.errors import ArtifactError
 from routecast.types import AnyArray
 
@@ -66,9 +66,15 @@ def _check_calibration(calibration: CalibrationRecord) -> None:
             "the quantiles of the win probability must ascend within [0, 1]; calibrate or train "
             "again"
         )
+    if not 0 <= calibration.abstained_share < 1:
+        raise ArtifactError(
+            f"abstained_share {calibration.abstained_share!r} of the calibration is refused; "
+            "accepted is 0 up to 1, 1 left out: calibrate again"
+        )
     outcomes = calibration.outcomes
     if outcomes is None:
         return
+    _check_abstained(calibration.abstained_share, outcomes)
     _column("qualities", outcomes.qualities)
     if outcomes.costs_usd_per_1k is not None:
         costs = _column("costs", outcomes.costs_usd_per_1k)
@@ -76,6 +82,27 @@ def _check_calibration(calibration: CalibrationRecord) -> None:
             raise ArtifactError(f"a cost is below 0: {costs.min()!r}; calibrate again")
     if not np.isfinite([outcomes.strong_quality, outcomes.weak_quality]).all():
         raise ArtifactError("the mean qualities of the calibration are not finite; calibrate again")
+
+
+def _check_abstained(abstained_share: float, outcomes: OutcomesRecord) -> None:
+    """Refuse outcomes that cannot say what prompts without a score come to."""
+    fixed = outcomes.abstained
+    if (fixed is None) != (abstained_share == 0):
+        raise ArtifactError(
+            f"abstained_share {abstained_share!r} of the calibration does not go with the outcomes "
+            "of prompts without a score; calibrate again"
+        )
+    if fixed is None:
+        return
+    costs = [fixed.strong_cost_usd_per_1k, fixed.weak_cost_usd_per_1k]
+    known = [cost for cost in costs if cost is not None]
+    if len(known) != (0 if outcomes.costs_usd_per_1k is None else 2) or min(known, default=0) < 0:
+        raise ArtifactError(
+            f"the costs of prompts without a score are {costs!r}; accepted are two from 0 where "
+            "the calibration has costs, and none where it has not: calibrate again"
+        )
+    if not np.isfinite([fixed.strong_quality, fixed.weak_quality, *known]).all():
+        raise ArtifactError("the means of prompts without a score are not finite; calibrate again")
 
 
 def _column(what: str, values: Sequence[float]) -> AnyArray:
