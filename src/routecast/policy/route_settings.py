@@ -53,7 +53,8 @@ class RouteSettings(Table):
     needs a router calibrated with outcomes."""
 
     on_router_error: OnRouterError = DEFAULT_ON_ROUTER_ERROR
-    """Who answers when the router fails, abstains, is late, or there is no text to score."""
+    """Who answers when the router fails, abstains, is late, or there is no text to score. Goals
+    count the prompts of the calibration sample on which the router abstained so."""
 
     text: TextChoice = "last_user"
     """What the router reads: last_user (the last user message), user_turns (all of them), or
