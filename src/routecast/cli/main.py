@@ -15,6 +15,7 @@ from routecast.cli.data_leakage import check_leakage
 from routecast.cli.demo import demo
 from routecast.cli.doctor import doctor
 from routecast.cli.evaluate import evaluate
+from routecast.cli.examples import EXAMPLES, add_examples
 from routecast.cli.label_gold import gold
 from routecast.cli.route import route
 from routecast.cli.score import score
@@ -26,6 +27,7 @@ from routecast.errors import RoutecastError
 app = typer.Typer(
     name="routecast",
     help="Learn which prompts need the strong LLM, and route the rest to a cheap one.",
+    epilog=f"Example: {EXAMPLES['']}",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -37,6 +39,7 @@ data.app.command()(check_leakage)
 app.add_typer(data.app, name="data")
 label.app.command()(gold)
 app.add_typer(label.app, name="label")
+add_examples(app)
 
 
 def _print_version(wanted: bool) -> None:
