@@ -1,4 +1,5 @@
 import gc
+import json
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,24 @@ def test_a_configuration_that_asks_for_code_is_refused(tmp_path: Path, name: str
     (tmp_path / name).write_text('{"auto_map": {"AutoModel": "modeling.Mine"}}')
     with pytest.raises(ArtifactError, match=f"auto_map in {name}.*trust_remote_code is off"):
         refuse_remote_code(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"attn_implementation": "owner/kernel"},
+        {"_attn_implementation": "owner/kernel@main"},
+        {"text_config": {"attn_implementation": {"": "owner/kernel"}}},
+    ],
+)
+def test_a_configuration_that_names_a_kernel_of_the_hub_is_refused(
+    tmp_path: Path, config: dict[str, object]
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ArtifactError, match=r"names the kernel 'owner/kernel.*code of models is n"):
+        refuse_remote_code(tmp_path)
+    (tmp_path / "config.json").write_text('{"attn_implementation": "sdpa", "n": null}')
+    refuse_remote_code(tmp_path)
 
 
 def test_python_files_are_refused(tmp_path: Path) -> None:

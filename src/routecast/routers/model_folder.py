@@ -5,6 +5,7 @@ Only files that can be read without running code: safetensors, JSON, plain text 
 
 import json
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -77,15 +78,34 @@ def refuse_remote_code(folder: Path) -> None:
 
     Raises:
         ArtifactError: If a configuration names classes of the folder's own (``auto_map``), the
-            folder holds Python files, or a configuration is no JSON object.
+            folder holds Python files, or a configuration names a kernel of the hub's or is no JSON
+            object.
     """
     code = sorted(path.name for path in folder.glob("*.py"))
     if code:
         raise ArtifactError(_refusal(folder, f"holds the code {code[0]!r}"))
     for name in _CONFIGS:
         path = folder / name
-        if path.is_file() and "auto_map" in read_json_object(path):
+        if not path.is_file():
+            continue
+        config = read_json_object(path)
+        if "auto_map" in config:
             raise ArtifactError(_refusal(folder, f"names code of its own (auto_map in {name})"))
+        if kernels := [one for one in _implementations(config) if "/" in one]:
+            raise ArtifactError(_refusal(folder, f"names the kernel {kernels[0]!r} in {name}"))
+
+
+def _implementations(config: object) -> Iterator[str]:
+    """Yield what a configuration names as ``attn_implementation`` or the like, at any depth.
+
+    One with a slash is a repository of code, which transformers would fetch and run.
+    """
+    if not isinstance(config, dict):
+        return
+    for key, value in config.items():
+        if str(key).endswith("_implementation"):
+            yield from map(str, value.values() if isinstance(value, dict) else [value])
+        yield from _implementations(value)
 
 
 def _refusal(folder: Path, what: str) -> str:
