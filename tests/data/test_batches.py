@@ -73,3 +73,9 @@ def test_rows_are_kept_by_a_mask_and_nothing_is_copied_when_all_are() -> None:
 def test_items_are_cut_into_lists_with_a_shorter_one_at_the_end() -> None:
     assert list(in_batches(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert list(in_batches([], 2)) == []
+
+
+def test_a_list_of_heavy_items_ends_early() -> None:
+    weights = [2**27, 1, 2**26, 2**26, 1]
+    lists = list(in_batches(weights, 3, weigh=lambda weight: weight))
+    assert lists == [[2**27], [1, 2**26, 2**26], [1]]

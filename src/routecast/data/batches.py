@@ -1,9 +1,9 @@
 """Rows in batches: what readers pass along, so that no large file is ever held whole."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, repeat
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ROWS_PER_BATCH = 4096
 """Enough that the work per batch does not count, few enough for rows of 100 kB."""
 
+_WEIGHT_PER_BATCH = 2**27
 _LARGEST_EXACT = 2**53
 _Item = TypeVar("_Item")
 
@@ -114,10 +115,28 @@ def _values_by_column(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]
     return columns
 
 
-def in_batches(items: Iterable[_Item], size: int = ROWS_PER_BATCH) -> Iterator[list[_Item]]:
-    """Yield lists of ``size`` items, the last one shorter; nothing where there are no items."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
+def in_batches(
+    items: Iterable[_Item],
+    size: int = ROWS_PER_BATCH,
+    *,
+    weigh: Callable[[_Item], int] | None = None,
+) -> Iterator[list[_Item]]:
+    """Yield lists of ``size`` items, the last one shorter; nothing where there are no items.
+
+    Args:
+        items: Any.
+        size: Most items of a list.
+        weigh: Gives an item's weight, such as its bytes; a list ends early at 128 Mi of it.
+    """
+    batch: list[_Item] = []
+    weight = 0
+    for item in items:
+        batch.append(item)
+        weight += weigh(item) if weigh else 0
+        if len(batch) == size or weight >= _WEIGHT_PER_BATCH:
+            yield batch
+            batch, weight = [], 0
+    if batch:
         yield batch
 
 

@@ -132,7 +132,7 @@ def source_of_rows(
         raise DataError(f"{name} holds no rows")
 
     def start(tally: Tally, keep: Keep) -> Iterator[Batch]:
-        for batch in in_batches(_good_rows(rows(), tally)):
+        for batch in in_batches(_good_rows(rows(), tally), weigh=_n_characters):
             names = {name for _, row in batch for name in row}
             if not all(map(keep, names)):
                 batch = [(number, _only(row, keep)) for number, row in batch]  # noqa: PLW2901
@@ -155,6 +155,10 @@ def _good_rows(rows: Iterable[RowOrFault], tally: Tally) -> Iterator[tuple[int, 
             tally.refuse(row)
         else:
             yield number, row
+
+
+def _n_characters(numbered: tuple[int, Mapping[str, Any]]) -> int:
+    return sum(len(value) for value in numbered[1].values() if isinstance(value, str))
 
 
 def _only(row: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
