@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from routecast.artifacts import AbstainedRecord, LoadedRouter, OutcomesRecord, load_router
 from routecast.errors import ConfigError
-from routecast.policy.abstaining import OnRouterError
+from routecast.policy.abstaining import Abstentions, OnRouterError
 from routecast.policy.cuts import ALL_STRONG, ALL_WEAK, Cut
 from routecast.policy.goals import (
     Goal,
@@ -157,6 +157,14 @@ def test_a_quality_is_reached_and_nothing_smaller_reaches_it(
     assert np.interp(share, shares, values) >= target - 1e-6
     finely = np.linspace(0, 1, 2001)
     assert np.all(np.interp(finely[finely < share - 1e-6], shares, values) < target + 1e-6)
+
+
+def test_the_other_model_is_not_proposed_where_it_would_not_help() -> None:
+    # 80% are strong at any threshold, or 80% are weak: half can be had neither way.
+    for shy in (Abstentions(0.8, "strong"), Abstentions(0.8, "weak")):
+        with pytest.raises(ConfigError, match="another goal") as caught:
+            shy.strong_share_of_scored(0.5)
+        assert "set on_router_error" not in str(caught.value)
 
 
 # Abstentions. Of the sample, 40% have no score; strong's quality on those is .9, weak's .5, and

@@ -57,10 +57,12 @@ class Abstentions:
         """
         low, high = self.strong_share, self.strong_share + 1.0 - self.share
         if not low - _ROUNDING <= strong_share <= high + _ROUNDING:
+            other_low = self.share - self.strong_share  # were they to go to the other model
+            other_helps = other_low <= strong_share <= other_low + 1.0 - self.share
             bound = f"at least {low:.1%}" if strong_share < low else f"at most {high:.1%}"
             raise ConfigError(
                 f"strong_share {strong_share!r} cannot be met: {self.words}, so that {bound} of "
-                f"calls are strong at any threshold; {self.help}"
+                f"calls are strong at any threshold; {self.help(other_helps=other_helps)}"
             )
         return min(max((strong_share - low) / (1.0 - self.share), 0.0), 1.0)
 
@@ -72,13 +74,17 @@ class Abstentions:
             f"on_router_error = {self.answered_by!r} sends these to the {self.answered_by} model"
         )
 
-    @property
-    def help(self) -> str:
-        """What to do about a goal that these prompts rule out."""
+    def help(self, *, other_helps: bool = True) -> str:
+        """Say what to do about a goal that these prompts rule out.
+
+        Args:
+            other_helps: Whether the goal can be met with the other ``on_router_error``.
+        """
         other = "weak" if self.answered_by == "strong" else "strong"
+        switch = f"set on_router_error = {other!r} (--on-router-error {other}), "
         return (
-            f"set on_router_error = {other!r} (--on-router-error {other}), train a router on "
-            "labels of this traffic, or ask for another goal"
+            f"{switch if other_helps else ''}train a router on labels of this traffic, or ask for "
+            "another goal"
         )
 
 

@@ -172,7 +172,7 @@ def _with_abstentions(error: ConfigError, abstentions: Abstentions) -> ConfigErr
     """Add what prompts without a score have to do with a goal that cannot be met."""
     if abstentions.share == 0:
         return error
-    return ConfigError(f"{error}; {abstentions.words}: {abstentions.help}")
+    return ConfigError(f"{error}; {abstentions.words}: {abstentions.help()}")
 
 
 def _missing(loaded: "LoadedRouter", goal: Goal, lacking: str) -> str:
