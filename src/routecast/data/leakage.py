@@ -29,6 +29,7 @@ _ANCHOR = 16  # characters hashed to find candidates: 2 to the power of the numb
 _MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
 _FILTER_BITS = 22
 _BLOCK_CHARS = 2**20
+_OTHER_ASCII = bytes(code for code in range(128) if not chr(code).isalnum())
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 
 
@@ -39,8 +40,9 @@ def normalise_prompt(text: str) -> str:
     ``str.isalnum`` denies: spaces, punctuation, symbols, emoji, combining marks, control
     characters, lone surrogates. Text without letters and digits becomes the empty string.
     """
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
+    if text.isascii():  # most texts; bytes lose characters ten times as fast
+        return text.lower().encode().translate(None, _OTHER_ASCII).decode()
+    text = unicodedata.normalize("NFKC", text)
     return _NOT_ALPHANUMERIC.sub("", text.lower())
 
 
