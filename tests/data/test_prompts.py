@@ -199,3 +199,20 @@ def test_messages_in_the_prompt_s_place_are_refused_with_where_they_go(tmp_path:
     path = jsonl(tmp_path, {"prompt": [{"role": "user", "content": "Hi"}]})
     with pytest.raises(DataError, match="a list of messages goes in the column 'messages'"):
         prompts(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"conversation_a": [], "winner": "tie", "model_a": "a", "model_b": "b",
+          "conversation_b": []}, "this is the format 'arena-conversations'; convert"),
+        ({"question": "Why?"}, "of the columns .*'question'.*, rename"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_layout_is_sent_to_data_import(
+    tmp_path: Path, row: dict[str, object], message: str
+) -> None:
+    with pytest.raises(
+        DataError, match=rf"line 1, column 'prompt': missing; {message}.*routecast data import FILE"
+    ):
+        prompts(jsonl(tmp_path, row))

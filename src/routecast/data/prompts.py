@@ -110,6 +110,11 @@ def _jsonl_lines(path: Path) -> Iterator[tuple[int, bytes | BadRowError]]:
 
 def _prompt_of(columns: Mapping[str, Any], *, where: str) -> str:
     """Return the text to score, or say what is wrong with the row."""
+    if "prompt" not in columns and "messages" not in columns:
+        raise BadRowError(
+            f"{where}, column 'prompt': missing; {_without_prompt(columns)}",
+            reason="prompt missing",
+        )
     prompt, column = columns.get("prompt"), "prompt"
     if prompt is None and columns.get("messages") is not None:
         prompt, column = _last_user_text(columns["messages"], where=where), "messages"
@@ -124,6 +129,23 @@ def _prompt_of(columns: Mapping[str, Any], *, where: str) -> str:
     if not prompt.strip():
         raise BadRowError(f"{where}: {shorten(prompt)}; {_BLANK}", reason=f"{column} blank")
     return prompt
+
+
+def _without_prompt(columns: Mapping[str, Any]) -> str:
+    """Say what to do with a row that has neither column."""
+    from routecast.data.readers.registry import guess_format
+
+    known = guess_format(tuple(columns))
+    if known is not None and known.name != "native":
+        return (
+            f"this is the format {known.name!r}; convert the file first: routecast data import "
+            "FILE --output prompts.jsonl"
+        )
+    return (
+        f"of the columns {shorten(list(columns))}, rename the one that holds the text to 'prompt', "
+        " or convert the file first: routecast data import FILE --output "
+        "prompts.jsonl"
+    )
 
 
 def _last_user_text(messages: object, *, where: str) -> str | None:
