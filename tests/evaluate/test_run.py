@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -111,6 +112,18 @@ def test_training_on_the_prompts_is_refused_with_the_count(trained_on_three: Pat
     ) as e:
         evaluate_routers(make_benchmark(), {"leaky": str(trained_on_three)}, settings=QUICK)
     assert "'leaky'" in str(e.value)
+
+
+def test_a_router_that_was_trained_the_other_way_round_is_said(tmp_path: Path) -> None:
+    artifact = load_artifact(router_folder("default"))
+    for side, strong, weak in (("same", "big", "small"), ("other", "small", "big")):
+        manifest = msgspec.structs.replace(artifact.manifest, strong=(strong,), weak=(weak,))
+        save_artifact(replace(artifact, manifest=manifest), tmp_path / side)
+    routers = {side: str(tmp_path / side) for side in ("same", "other")}
+    warnings = evaluate_routers(make_benchmark(), routers, settings=QUICK).warnings
+    said = [warning for warning in warnings if "learned when" in warning]
+    assert len(said) == 1
+    assert said[0].startswith("other learned when 'small' is worth it, and here the strong model")
 
 
 def test_overlap_that_is_allowed_is_said_in_the_results(trained_on_three: Path) -> None:

@@ -142,7 +142,7 @@ def _without_prompt(columns: Mapping[str, Any]) -> str:
             "FILE --output prompts.jsonl"
         )
     return (
-        f"of the columns {shorten(list(columns))}, rename the one that holds the text to 'prompt', "
+        f"of the columns {shorten(list(columns))}, rename the one that holds the text to 'prompt',"
         " or convert the file first: routecast data import FILE --output "
         "prompts.jsonl"
     )

@@ -187,6 +187,11 @@ def _field(
                 f"{settings.on_router_error!r} routes them, and win probabilities are judged on "
                 f"the {n_prompts - n_abstained:,} others ({1 - n_abstained / n_prompts:.1%})"
             )
+        if pair.strong in router.weak and pair.weak in router.strong:
+            warnings.append(
+                f"{router.name} learned when {pair.weak!r} is worth it, and here the strong model "
+                f"is {pair.strong!r}: name the pair as it was trained, with --strong and --weak"
+            )
         if router.n_overlap:
             warnings.append(
                 f"{router.name} was trained on {router.n_overlap:,} of these {n_prompts:,} prompts "

@@ -37,12 +37,16 @@ class RouterScores:
         win_probabilities: Per prompt, shape (n_prompts,), NaN where the router abstains.
         is_probability: Whether they are calibrated, and not only an order.
         n_overlap: Prompts that were in the router's training data.
+        strong: Models that stood for strong there; none where nothing was trained.
+        weak: Likewise for weak.
     """
 
     name: str
     win_probabilities: FloatArray
     is_probability: bool
     n_overlap: int = 0
+    strong: tuple[str, ...] = ()
+    weak: tuple[str, ...] = ()
 
     @property
     def abstained(self) -> npt.NDArray[np.bool_]:
@@ -78,10 +82,10 @@ def score_prompts(
         ArtifactError: If a router is damaged.
         DataError: If a router was trained on some of the prompts, unless that is allowed.
     """
-    overlaps = {}
+    overlaps, sides = {}, {}
     hashes = prompt_hashes64(prompts)
     for name, router in routers.items():
-        overlaps[name] = _count_overlap(router, hashes)
+        overlaps[name], sides[name] = _training(router, hashes)
         if overlaps[name] and not allow_overlap:
             raise DataError(
                 f"router {name!r} was trained on {overlaps[name]:,} of these {len(prompts):,} "
@@ -102,16 +106,23 @@ def score_prompts(
             ),
             is_probability=router not in BASELINES,
             n_overlap=overlaps[name],
+            strong=sides[name][0],
+            weak=sides[name][1],
         )
         for name, router in routers.items()
     )
 
 
-def _count_overlap(router: str, prompt_hashes: npt.NDArray[np.uint64]) -> int:
+def _training(
+    router: str, prompt_hashes: npt.NDArray[np.uint64]
+) -> tuple[int, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return how many of the prompts a router was trained on, and its strong and weak models."""
     folder = _artifact_folder(router)
     if folder is None:
-        return 0
-    return int(np.isin(prompt_hashes, load_artifact(folder).training_prompt_hashes).sum())
+        return 0, ((), ())
+    artifact = load_artifact(folder)
+    n_overlap = int(np.isin(prompt_hashes, artifact.training_prompt_hashes).sum())
+    return n_overlap, (tuple(artifact.manifest.strong), tuple(artifact.manifest.weak))
 
 
 def _artifact_folder(router: str) -> Path | None:
