@@ -57,8 +57,8 @@ def test_an_endpoint_is_calibrated_saved_and_scores(
         run = train(outcomes_file, output, url, "--set", "api_key=env:JUDGE_KEY", "--json")
         assert run.exit_code == 0, run.output
         document = json.loads(run.stdout)
-        assert document["n_prompts"] == {"train": 360, "validation": 0, "test": 40}
-        assert document["settings"]["labels_seen"] == {"A": 360, "B": 360, "C": 360}
+        assert document["n_prompts"] == {"train": 400, "validation": 0, "test": 0}
+        assert document["settings"]["labels_seen"] == {"A": 400, "B": 400, "C": 400}
         assert fake.n_requests == 400  # every prompt is asked about once
         source = tmp_path / "prompts.jsonl"
         source.write_text('{"prompt": "prove it"}\n{"prompt": "name it"}\n')

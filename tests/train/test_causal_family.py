@@ -109,7 +109,7 @@ def test_an_interrupted_command_leaves_a_checkpoint_and_no_router_and_goes_on(
     monkeypatch.setattr("routecast.train.causal.merge_adapters", stop)
     stopped = run()
     assert stopped.exit_code != 0
-    assert "run the same command with --resume to go on" in stopped.stderr
+    assert "the same command with --resume goes on where it was" in stopped.stderr
     assert not output.exists()
     monkeypatch.undo()
     finished = run("--resume", "--json")
