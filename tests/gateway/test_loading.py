@@ -86,3 +86,35 @@ def test_a_missing_variable_is_named_with_the_setting_that_wants_it() -> None:
     settings = parse_settings(SETTINGS, source="test")
     with pytest.raises(ConfigError, match=r"models.big.api_key: environment variable 'BIG_KEY'"):
         resolve_endpoints(settings, {})
+
+
+def test_an_endpoint_for_a_router_that_asks_none_is_refused() -> None:
+    settings = parse_settings(SETTINGS + 'router_endpoint = "small"\n', source="test")
+    with pytest.raises(ConfigError, match=r"routes.auto.router: router_endpoint = 'small' is for"):
+        load_routers(settings, folder=Path())
+
+
+def test_routes_that_share_a_router_load_it_in_one_way() -> None:
+    again = SETTINGS[SETTINGS.index("[routes.auto]") :].replace("auto", "again")
+    with pytest.raises(ConfigError, match="with another router_endpoint or router_embedder than"):
+        parse_settings(f'{SETTINGS}{again}router_embedder = "static"\n', source="test")
+    parse_settings(SETTINGS + again, source="test")
+
+
+@pytest.mark.parametrize(
+    ("named", "opened"),
+    [
+        ("static", "static"),
+        ("sentence:OWNER/NAME", "sentence:OWNER/NAME"),
+        ("sentence:mini", "sentence:{folder}/mini"),
+    ],
+)
+def test_an_embedder_that_a_route_names_is_loaded_and_its_folder_is_relative_to_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, opened: str
+) -> None:
+    (tmp_path / "mini").mkdir()
+    names: list[str] = []
+    monkeypatch.setattr(loading, "load_embedder", names.append)
+    settings = parse_settings(f'{SETTINGS}router_embedder = "{named}"\n', source="test")
+    load_routers(settings, folder=tmp_path)
+    assert names == [opened.format(folder=tmp_path)]
