@@ -129,3 +129,37 @@ def test_a_folder_that_holds_other_things_is_refused_and_left_alone(
     (folder / "notes.txt").unlink()
     for _ in range(2):  # an earlier split is replaced
         split_file(file, folder, word_embedder)
+
+
+def test_a_killed_split_does_not_stand_in_the_way_of_the_next(
+    tmp_path: Path, word_embedder: Embedder
+) -> None:
+    file = saved(tmp_path, [{"prompt": f"prompt {row}"} for row in range(20)])
+    left = tmp_path / "out" / ".split.partial"
+    left.mkdir(parents=True)
+    (left / "holder.json").write_text("{}")
+    (left / "train.jsonl").write_text("half")
+    split_file(file, tmp_path / "out", word_embedder)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["test.jsonl", "train.jsonl", "validation.jsonl"]
+
+
+def test_a_split_that_ends_between_two_files_mixes_no_sides(
+    tmp_path: Path, word_embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = saved(tmp_path, [{"prompt": f"prompt {row}"} for row in range(40)])
+    folder = tmp_path / "out"
+    split_file(file, folder, word_embedder)
+    old = (folder / "train.jsonl").read_text()
+    replace_file = Path.replace
+
+    def stop_at_second(path: Path, target: Path) -> Path:
+        if path.parent == folder / ".split.partial" and path.name == "validation.jsonl":
+            raise KeyboardInterrupt
+        return replace_file(path, target)
+
+    monkeypatch.setattr(Path, "replace", stop_at_second)
+    with pytest.raises(KeyboardInterrupt):
+        split_file(file, folder, word_embedder, seed=1)
+    assert [path.name for path in folder.iterdir()] == ["train.jsonl"]
+    assert (folder / "train.jsonl").read_text() != old

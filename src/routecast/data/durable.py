@@ -50,14 +50,13 @@ def held_workspace(target: str | Path) -> Iterator[Path]:
     """
     target = Path(target).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    name = target.name.encode()[:_MAX_NAME_BYTES].decode("utf-8", "ignore")
-    work = target.with_name(f".{name}.partial")
+    work = workspace_of(target)
     if _held.get(work) == threading.get_ident():
         yield work
         return
     lock = _take(work, target)
     if lock is None:  # no locks on this system, so nobody can tell a live run: keep apart
-        work = target.with_name(f".{name}.{secrets.token_hex(4)}.partial")
+        work = work.with_suffix(f".{secrets.token_hex(4)}.partial")
         work.mkdir(mode=0o700)
     _held[work] = threading.get_ident()
     try:
@@ -69,6 +68,12 @@ def held_workspace(target: str | Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
         if lock is not None:
             os.close(lock)
+
+
+def workspace_of(target: Path) -> Path:
+    """Return the hidden folder that `held_workspace` makes; after a kill it is still there."""
+    name = target.name.encode()[:_MAX_NAME_BYTES].decode("utf-8", "ignore")
+    return target.with_name(f".{name}.partial")
 
 
 @contextmanager
@@ -141,7 +146,7 @@ def sync_folder(folder: Path) -> None:
 
 def interrupted_copy(folder: Path) -> Path | None:
     """Return where a killed run left what stood at ``folder``; None if it left nothing."""
-    old = folder.with_name(f".{folder.name}.partial") / _OLD
+    old = workspace_of(folder) / _OLD
     return old if not folder.exists() and old.exists() else None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from routecast.data.batches import ROWS_PER_BATCH, batch_of_rows, in_batches
-from routecast.data.durable import held_workspace, sync_folder
+from routecast.data.durable import held_workspace, sync_folder, workspace_of
 from routecast.data.near_duplicates import DuplicateGroups, group_near_duplicates
 from routecast.data.prompts import STDIN, PromptRow, iter_prompts
 from routecast.data.reading import Dropped, dropped_from_counts
@@ -21,6 +21,8 @@ from routecast.evaluate.scoring import Watch
 from routecast.types import IntArray
 
 SIDES = ("train", "validation", "test")
+_SPLIT = "split"
+"""What a run holds in the output folder while it writes the sides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,15 +177,16 @@ def _write_sides(
     """Write all sides, then put them in place, so that no side of an older split stays behind."""
     _make_folder(folder)
     positions = dict(zip(SIDES, (split.train, split.validation, split.test), strict=True))
-    with held_workspace(folder / "split") as workspace:
+    with held_workspace(folder / _SPLIT) as workspace:
         written = {name: workspace / f"{name}{ending}" for name in SIDES if len(positions[name])}
         _write_rows(rows, prompts, written, positions)
-        for name in SIDES:
-            target = folder / f"{name}{ending}"
-            if name in written:
-                written[name].replace(target)
-            else:
-                target.unlink(missing_ok=True)
+        for (
+            name
+        ) in SIDES:  # a kill from here on may lose sides, and never mixes those of two splits
+            (folder / f"{name}{ending}").unlink(missing_ok=True)
+        sync_folder(folder)
+        for path in written.values():
+            path.replace(folder / path.name)
     sync_folder(folder)
     return tuple(
         Side(
@@ -233,7 +236,10 @@ def _write_rows(
 
 def _make_folder(folder: Path) -> None:
     if folder.is_dir():
-        others = sorted(path.name for path in folder.iterdir() if path.stem not in SIDES)
+        left = workspace_of(folder / _SPLIT)  # of a run that was killed, or is at it
+        others = sorted(
+            path.name for path in folder.iterdir() if path.stem not in SIDES and path != left
+        )
         if others:
             raise DataError(
                 f"{str(folder)!r} holds other things, {others[0]!r} among them; name a new folder, "
