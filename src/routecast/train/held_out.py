@@ -7,7 +7,7 @@ training prompt is therefore ranked within its fold: one fit scored the fold, an
 labels (docs/training.md has what that is worth).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -97,24 +97,23 @@ def measure_held_out(
             f"the router gives no score to any of the {len(labels):,} held-out labels; train on "
             "more of this traffic"
         )
-    contenders = _contenders(prepared, calibrated, by_fold, labels.prompt_index[scored])
-    wins = measure_wins(contenders, labels.wins[scored], clusters=clusters[scored], seed=seed)
+    field = _contenders(prepared, calibrated, by_fold, labels.prompt_index)
+    wins = measure_wins(
+        [one.take(scored) for one in field],
+        labels.wins[scored],
+        clusters=clusters[scored],
+        seed=seed,
+    )
     routing = None
     known = np.flatnonzero(~np.isnan(labels.strong_quality))
     if len(known):
         outcomes = labels.take(known)
         weak, strong = outcomes.weak_quality, outcomes.strong_quality
         best = oracle_scores(weak_quality=weak, strong_quality=strong)
+        router, *others = (one.take(known) for one in field)
+        routed = replace(router, scores=routed_scores(router.scores, DEFAULT_ON_ROUTER_ERROR))
         routing = measure_routing(
-            [
-                *_contenders(
-                    prepared,
-                    routed_scores(calibrated, DEFAULT_ON_ROUTER_ERROR),
-                    by_fold,
-                    outcomes.prompt_index,
-                ),
-                Contender(name=ORACLE, scores=best),
-            ],
+            [routed, *others, Contender(name=ORACLE, scores=best)],
             weak_quality=weak,
             strong_quality=strong,
             clusters=clusters[known],

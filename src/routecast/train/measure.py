@@ -1,7 +1,7 @@
 """Figures of a trained router on held-out labels, with intervals, beside its baselines."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -47,6 +47,11 @@ class Contender:
     is_probability: bool = False
     is_constant: bool = False
     ranks: FloatArray | None = None
+
+    def take(self, rows: IntArray) -> "Contender":
+        """Return the scores of some labels, by position."""
+        ranks = None if self.ranks is None else self.ranks[rows]
+        return replace(self, scores=self.scores[rows], ranks=ranks)
 
     @property
     def order(self) -> FloatArray:
