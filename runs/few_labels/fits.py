@@ -17,11 +17,14 @@ from routecast.evaluate.metrics import oracle_scores
 from routecast.train.fitting import fit_all
 from routecast.train.neighbours import NearestNeighbours
 from routecast.train.prepare import Prepared, prepare
-from routecast.train.registry import Family, find_family
+from routecast.train.registry import Family, ReadsPromptsAndEmbeddings, find_family
 from routecast.train.sources import set_of_outcomes
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 FAMILIES = ("mf", "sw", "knn")
+RIDGE = "ridge"
+"""Measured by `runs.study_ridge`, on the same draws."""
+
 NEIGHBOURS, LENGTH, ORACLE = "nearest neighbours", "length", "oracle"
 MEMBERS = (*HALVES, NEIGHBOURS, LENGTH)
 """What `blend` is made of, as far as it can stand alone, and what it must not fall behind."""
@@ -75,8 +78,11 @@ class KnownVectors:
         return cls(identity, rows, sample.described.embeddings)
 
     def embed(self, texts: Sequence[str]) -> EmbeddingArray:
-        """Return their vectors, shape (n_texts, dimension)."""
-        return self.vectors[self.rows(texts)]
+        """Return their vectors, shape (n_texts, dimension); that of the empty text is 0."""
+        vectors = np.zeros((len(texts), self.identity.dimension), dtype=np.float32)
+        known = [place for place, text in enumerate(texts) if text]
+        vectors[known] = self.vectors[self.rows([texts[place] for place in known])]
+        return vectors
 
     def rows(self, texts: Sequence[str]) -> IntArray:
         """Return the positions of texts in the sample, shape (n_texts,)."""
@@ -105,7 +111,7 @@ def score_split(
     prepared = prepare_labels(sample, labelled, embedder=embedder, seed=seed)
     whole = prepare_labels(sample, labelled, embedder=embedder, seed=seed, fractions=WHOLE)
     scores, refused = {}, []
-    for name in [name for name in FAMILIES if name in routers]:
+    for name in [name for name in (*FAMILIES, RIDGE) if name in routers]:
         family = find_family(name)
         try:
             win_probabilities = _fitted(
@@ -176,6 +182,9 @@ def prepare_labels(
 def _fitted(
     family: Family, prepared: Prepared, embedder: KnownVectors, seed: int
 ) -> Callable[[Sequence[str]], FloatArray]:
-    """Fit a family with its own search of settings; return the best fit's win probabilities."""
+    """Fit a family with its own search of settings; return what scores any prompt by the best."""
     tried = fit_all(family, family.candidates({}), prepared, embedder=embedder, seed=seed)
-    return tried[0].bound.win_probabilities
+    bound = tried[0].bound
+    if isinstance(bound, ReadsPromptsAndEmbeddings):
+        return lambda prompts: bound.win_probabilities_from(prompts, embedder.embed(prompts))
+    return bound.win_probabilities

@@ -92,7 +92,7 @@ def score(
         if deviation and loaded.gap_deviations([]) is None:
             raise ConfigError(
                 f"router {router!r} does not know how far it may be off; leave out --deviation, or "
-                "give a router that `routecast train blend` made"
+                "give one that `routecast train blend` or `ridge` made"
             )
         rows = _some(iter_prompts(source, skip_bad=skip_bad, dropped=dropped), source)
         start_s = time.perf_counter()

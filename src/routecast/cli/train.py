@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def train(
     router: Annotated[
         str,
-        typer.Argument(help="What to train: bert, blend, causal, causal-endpoint, knn, mf or sw."),
+        typer.Argument(
+            help="What to train: bert, blend, causal, causal-endpoint, knn, mf, ridge or sw."
+        ),
     ],
     output: Annotated[Path, typer.Option(help="Folder for the router; replaced if it is one.")],
     comparisons: Annotated[

@@ -13,17 +13,21 @@ from routecast.routers.mf import MatrixFactorization
 from routecast.routers.model_folder import ModelFolder
 from routecast.routers.protocol import Router
 from routecast.routers.random import RandomRouter
+from routecast.routers.ridge import Ridge
 from routecast.routers.stored_model import StoredModel
 from routecast.routers.sw import SimilarityWeighted
 from routecast.types import AnyArray
 from routecast.upstream.endpoint import Endpoint
 
-_VectorFamily = type[Blend] | type[Knn] | type[MatrixFactorization] | type[SimilarityWeighted]
+_VectorFamily = (
+    type[Blend] | type[Knn] | type[MatrixFactorization] | type[Ridge] | type[SimilarityWeighted]
+)
 
 _VECTOR_FAMILIES: Mapping[str, _VectorFamily] = {
     "blend": Blend,
     "knn": Knn,
     "mf": MatrixFactorization,
+    "ridge": Ridge,
     "sw": SimilarityWeighted,
 }
 """Families that score vectors."""

@@ -206,6 +206,7 @@ _HOMES = {
     "causal-endpoint": "routecast.train.causal_endpoint_family",
     "knn": "routecast.train.knn",
     "mf": "routecast.train.mf_family",
+    "ridge": "routecast.train.ridge",
     "sw": "routecast.train.sw_family",
 }
 

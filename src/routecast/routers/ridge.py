@@ -1,0 +1,236 @@
+"""Ridge regression of the gap between strong and weak on what a prompt is about and looks like.
+
+With e the prompt's unit vector and s its surface counts, the expected gap is
+
+    gap = intercept + f . coefficients,   f = (e - mean e, SURFACE_SCALE (s - mean s) / deviation s)
+
+means and deviations being those of the training prompts. Each standardised count is kept within
+three deviations, so that no prompt gets anywhere by its length alone. Training is in
+``routecast.train.ridge``.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Self
+
+import numpy as np
+
+from routecast.embed.protocol import Embedder, one_by_one
+from routecast.errors import ArtifactError
+from routecast.routers.binding import refuse_overlap
+from routecast.routers.surface import SURFACE_NAMES, features_of, surface_features
+from routecast.types import AnyArray, EmbeddingArray, FloatArray
+
+SURFACE_SCALE: Final = 1.0 / math.sqrt(len(SURFACE_NAMES))
+"""Makes the counts together about as long a vector as the embedding is."""
+
+_MAX_DEVIATIONS: Final = 3.0
+_EDGE: Final = 1e-3  # a win probability is never closer to 0 or 1 before calibration
+_SAME: Final = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureScale:
+    """How a prompt becomes features: measured on training prompts, their labels unseen.
+
+    Attributes:
+        embedding_mean: Shape (dimension,).
+        surface_means: Shape (n_counts,), as in `SURFACE_NAMES`.
+        surface_deviations: Above 0, same shape.
+    """
+
+    embedding_mean: FloatArray
+    surface_means: FloatArray
+    surface_deviations: FloatArray
+
+    @classmethod
+    def of(cls, embeddings: EmbeddingArray, surfaces: FloatArray) -> Self:
+        """Measure training prompts; a count that never varies is left as it is."""
+        deviations = surfaces.std(axis=0)
+        return cls(
+            embedding_mean=embeddings.mean(axis=0, dtype=np.float64),
+            surface_means=surfaces.mean(axis=0),
+            surface_deviations=np.where(deviations > 0, deviations, 1.0),
+        )
+
+    def apply(self, embeddings: EmbeddingArray, surfaces: FloatArray) -> FloatArray:
+        """Return the features, shape (n_prompts, dimension + n_counts)."""
+        standardised = (surfaces - self.surface_means) / self.surface_deviations
+        bounded = np.clip(standardised, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
+        return np.hstack([embeddings - self.embedding_mean, SURFACE_SCALE * bounded])
+
+
+@dataclass(frozen=True, eq=False)
+class Ridge:
+    """What training found.
+
+    Attributes:
+        scale: Of the features.
+        coefficients: Shape (n_features,).
+        intercept: The expected gap of a mean prompt, in [-1, 1].
+        covariance: Of the coefficients given the labels, shape (n_features, n_features).
+        prior_variance: Of each coefficient before any label, 0 or more.
+        intercept_variance: Of the intercept, 0 or more.
+        least_familiarity: The router abstains on prompts that are less familiar.
+    """
+
+    scale: FeatureScale
+    coefficients: FloatArray
+    intercept: float
+    covariance: FloatArray
+    prior_variance: float
+    intercept_variance: float
+    least_familiarity: float
+
+    def gaps(self, features: FloatArray) -> FloatArray:
+        """Return the expected gap per row of features, shape (n_prompts,)."""
+        return np.asarray(self.intercept + features @ self.coefficients)
+
+    def familiarity(self, features: FloatArray) -> FloatArray:
+        """Return how much of the doubt about each prompt's gap the labels have settled, in [0, 1].
+
+        It is 1 - f' covariance f / (prior_variance f' f), 0 for a prompt that has nothing in common
+        with labelled ones, and 1 where all would be known.
+        """
+        return familiarity_of(self._variances(features), features, self.prior_variance)
+
+    def gap_deviations(self, features: FloatArray) -> FloatArray:
+        """Return the standard deviation of the expected gap, shape (n_prompts,).
+
+        It is that of the mean gap of prompts like this one, given the labels; a single answer
+        varies more.
+        """
+        return np.sqrt(self._variances(features) + self.intercept_variance)
+
+    def _variances(self, features: FloatArray) -> FloatArray:
+        return np.asarray(np.einsum("ij,ij->i", features @ self.covariance, features))
+
+    def bind(
+        self, *, strong: Sequence[str], weak: Sequence[str], embedder: Embedder
+    ) -> "BoundRidge":
+        """Return the router of the one pair that it was trained on, whatever the names now are."""
+        refuse_overlap(strong, weak)
+        return BoundRidge(self, embedder, embedder.embed([""])[0])
+
+    def tensors(self) -> dict[str, AnyArray]:
+        """Return the arrays that an artifact stores, by name."""
+        numbers = [self.intercept, self.prior_variance, self.intercept_variance]
+        return {
+            "embedding_mean": self.scale.embedding_mean,
+            "surface_means": self.scale.surface_means,
+            "surface_deviations": self.scale.surface_deviations,
+            "coefficients": self.coefficients,
+            "covariance": self.covariance.astype(np.float32),
+            "numbers": np.array([*numbers, self.least_familiarity]),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, AnyArray]) -> Self:
+        """Rebuild from what ``tensors`` returned.
+
+        Raises:
+            ArtifactError: If a tensor is missing, or their shapes do not fit together.
+        """
+        n_counts = len(SURFACE_NAMES)
+        dimension = tensors["embedding_mean"].size if "embedding_mean" in tensors else 0
+        n_features = dimension + n_counts
+        expected = {
+            "embedding_mean": (dimension,),
+            "surface_means": (n_counts,),
+            "surface_deviations": (n_counts,),
+            "coefficients": (n_features,),
+            "covariance": (n_features, n_features),
+            "numbers": (4,),
+        }
+        found = {name: tensors[name].shape for name in expected if name in tensors}
+        if found != expected:
+            raise ArtifactError(
+                f"a ridge router has the tensors {found!r}; it needs {expected!r}: train it again"
+            )
+        arrays = {name: tensors[name].astype(np.float64) for name in expected}
+        intercept, prior_variance, intercept_variance, familiarity = arrays.pop("numbers").tolist()
+        scale = FeatureScale(
+            embedding_mean=arrays.pop("embedding_mean"),
+            surface_means=arrays.pop("surface_means"),
+            surface_deviations=arrays.pop("surface_deviations"),
+        )
+        if not (scale.surface_deviations > 0).all():
+            raise ArtifactError("a deviation of a ridge router is not above 0; train it again")
+        return cls(
+            scale=scale,
+            intercept=intercept,
+            prior_variance=prior_variance,
+            intercept_variance=intercept_variance,
+            least_familiarity=familiarity,
+            **arrays,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class BoundRidge:
+    """Turns prompts into win probabilities, (1 + expected gap) / 2.
+
+    Attributes:
+        ridge: What training found.
+        embedder: Turns prompts into vectors.
+        nothing: The vector of the empty text; a prompt that has it, emoji alone for example, was
+            not read, so the router abstains.
+    """
+
+    ridge: Ridge
+    embedder: Embedder
+    nothing: EmbeddingArray
+
+    def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
+        """Return P(strong wins) per prompt, shape (n_prompts,), in (0, 1); NaN where it abstains.
+
+        It abstains where the embedder reads nothing, and where a prompt is less familiar than all
+        but one in 200 of the labelled prompts are to the others.
+        """
+        if len(prompts) == 1:
+            embeddings = self._embed_one(prompts[0])[None]
+            surfaces = np.array([features_of(prompts[0])])
+        else:
+            embeddings, surfaces = self.embedder.embed(prompts), surface_features(prompts)
+        features = self.ridge.scale.apply(embeddings, surfaces)
+        gaps = self.ridge.gaps(features)
+        is_unread = embeddings @ self.nothing > 1.0 - _SAME
+        is_strange = self.ridge.familiarity(features) < self.ridge.least_familiarity
+        gaps[is_unread | is_strange] = np.nan
+        return win_probabilities_of(gaps)
+
+    @cached_property
+    def _embed_one(self) -> Callable[[str], EmbeddingArray]:
+        return one_by_one(self.embedder)
+
+    def _features(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> FloatArray:
+        return self.ridge.scale.apply(embeddings, surface_features(prompts))
+
+    def familiarity(self, prompts: Sequence[str]) -> FloatArray:
+        """Return how much the labels say of each prompt, shape (n_prompts,), in [0, 1]."""
+        return self.ridge.familiarity(self._features(prompts, self.embedder.embed(prompts)))
+
+    def gap_deviations(self, prompts: Sequence[str]) -> FloatArray:
+        """Return how far the expected gap may be off, shape (n_prompts,); see `Ridge`."""
+        return self.ridge.gap_deviations(self._features(prompts, self.embedder.embed(prompts)))
+
+    def win_probabilities_from(
+        self, prompts: Sequence[str], embeddings: EmbeddingArray
+    ) -> FloatArray:
+        """Return P(strong wins) for prompts whose embeddings are at hand, abstaining on none."""
+        return win_probabilities_of(self.ridge.gaps(self._features(prompts, embeddings)))
+
+
+def familiarity_of(
+    variances: FloatArray, features: FloatArray, prior_variance: float
+) -> FloatArray:
+    """Return 1 - variance / variance before any label, per row of features, in [0, 1]."""
+    prior = prior_variance * np.einsum("ij,ij->i", features, features)
+    return np.asarray(np.clip(1.0 - variances / np.maximum(prior, 1e-300), 0.0, 1.0))
+
+
+def win_probabilities_of(gaps: FloatArray) -> FloatArray:
+    """Return (1 + gap) / 2, kept inside (0, 1); NaN stays NaN."""
+    return np.clip((1.0 + gaps) / 2.0, _EDGE, 1.0 - _EDGE)

@@ -1,0 +1,109 @@
+"""Fitting `ridge`: the linear rival that every other learner of one's own traffic is held to.
+
+The regression itself, averaged over noise levels and with each label predicted from the others in
+closed form, is `fit_ridge`'s. Here the prompts become features, and what is left of the doubt about
+the coefficients becomes a covariance: with t the expected ratio of signal to noise variance, v the
+expected variance of a coefficient before any label and W the labels' weights over their mean,
+
+    covariance = v (1 + t F' W F)^-1        (Rasmussen and Williams, 2006, equation 2.8)
+
+A labelled prompt's familiarity to the others follows without refitting: where V is the block of the
+gaps' covariance that belongs to a group, over the noise variance v / t, that without the group's
+own labels is V (1 - V)^-1.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from routecast.errors import DataError
+from routecast.routers.ridge import FeatureScale, Ridge, familiarity_of
+from routecast.routers.surface import surface_features
+from routecast.train.blend_ridge import fit_ridge
+from routecast.train.groups import groups_of_many
+from routecast.train.pair_labels import labels_between_sides, placed
+from routecast.train.registry import Family, Fit, Lesson
+from routecast.types import FloatArray, IntArray
+
+ABSTAIN_QUANTILE: Final = 0.005
+"""Share of labelled prompts that are less familiar to the others than the router accepts."""
+
+_MIN_LABELS: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RidgeSettings:
+    """How to fit: nothing is to choose, since noise levels are averaged over."""
+
+    seed: int = 0
+
+
+def fit_lesson(lesson: Lesson, settings: RidgeSettings) -> Fit:
+    """Learn from the comparisons between the sides; others say nothing about this pair.
+
+    Raises:
+        DataError: If there are fewer than 3 labelled prompts.
+    """
+    del settings
+    labels = labels_between_sides(lesson, lesson.training)
+    rows = labels.rows
+    if len(rows) < _MIN_LABELS:
+        raise DataError(f"{len(rows)} labelled prompts; {_MIN_LABELS} are the fewest to learn from")
+    embeddings = lesson.embeddings[rows]
+    surfaces = surface_features([lesson.prompts[row] for row in rows.tolist()])
+    scale = FeatureScale.of(embeddings, surfaces)
+    features = scale.apply(embeddings, surfaces)
+    groups = lesson.groups[rows]
+    fit = fit_ridge(
+        features,
+        labels.gaps,
+        weights=labels.weights,
+        groups=groups,
+        folds=None if lesson.folds is None else lesson.folds[rows],
+    )
+    weights = labels.weights / labels.weights.mean()
+    ratio = fit.signal_share / (1.0 - fit.signal_share)
+    precision = np.eye(features.shape[1]) + ratio * (features.T * weights) @ features
+    shrunk = np.linalg.inv(precision)  # the covariance over the prior variance
+    noise_variance = fit.prior_variance / ratio if ratio else 0.0
+    model = Ridge(
+        scale=scale,
+        coefficients=fit.coefficients,
+        intercept=fit.intercept,
+        covariance=fit.prior_variance * shrunk,
+        prior_variance=fit.prior_variance,
+        intercept_variance=noise_variance / len(rows),
+        least_familiarity=float(
+            np.quantile(
+                _familiarity_to_others(features, weights, groups, shrunk, ratio),
+                ABSTAIN_QUANTILE,
+                method="lower",
+            )
+        ),
+    )
+    return Fit(
+        model=model,
+        validation_loss=math.nan,
+        record={"signal_share": fit.signal_share, "least_familiarity": model.least_familiarity},
+        cross_fitted=placed(fit.held_out, labels, lesson),
+        by_fold=None if fit.by_fold is None else placed(fit.by_fold, labels, lesson),
+    )
+
+
+def _familiarity_to_others(
+    features: FloatArray, weights: FloatArray, groups: IntArray, shrunk: FloatArray, ratio: float
+) -> FloatArray:
+    """Return the familiarity of each labelled prompt, the labels of its group left out."""
+    scaled = features * np.sqrt(ratio * weights)[:, None]
+    own = np.einsum("ij,ij->i", scaled @ shrunk, scaled)
+    without = own / (1.0 - own)
+    for rows in groups_of_many(groups):
+        block = scaled[rows] @ shrunk @ scaled[rows].T
+        without[rows] = np.diagonal(np.linalg.solve(np.eye(len(rows)) - block, block))
+    prior = np.maximum(ratio * weights, 1e-300)
+    return familiarity_of(without / prior, features, 1.0)
+
+
+FAMILY = Family(name="ridge", settings=RidgeSettings, fit=fit_lesson, cross_fits=True)

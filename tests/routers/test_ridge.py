@@ -1,0 +1,89 @@
+"""The linear rival: its formula, its bounds, and what it abstains on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from routecast.embed.protocol import Embedder
+from routecast.errors import ArtifactError
+from routecast.routers.ridge import FeatureScale, Ridge
+from routecast.routers.surface import SURFACE_NAMES, surface_features
+
+PROMPTS = ["Prove that 7 is prime.", "name a river", "def f(x): return x", "WHY?", "rice and maps"]
+N_COUNTS = len(SURFACE_NAMES)
+
+
+@pytest.fixture
+def ridge(word_embedder: Embedder) -> Ridge:
+    """Some coefficients for the embedder of 8 dimensions."""
+    generator = np.random.default_rng(0)
+    n_features = 8 + N_COUNTS
+    return Ridge(
+        scale=FeatureScale.of(word_embedder.embed(PROMPTS), surface_features(PROMPTS)),
+        coefficients=generator.normal(size=n_features) / 20,
+        intercept=0.1,
+        covariance=0.02 * np.eye(n_features),
+        prior_variance=0.05,
+        intercept_variance=0.001,
+        least_familiarity=0.0,
+    )
+
+
+def test_the_gap_is_a_weighted_sum_of_standardised_features() -> None:
+    # One dimension: the mean embedding is 0.5. All counts but the first are at their means; the
+    # first lies two deviations above. Features: 1 - 0.5 and 2 / sqrt(15).
+    scale = FeatureScale(np.array([0.5]), np.zeros(N_COUNTS), np.full(N_COUNTS, 3.0))
+    counts = np.zeros((1, N_COUNTS))
+    counts[0, 0] = 6.0
+    features = scale.apply(np.array([[1.0]], dtype=np.float32), counts)
+    assert features[0, :2] == pytest.approx([0.5, 2 / 15**0.5])
+    coefficients = np.zeros(1 + N_COUNTS)
+    coefficients[:2] = 0.2, 0.3
+    ridge = Ridge(scale, coefficients, 0.1, np.eye(1 + N_COUNTS) / 50, 0.05, 0.0, 0.0)
+    assert ridge.gaps(features) == pytest.approx([0.1 + 0.2 * 0.5 + 0.3 * 2 / 15**0.5])
+    # Of the variance before any label, 0.05, two fifths are left: 0.02.
+    assert ridge.familiarity(features) == pytest.approx([0.6])
+    assert ridge.gap_deviations(features) == pytest.approx([(0.02 * (0.25 + 4 / 15)) ** 0.5])
+
+
+def test_no_prompt_gets_further_by_its_length_alone(ridge: Ridge, word_embedder: Embedder) -> None:
+    long, longer = (
+        ridge.scale.apply(
+            np.zeros((1, 8), dtype=np.float32), surface_features(["rice " * 10**power])
+        )
+        for power in (4, 6)
+    )
+    np.testing.assert_allclose(long[:, 8:10], longer[:, 8:10])
+
+
+def test_a_prompt_scores_alone_as_among_others(ridge: Ridge, word_embedder: Embedder) -> None:
+    router = ridge.bind(strong=["big"], weak=["small"], embedder=word_embedder)
+    together = router.win_probabilities(PROMPTS)
+    alone = [router.win_probabilities([prompt])[0] for prompt in PROMPTS]
+    np.testing.assert_allclose(alone, together, rtol=0, atol=1e-7)
+    assert np.all((together > 0) & (together < 1))
+
+
+def test_it_abstains_on_what_it_cannot_read_and_on_what_is_strange(
+    ridge: Ridge, word_embedder: Embedder
+) -> None:
+    router = ridge.bind(strong=["big"], weak=["small"], embedder=word_embedder)
+    assert np.isnan(router.win_probabilities(["", *PROMPTS])).tolist() == [True] + [False] * 5
+    strict = replace(ridge, least_familiarity=0.7)  # all are 0.6 familiar
+    bound = strict.bind(strong=["big"], weak=["small"], embedder=word_embedder)
+    assert np.isnan(bound.win_probabilities(PROMPTS)).all()
+    assert not np.isnan(bound.win_probabilities_from(PROMPTS, word_embedder.embed(PROMPTS))).any()
+
+
+def test_tensors_that_do_not_fit_are_refused(ridge: Ridge) -> None:
+    tensors = ridge.tensors()
+    for name in tensors:
+        lacking = {key: value for key, value in tensors.items() if key != name}
+        with pytest.raises(ArtifactError, match="train it again"):
+            Ridge.from_tensors(lacking)
+    with pytest.raises(ArtifactError, match="train it again"):
+        Ridge.from_tensors({**tensors, "covariance": tensors["covariance"][:3]})
+    zero = np.zeros_like(tensors["surface_deviations"])
+    with pytest.raises(ArtifactError, match="not above 0"):
+        Ridge.from_tensors({**tensors, "surface_deviations": zero})

@@ -1,0 +1,86 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from routecast.artifacts import load_artifact, save_artifact
+from routecast.data.outcomes import Outcomes
+from routecast.embed.protocol import Embedder
+from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
+from routecast.train.ridge import _familiarity_to_others
+from routecast.train.sources import set_of_outcomes
+
+SETTINGS = TrainSettings(router="ridge", strong=("big",), weak=("small",))
+
+
+@pytest.fixture(scope="module")
+def trained(word_embedder: Embedder) -> TrainedRouter:
+    import polars as pl
+    from tests.train.conftest import planted_rows
+
+    outcomes = Outcomes(table=pl.DataFrame(planted_rows(400)), source="planted")
+    return train_router([set_of_outcomes(outcomes, soft=True)], SETTINGS, embedder=word_embedder)
+
+
+def test_every_label_is_learned_from_and_reported_on(trained: TrainedRouter) -> None:
+    assert len(trained.prepared.split.train) == 400
+    held_out = trained.held_out
+    assert held_out is not None
+    assert held_out.is_crosswise
+    assert held_out.routing is not None
+    assert held_out.routing.figures["router"]["apgr"].value > 0.6
+
+
+def test_a_planted_difference_is_found_and_the_probabilities_are_honest(
+    planted_outcomes: Callable[..., Outcomes], trained: TrainedRouter, word_embedder: Embedder
+) -> None:
+    fresh = planted_outcomes(800, seed=9)
+    wins = (1.0 + fresh.quality("big") - fresh.quality("small")) / 2.0
+    found = trained.artifact.router(word_embedder).win_probabilities(fresh.prompts)
+    scored = ~np.isnan(found)
+    assert scored.mean() > 0.97
+    hard = np.array([prompt.startswith("prove") for prompt in fresh.prompts])
+    for part in (scored & hard, scored & ~hard):
+        assert found[part].mean() == pytest.approx(wins[part].mean(), abs=0.12)
+    assert found[scored & hard].mean() > found[scored & ~hard].mean() + 0.15
+
+
+def test_what_was_saved_scores_as_what_was_trained(
+    trained: TrainedRouter, word_embedder: Embedder, tmp_path: Path
+) -> None:
+    save_artifact(trained.artifact, tmp_path / "router")
+    prompts = ["prove number 3 of rice in 2 words", "name number 8 of trains in 4 words", "zebra"]
+    again = load_artifact(tmp_path / "router").router(word_embedder).win_probabilities(prompts)
+    before = trained.artifact.router(word_embedder).win_probabilities(prompts)
+    np.testing.assert_allclose(again, before, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("ratio", [0.05, 0.8])
+def test_familiarity_to_the_others_is_that_of_a_fit_without_the_group(ratio: float) -> None:
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(30, 6))
+    weights = generator.uniform(0.5, 2.0, size=30)
+    groups = np.repeat(np.arange(20), [3] * 5 + [1] * 15)
+
+    def shrunk(rows: np.typing.NDArray[np.int64]) -> np.typing.NDArray[np.float64]:
+        scaled = features[rows] * np.sqrt(weights[rows])[:, None]
+        return np.asarray(np.linalg.inv(np.eye(6) + ratio * scaled.T @ scaled))
+
+    found = _familiarity_to_others(features, weights, groups, shrunk(np.arange(30)), ratio)
+    for row in range(30):
+        others = np.flatnonzero(groups != groups[row])
+        one = features[row]
+        assert found[row] == pytest.approx(1 - one @ shrunk(others) @ one / (one @ one))
+
+
+def test_equal_labels_are_learned_as_they_are(word_embedder: Embedder) -> None:
+    import polars as pl
+
+    prompts = [f"name number {number} of rice" for number in range(40)]
+    table = pl.DataFrame({
+        "prompt": prompts, "quality|big": [1.0] * 40, "quality|small": [0.5] * 40
+    })  # fmt: skip
+    labels = [set_of_outcomes(Outcomes(table=table), soft=True)]
+    router = train_router(labels, SETTINGS, embedder=word_embedder).artifact.router(word_embedder)
+    assert router.win_probabilities(prompts[:2]) == pytest.approx([0.75, 0.75], abs=0.02)
