@@ -7,8 +7,8 @@ from runs.few_labels.sets import Sample
 
 from routecast.calibrate.probability import choose_calibration
 from routecast.evaluate.discrimination import expected_calibration_error
-from routecast.routers.blend import win_probabilities_of_gaps
 from routecast.routers.blend_kernel import Descriptions
+from routecast.routers.gaps import win_probabilities_of_gaps
 from routecast.train.blend import BlendSettings, Labels, fit_blend
 from routecast.train.prepare import Prepared
 from routecast.types import FloatArray, IntArray

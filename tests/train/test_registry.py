@@ -32,7 +32,9 @@ def test_every_registered_family_is_there_and_can_be_rebuilt(name: str) -> None:
 
 
 def test_an_unknown_family_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(ConfigError, match=r"unknown router 'mff'; did you mean 'mf'\?.*'mf', 'ridge', 'sw'"):
+    with pytest.raises(
+        ConfigError, match=r"unknown router 'mff'; did you mean 'mf'\?.*'mf', 'ridge', 'sw'"
+    ):
         find_family("mff")
 
 

@@ -29,13 +29,13 @@ from routecast.routers.blend_tensors import (
     parse_parts,
     require_tensors,
 )
+from routecast.routers.gaps import EDGE, win_probabilities_of_gaps
 from routecast.types import AnyArray, EmbeddingArray, FloatArray
 
 N_FAMILIAR = 5
 """Labelled prompts that a prompt's familiarity is the mean over."""
 
 _BLOCK = 64  # of prompts: what is computed of them stays in a core's cache
-_EDGE = 1e-3  # a win probability is never closer to 0 or 1 before calibration
 _SAME = 1e-6
 _NUMBERS = ("intercept", "length_slope", "least_familiarity")
 _FORM_WEIGHT = "form_weight"  # which the first artifacts lack: it was 1 then
@@ -204,7 +204,7 @@ class BoundBlend:
         gap, familiarity = self.blend.predict_one(prompt, embedding)
         if familiarity < self.blend.least_familiarity or self._is_unread(embedding):
             return math.nan
-        return min(max((1.0 + gap) / 2.0, _EDGE), 1.0 - _EDGE)
+        return min(max((1.0 + gap) / 2.0, EDGE), 1.0 - EDGE)
 
     @cached_property
     def _embed_one(self) -> Callable[[str], EmbeddingArray]:
@@ -235,8 +235,3 @@ def mean_of_largest(kernel: EmbeddingArray) -> FloatArray:
     n_kept = min(N_FAMILIAR, kernel.shape[1])
     largest = np.partition(kernel, -n_kept, axis=1)[:, -n_kept:]
     return np.asarray(largest.mean(axis=1, dtype=np.float64))
-
-
-def win_probabilities_of_gaps(gaps: FloatArray) -> FloatArray:
-    """Return (1 + gap) / 2, kept inside (0, 1); NaN stays NaN."""
-    return np.clip((1.0 + gaps) / 2.0, _EDGE, 1.0 - _EDGE)

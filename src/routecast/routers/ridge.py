@@ -20,6 +20,7 @@ import numpy as np
 from routecast.embed.protocol import Embedder, one_by_one
 from routecast.errors import ArtifactError
 from routecast.routers.binding import refuse_overlap
+from routecast.routers.gaps import win_probabilities_of_gaps
 from routecast.routers.surface import SURFACE_NAMES, features_of, surface_features
 from routecast.types import AnyArray, EmbeddingArray, FloatArray
 
@@ -27,7 +28,6 @@ SURFACE_SCALE: Final = 1.0 / math.sqrt(len(SURFACE_NAMES))
 """Makes the counts together about as long a vector as the embedding is."""
 
 _MAX_DEVIATIONS: Final = 3.0
-_EDGE: Final = 1e-3  # a win probability is never closer to 0 or 1 before calibration
 _SAME: Final = 1e-6
 
 
@@ -199,7 +199,7 @@ class BoundRidge:
         is_unread = embeddings @ self.nothing > 1.0 - _SAME
         is_strange = self.ridge.familiarity(features) < self.ridge.least_familiarity
         gaps[is_unread | is_strange] = np.nan
-        return win_probabilities_of(gaps)
+        return win_probabilities_of_gaps(gaps)
 
     @cached_property
     def _embed_one(self) -> Callable[[str], EmbeddingArray]:
@@ -220,7 +220,7 @@ class BoundRidge:
         self, prompts: Sequence[str], embeddings: EmbeddingArray
     ) -> FloatArray:
         """Return P(strong wins) for prompts whose embeddings are at hand, abstaining on none."""
-        return win_probabilities_of(self.ridge.gaps(self._features(prompts, embeddings)))
+        return win_probabilities_of_gaps(self.ridge.gaps(self._features(prompts, embeddings)))
 
 
 def familiarity_of(
@@ -229,8 +229,3 @@ def familiarity_of(
     """Return 1 - variance / variance before any label, per row of features, in [0, 1]."""
     prior = prior_variance * np.einsum("ij,ij->i", features, features)
     return np.asarray(np.clip(1.0 - variances / np.maximum(prior, 1e-300), 0.0, 1.0))
-
-
-def win_probabilities_of(gaps: FloatArray) -> FloatArray:
-    """Return (1 + gap) / 2, kept inside (0, 1); NaN stays NaN."""
-    return np.clip((1.0 + gaps) / 2.0, _EDGE, 1.0 - _EDGE)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from routecast.data.preferences import PreferenceArrays
-from routecast.routers.blend import win_probabilities_of_gaps
+from routecast.routers.gaps import win_probabilities_of_gaps
 from routecast.train.registry import Lesson
 from routecast.types import FloatArray, IntArray
 
