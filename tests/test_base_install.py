@@ -38,7 +38,7 @@ COMMANDS = {  # every command of the command line, with what it may be given
     "data import": "outcomes.jsonl --output imported.jsonl",
     "data split": "outcomes.jsonl --output parts",
     "data tiers": "outcomes.jsonl",
-    "demo": "--help",  # `make demo` runs it without extras
+    "demo": "",
     "doctor": "--timeout-s 0.1",
     "evaluate": "--benchmark mmlu --download --output report",
     "label gold": "--outcomes outcomes.jsonl --output gold.jsonl",

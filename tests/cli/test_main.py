@@ -72,4 +72,4 @@ def test_a_terminal_without_unicode_still_shows_the_demo() -> None:
         [*PROGRAM, "demo"], env=environ, capture_output=True, text=True, check=False, timeout=60
     )
     assert run.returncode == 0, run.stderr
-    assert "Strong calls:" in run.stdout
+    assert "R routed   S all GPT-4   W all Mixtral" in run.stdout

@@ -1,71 +1,82 @@
+import json
+
 import pytest
 
 from routecast.artifacts import load_router
-from routecast.demo.pair import SIMULATED_PRICES, Pair
+from routecast.demo.learning import Learned
+from routecast.demo.pair import Pair
 from routecast.demo.prompts import PROMPTS
-from routecast.demo.run import DemoReport, RoutedPrompt, running_demo, send_prompts
+from routecast.demo.questions import Question
+from routecast.demo.result import DemoResult
+from routecast.demo.run import (
+    REAL_ROUTE,
+    UNKNOWN_QUESTION,
+    RoutedAnswer,
+    grade,
+    send_prompts,
+    serve_gateway,
+    serve_recorded,
+)
 from routecast.errors import UpstreamError
 from routecast.testing import FakeUpstream, Refuse, serve_upstream
-from routecast.upstream.prices import Price
 
 
-def row(model: str, *, elapsed_s: float = 0.03, direct_s: float | None = 0.02) -> RoutedPrompt:
-    return RoutedPrompt(
+def answer(text: str) -> RoutedAnswer:
+    return RoutedAnswer(
         prompt="p",
-        model=model,
+        text=text,
+        model="weak",
         win_probability=0.5,
-        n_input_tokens=100,
-        n_output_tokens=10,
-        elapsed_s=elapsed_s,
-        direct_s=direct_s,
-    )
-
-
-def report(*rows: RoutedPrompt, priced: bool = True) -> DemoReport:
-    prices = {"strong": Price(input=2.0, output=20.0), "weak": Price(input=0.5, output=1.0)}
-    return DemoReport(
-        rows=rows,
         threshold=0.5,
-        strong_share_asked=0.5,
-        calibration_sample="a sample",
-        prices=prices if priced else {},
+        n_input_tokens=1,
+        n_output_tokens=1,
     )
-
-
-def test_cost_is_counted_at_each_answer_s_own_price() -> None:
-    # Strong: (100 * 2 + 10 * 20) / 1e6 = 400e-6; weak: (100 * 0.5 + 10 * 1) / 1e6 = 60e-6.
-    figures = report(row("strong"), row("weak"), row("weak"))
-    assert figures.cost_usd == pytest.approx(520e-6)
-    assert figures.all_strong_cost_usd == pytest.approx(1200e-6)
-    assert figures.strong_share == pytest.approx(1 / 3)
-
-
-def test_nothing_is_said_of_costs_that_nobody_stated() -> None:
-    assert report(row("strong"), priced=False).cost_usd is None
-
-
-def test_added_latency_is_the_median_difference() -> None:
-    rows = [row("weak", elapsed_s=elapsed_s) for elapsed_s in (0.021, 0.022, 0.5)]
-    assert report(*rows).added_latency_ms == pytest.approx(2.0)
-    assert report(row("weak", direct_s=None)).added_latency_ms is None
 
 
 @pytest.mark.anyio
-async def test_every_prompt_is_answered_by_the_model_that_its_score_says() -> None:
-    loaded = load_router("default")
-    async with running_demo(None, loaded, environ={}) as running:
-        figures = await send_prompts(
-            running, prices=SIMULATED_PRICES, calibration_sample=loaded.calibration_sample
-        )
-    assert [answered.prompt for answered in figures.rows] == list(PROMPTS)
-    expected = loaded.router.win_probabilities(PROMPTS)
-    for answered, score in zip(figures.rows, expected, strict=True):
-        assert answered.win_probability == pytest.approx(score, abs=1e-4)
-        assert answered.model == ("strong" if score >= figures.threshold else "weak")
-    assert 0 < figures.strong_share < 1
-    assert figures.cost_usd is not None
-    assert figures.all_strong_cost_usd is not None
-    assert 0 < figures.cost_usd < figures.all_strong_cost_usd
+async def test_every_held_out_question_gets_the_recorded_answer_of_the_model_its_score_says(
+    learned: Learned, held_out: list[Question]
+) -> None:
+    prompts = [asked.prompt for asked in held_out]
+    async with (
+        serve_recorded(held_out) as pair,
+        serve_gateway(pair, learned.loaded, learned.route, environ={}) as address,
+    ):
+        answers = await send_prompts(address, prompts)
+    graded = grade(answers, held_out)
+    threshold = learned.choice.cut.threshold
+    for one, asked in zip(answers, held_out, strict=True):
+        assert one.prompt == asked.prompt
+        assert one.text == asked.answers[one.model].text
+        score = one.win_probability
+        assert (one.model == "strong") == (score is None or score >= threshold)
+    result = DemoResult.of(graded, held_out)
+    # What HTTP said, and what is known of the recorded answers, are the same sums.
+    strong = result.table.strong_quality.mean()
+    assert result.quality / strong == pytest.approx(result.figures.kept.value)
+    whole = result.table.strong_cost_usd.mean()
+    assert 1 - result.cost_usd / whole == pytest.approx(result.figures.saved.value)
+    examples = result.examples(8)
+    scores = [one.answer.win_probability for one in examples]
+    assert scores == sorted(scores, key=lambda score: -(score or 2.0))
+    assert {one.answer.model for one in examples} == {"strong", "weak"}
+
+
+@pytest.mark.anyio
+async def test_a_prompt_that_nobody_recorded_is_answered_by_saying_so(
+    learned: Learned, held_out: list[Question]
+) -> None:
+    async with (
+        serve_recorded(held_out[:1]) as pair,
+        serve_gateway(pair, learned.loaded, learned.route, environ={}) as address,
+    ):
+        (answered,) = await send_prompts(address, ["What is 2 + 2?"])
+    assert answered.text == UNKNOWN_QUESTION
+
+
+def test_an_answer_that_is_not_the_recorded_one_has_no_grade(held_out: list[Question]) -> None:
+    with pytest.raises(UpstreamError, match=r"'something else'.*not its recorded answer"):
+        grade([answer("something else")], held_out[:1])
 
 
 @pytest.mark.anyio
@@ -74,16 +85,14 @@ async def test_a_real_pair_is_called_with_its_key_and_names() -> None:
     async with serve_upstream(upstream) as base_url:
         environ = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": base_url}
         pair = Pair.real("big-model", "small-model", environ=environ)
-        async with running_demo(pair, load_router("default"), environ=environ) as running:
-            figures = await send_prompts(
-                running, prices=pair.prices, calibration_sample=None, prompts=PROMPTS[:4]
-            )
+        loaded = load_router("default")
+        async with serve_gateway(pair, loaded, REAL_ROUTE, environ=environ) as address:
+            answers = await send_prompts(address, PROMPTS[:4])
     assert upstream.n_requests == 4
     assert {request.header("authorization") for request in upstream.requests} == {"Bearer sk-test"}
-    asked = b" ".join(request.body for request in upstream.requests)
-    assert b"big-model" in asked or b"small-model" in asked
-    assert figures.added_latency_ms is None
-    assert figures.cost_usd is None
+    asked = {json.loads(request.body)["model"] for request in upstream.requests}
+    assert asked <= {"big-model", "small-model"}
+    assert [one.prompt for one in answers] == list(PROMPTS[:4])
 
 
 @pytest.mark.anyio
@@ -93,6 +102,7 @@ async def test_a_refused_key_is_one_clear_error() -> None:
     async with serve_upstream(upstream) as base_url:
         environ = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": base_url}
         pair = Pair.real("big-model", "small-model", environ=environ)
-        async with running_demo(pair, load_router("default"), environ=environ) as running:
+        loaded = load_router("default")
+        async with serve_gateway(pair, loaded, REAL_ROUTE, environ=environ) as address:
             with pytest.raises(UpstreamError, match=r"status 401.*bad key"):
-                await send_prompts(running, prices={}, calibration_sample=None)
+                await send_prompts(address, PROMPTS)

@@ -1,5 +1,6 @@
 """Eigenvalues of symmetric matrices."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -48,3 +49,11 @@ def test_threads_are_given_back_when_calls_overlap() -> None:
         values = [found for found, _ in pool.map(symmetric_eigen, [matrix @ matrix.T] * 12)]
     assert n_threads() == before
     assert all(np.array_equal(one, values[0]) for one in values)
+
+
+def test_without_threadpoolctl_the_values_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    half = np.random.default_rng(0).normal(size=(50, 50))
+    limited, _ = symmetric_eigen(half + half.T)
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    values, _ = symmetric_eigen(half + half.T)
+    assert values == pytest.approx(limited)

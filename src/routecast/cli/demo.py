@@ -1,13 +1,10 @@
 """`routecast demo`: the first minute."""
 
 import os
-import sys
-from typing import TYPE_CHECKING, Annotated
+import time
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from routecast.demo.run import DemoReport
 
 
 def demo(
@@ -15,102 +12,83 @@ def demo(
         tuple[str, str] | None,
         typer.Option(
             metavar="STRONG WEAK",
-            help="Use two of OpenAI's models instead of simulated ones; needs OPENAI_API_KEY.",
+            help="Send forty prompts to two of OpenAI's models instead; needs OPENAI_API_KEY.",
         ),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the gateway running.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Route forty prompts on this machine: no key, no network, simulated models."""
+    """Learn from GPT-4's and Mixtral's recorded answers, and route 200 other questions.
+
+    No key and no network: upstreams on this machine replay the answers.
+    """
     import asyncio
 
+    if real:
+        asyncio.run(_show_real(*real, keep=keep, as_json=as_json))
+    else:
+        asyncio.run(_show_recorded(keep=keep, as_json=as_json))
+
+
+async def _show_recorded(*, keep: bool, as_json: bool) -> None:
+    from routecast.cli import demo_report as report
+    from routecast.demo.learning import GOAL, learn
+    from routecast.demo.questions import load_questions
+    from routecast.demo.result import DemoResult
+    from routecast.demo.run import grade, send_prompts, serve_gateway, serve_recorded
+
+    learning, held_out = load_questions()
+    start_s = time.perf_counter()
+    learned = learn(learning)
+    if not as_json:
+        elapsed_s = time.perf_counter() - start_s
+        _print([*report.learned_lines(learned.choice, elapsed_s=elapsed_s), ""])
+    async with (
+        serve_recorded(held_out) as pair,
+        serve_gateway(pair, learned.loaded, learned.route, environ={}) as address,
+    ):
+        start_s = time.perf_counter()
+        answers = await send_prompts(address, [asked.prompt for asked in held_out])
+        elapsed_s = time.perf_counter() - start_s
+        result = DemoResult.of(grade(answers, held_out), held_out)
+        if as_json:
+            kept = address if keep else None
+            typer.echo(report.result_as_json(result, learned.choice, address=kept))
+        else:
+            _print(report.result_lines(result, goal=GOAL.value, elapsed_s=elapsed_s))
+        if keep:
+            await _stay_up(address, report.shortest_prompt(held_out))
+
+
+async def _show_real(strong: str, weak: str, *, keep: bool, as_json: bool) -> None:
     from routecast.artifacts import load_router
-    from routecast.demo.pair import SIMULATED_PRICES, Pair
-    from routecast.demo.run import running_demo, send_prompts, wait_forever
+    from routecast.cli import demo_report as report
+    from routecast.demo.pair import Pair
+    from routecast.demo.prompts import PROMPTS
+    from routecast.demo.run import REAL_ROUTE, send_prompts, serve_gateway
 
-    pair = Pair.real(*real, environ=os.environ) if real else None
+    pair = Pair.real(strong, weak, environ=os.environ)
     loaded = load_router("default")
-
-    async def run() -> None:
-        async with running_demo(pair, loaded, environ=os.environ) as running:
-            report = await send_prompts(
-                running,
-                prices=pair.prices if pair else SIMULATED_PRICES,
-                calibration_sample=loaded.calibration_sample,
-            )
-            if as_json:
-                typer.echo(_as_json(report, running.address if keep else None))
-            else:
-                _print_report(report, simulated=pair is None)
-            if keep:
-                typer.echo(_invitation(running.address), err=True)
-                await wait_forever()
-
-    asyncio.run(run())
+    async with serve_gateway(pair, loaded, REAL_ROUTE, environ=os.environ) as address:
+        answers = await send_prompts(address, PROMPTS)
+        sample = loaded.calibration_sample
+        if as_json:
+            kept = address if keep else None
+            typer.echo(report.real_as_json(answers, calibration_sample=sample, address=kept))
+        else:
+            goal = f"{REAL_ROUTE['strong_share']:.0%} on {sample}"
+            _print(report.real_lines(answers, goal=goal))
+        if keep:
+            await _stay_up(address, PROMPTS[-1])
 
 
-def _print_report(report: "DemoReport", *, simulated: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    title = "Forty prompts through the gateway"
-    table = Table(title=f"{title} (simulated models)" if simulated else title)
-    table.add_column("prompt", no_wrap=True, overflow="ellipsis", max_width=70)
-    table.add_column("P(strong wins)", justify="right", no_wrap=True)
-    table.add_column("model", no_wrap=True)
-    for row in report.rows:
-        style = "bold" if row.model == "strong" else "dim"
-        scored = "-" if row.win_probability is None else f"{row.win_probability:.4f}"
-        table.add_row(" ".join(row.prompt.split()), scored, row.model, style=style)
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
-    for line in _summary(report):
-        typer.echo(line)
+def _print(lines: list[str]) -> None:
+    typer.echo("\n".join(lines))
 
 
-def _summary(report: "DemoReport") -> list[str]:
-    """The figures below the table, one a line."""
-    lines = [
-        f"Strong calls:   {report.strong_share:.0%} of {len(report.rows)} prompts, threshold "
-        f"{report.threshold:.4f} ({report.strong_share_asked:.0%} on {report.calibration_sample})"
-    ]
-    cost, whole = report.cost_usd, report.all_strong_cost_usd
-    if cost is not None and whole is not None:
-        prices = "; ".join(
-            f"{name} ${price.input:g} in, ${price.output:g} out"
-            for name, price in report.prices.items()
-        )
-        lines.append(
-            f"Cost:           ${cost:.5f} against ${whole:.5f} all strong: {1 - cost / whole:.0%} "
-            "saved"
-        )
-        lines.append(f"                (made-up prices per million tokens: {prices})")
-    if report.added_latency_ms is not None:
-        lines.append(
-            f"Added latency:  {report.added_latency_ms:.1f} ms (median, routing and relay)"
-        )
-    return lines
+async def _stay_up(address: str, prompt: str) -> None:
+    from routecast.cli.demo_report import invitation
+    from routecast.demo.run import wait_forever
 
-
-def _as_json(report: "DemoReport", address: str | None) -> str:
-    import dataclasses
-    import json
-
-    document = {
-        "prompts": [dataclasses.asdict(row) for row in report.rows],
-        "strong_share": report.strong_share,
-        "threshold": report.threshold,
-        "calibration_sample": report.calibration_sample,
-        "cost_usd": report.cost_usd,
-        "all_strong_cost_usd": report.all_strong_cost_usd,
-        "added_latency_ms": report.added_latency_ms,
-        "gateway": address,
-    }
-    return json.dumps(document)
-
-
-def _invitation(address: str) -> str:
-    body = '{"model": "auto", "messages": [{"role": "user", "content": "Prove it."}]}'
-    return (
-        f"The gateway stays up; Ctrl-C ends it. Try:\n"
-        f"  curl -i {address}/v1/chat/completions -H 'content-type: application/json' -d '{body}'"
-    )
+    typer.echo(invitation(address, prompt), err=True)
+    await wait_forever()

@@ -4,19 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from routecast.demo.questions import MODEL_NAMES, PRICES
 from routecast.errors import ConfigError
 from routecast.upstream.prices import Price
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 KEY_VARIABLE = "OPENAI_API_KEY"
 URL_VARIABLE = "OPENAI_BASE_URL"
-
-SIMULATED_PRICES: Mapping[str, Price] = {
-    "strong": Price(input=1.75, output=14.0),
-    "weak": Price(input=0.10, output=0.40),
-}
-"""What the simulated models would cost, in US dollars per million tokens: made up, in the range of
-a large and of a small commercial model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +30,9 @@ class Pair:
     key_variable: str | None = None
 
     @classmethod
-    def simulated(cls, base_urls: Mapping[str, str]) -> Self:
-        """Return the simulated pair, served at ``base_urls``."""
-        return cls(
-            model_names={name: f"simulated-{name}" for name in base_urls},
-            base_urls=base_urls,
-            prices=SIMULATED_PRICES,
-        )
+    def replayed(cls, base_urls: Mapping[str, str]) -> Self:
+        """Return the pair whose recorded answers are replayed at ``base_urls``."""
+        return cls(model_names=MODEL_NAMES, base_urls=base_urls, prices=PRICES)
 
     @classmethod
     def real(cls, strong: str, weak: str, *, environ: Mapping[str, str]) -> Self:
@@ -54,7 +44,7 @@ class Pair:
         if not environ.get(KEY_VARIABLE):
             raise ConfigError(
                 f"--real needs the environment variable {KEY_VARIABLE!r}, which is not set; "
-                "set it, or leave --real out for the simulated models"
+                "set it, or leave --real out for recorded answers"
             )
         if strong == weak:
             raise ConfigError(f"--real got {strong!r} twice; name a strong and a weak model")
@@ -66,8 +56,12 @@ class Pair:
             key_variable=KEY_VARIABLE,
         )
 
-    def to_toml(self, *, strong_share: float) -> str:
-        """Return the routecast.toml that a user would write for this pair."""
+    def to_toml(self, route: Mapping[str, str | float]) -> str:
+        """Return the routecast.toml that a user would write for this pair.
+
+        Args:
+            route: Settings of the one route beside its two models, by name.
+        """
         lines = []
         for name in ("strong", "weak"):
             lines += [
@@ -84,9 +78,13 @@ class Pair:
             "[routes.auto]",
             'strong = "strong"',
             'weak = "weak"',
-            f"strong_share = {strong_share}",
+            *(f"{key} = {_toml(value)}" for key, value in route.items()),
         ]
         return "\n".join(lines) + "\n"
+
+
+def _toml(value: str | float) -> str:
+    return _quote(value) if isinstance(value, str) else repr(value)
 
 
 def _quote(text: str) -> str:
