@@ -2,8 +2,9 @@
 
     python runs/draw_demo_questions.py --data DIR
 
-Writes src/routecast/demo/data/gsm8k.jsonl.gz: 300 questions to learn from, then 200 held out. They
-are drawn with seed 0 from what is not on the decontamination list; of near-duplicates one may be.
+Writes src/routecast/demo/data/gsm8k.jsonl.gz: 300 questions to learn from, then 1,000 held
+out, nearly all that remain. They are drawn with seed 0 from what is not on the decontamination
+list; of near-duplicates one may be.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from routecast.data.readers.routellm_eval import read_routellm_eval
 from routecast.demo.questions import MODEL_NAMES, QUESTIONS_FILE
 from routecast.embed.registry import load_embedder
 
-N_LEARNED, N_HELD_OUT = 300, 200
+N_LEARNED, N_HELD_OUT = 300, 1_000
 SEED = 0
 
 

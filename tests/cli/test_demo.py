@@ -37,10 +37,10 @@ def test_the_demo_prints_the_curve_the_sentence_and_the_examples_in_80_columns()
 def test_the_demo_s_json_is_one_document() -> None:
     run = subprocess.run([*PROGRAM, "--json"], capture_output=True, timeout=60, check=True)
     document = json.loads(run.stdout)
-    assert len(document["questions"]) == 200
+    assert len(document["questions"]) == 1_000
     strong = [asked["model"] == "strong" for asked in document["questions"]]
-    assert sum(strong) / 200 == document["figures"]["strong_share"]
-    assert sum(asked["is_right"] for asked in document["questions"]) / 200 == document["quality"]
+    assert sum(strong) / 1_000 == document["figures"]["strong_share"]
+    assert sum(asked["is_right"] for asked in document["questions"]) / 1_000 == document["quality"]
     assert document["goal"] == {"min_quality": 0.9}
     assert document["gateway"] is None
 

@@ -50,9 +50,9 @@ def result_lines(result: "DemoResult", *, goal: float, elapsed_s: float) -> list
     n_questions = len(result.graded)
     return [
         *_filled(
-            f"Sent {n_questions} other questions through the gateway in {elapsed_s:.1f} s. Behind "
-            "it two upstreams replay the recorded answers: no model was asked. Every answer was "
-            "graded against the known result."
+            f"Sent {n_questions:,} other questions through the gateway in {elapsed_s:.1f} s. "
+            "Behind it two upstreams replay the recorded answers: no model was asked. Every answer "
+            "was graded against the known result."
         ),
         "",
         "Right answers against US dollars per 1,000 questions",
@@ -88,7 +88,7 @@ def verdict(figures: "Figures", *, n_questions: int) -> str:
     """Say whether the differences from random and from length are more than noise."""
     return (
         f"The difference from random is {_difference(figures.over_random)}, from length "
-        f"{_difference(figures.over_length)} (95% intervals, {n_questions} questions)."
+        f"{_difference(figures.over_length)} (95% intervals, {n_questions:,} questions)."
     )
 
 

@@ -1,7 +1,7 @@
 """Real questions with two real models' recorded answers, each known to be right or wrong.
 
-500 questions of GSM8K (school mathematics in words) with the answers of GPT-4 and of Mixtral-8x7B,
-as RouteLLM published them; data/NOTICE has the sources and licenses, and
+1,300 questions of GSM8K (school mathematics in words) with the answers of GPT-4 and of
+Mixtral-8x7B, as RouteLLM published them; data/NOTICE has the sources and licenses, and
 runs/draw_demo_questions.py drew them.
 """
 
@@ -104,7 +104,7 @@ def recorded_cost_usd(question: Question, model: str) -> float:
 
 
 def load_questions() -> tuple[list[Question], list[Question]]:
-    """Return the 300 questions to learn from, and the 200 held out."""
+    """Return the 300 questions to learn from, and the 1,000 held out."""
     parts: dict[bool, list[Question]] = {False: [], True: []}
     with gzip.open(QUESTIONS_FILE, "rt", encoding="utf-8") as lines:
         for line in lines:
