@@ -88,9 +88,11 @@ def test_every_server_and_both_apis_give_the_win_probability(server: Server, api
     scores = asked(fake, lambda one: one.win_probabilities(prompts), question=question(api=api))
     np.testing.assert_allclose(scores, [HARD, EASY, HARD], atol=1e-9)
     assert fake.n_requests == 2  # equal prompts are asked about once
-    body = json.loads(fake.requests[0].body)
-    sent = body["messages"][0]["content"] if api is Api.CHAT else body["prompt"]
-    assert sent == "Better?\nprove it\nReply with A, B or C."
+    bodies = [json.loads(request.body) for request in fake.requests]
+    sent = {
+        body["messages"][0]["content"] if api is Api.CHAT else body["prompt"] for body in bodies
+    }  # in any order: they are asked side by side
+    assert sent == {f"Better?\n{verb} it\nReply with A, B or C." for verb in ("prove", "name")}
     assert fake.requests[0].header("authorization") == f"Bearer {KEY}"
 
 
