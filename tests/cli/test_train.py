@@ -88,6 +88,11 @@ def test_a_set_of_one_s_own_is_reported_on_and_never_learned_from(
         assert document["n_prompts"]["train"] == n_train
         assert document["held_out"]["routing"]["n"] == document["n_prompts"]["test"] == 40
         assert document["held_out"]["cross_fitted"] is False
+        if router == "blend":  # which knows nothing like these: all are strong calls
+            assert document["held_out"]["n_abstained"] == 40
+            assert document["held_out"]["wins"] is None
+            assert document["held_out"]["routing"]["figures"]["router"]["apgr"]["value"] == 0.5
+            assert "no score to the prompts of 40 of 40" in document["warnings"][0]
         hashes = load_artifact(output).training_prompt_hashes
         assert not np.isin(prompt_hashes64(texts), hashes).any()
     refused = train("blend", "--outcomes", outcomes, *pair, "--test", outcomes, "--output", output)

@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from routecast.artifacts import load_artifact, save_artifact
@@ -61,6 +62,31 @@ def test_a_share_set_aside_on_request_is_reported_on_instead(
     assert (len(run.prepared.split.train), len(run.prepared.split.test)) == (360, 40)
     assert run.held_out is not None
     assert not run.held_out.is_crosswise
+
+
+def test_test_prompts_without_a_score_are_counted_as_the_gateway_routes_them(
+    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
+) -> None:
+    table = planted_outcomes(200, seed=9).table
+    foreign = pl.format("{} {}", pl.lit("something else entirely " * 300), "prompt")
+    is_foreign = pl.int_range(pl.len()) < 150
+    mixed = table.with_columns(
+        pl.when(is_foreign).then(foreign).otherwise("prompt").alias("prompt")
+    )
+    learned, test = (
+        set_of_outcomes(one, soft=True) for one in (planted_outcomes(300), Outcomes(table=mixed))
+    )
+    run = train_router([learned], SETTINGS, embedder=word_embedder, test_sets=[test])
+    held_out = run.held_out
+    assert held_out is not None
+    assert held_out.routing is not None
+    tested = [run.prepared.prompts[row] for row in run.prepared.split.test]
+    scores = run.artifact.router(word_embedder).win_probabilities(tested)
+    assert held_out.n_abstained == np.isnan(scores).sum() >= 150
+    assert held_out.routing.n_labels == held_out.wins.n_labels + held_out.n_abstained
+    assert "gives no score" in held_out.warnings[0]
+    n_of = {one.metric: one.n_prompts for one in run.artifact.manifest.metrics}
+    assert n_of["router auroc"] == held_out.wins.n_labels
 
 
 def test_nothing_is_set_aside_for_calibration(trained: TrainedRouter) -> None:

@@ -59,6 +59,7 @@ def run_document(run: "TrainingRun") -> dict[str, Any]:
         if held_out is None
         else {
             "n_prompts": held_out.n_prompts,
+            "n_abstained": held_out.n_abstained,
             "cross_fitted": held_out.is_crosswise,
             "resampled": "groups" if held_out.by_group else "prompts",
             **{
@@ -75,7 +76,7 @@ def run_document(run: "TrainingRun") -> dict[str, Any]:
 
 def measured(measurement: "Measurement | None") -> dict[str, Any] | None:
     """Return figures and differences with their intervals."""
-    if measurement is None:
+    if measurement is None or not measurement.figures:
         return None
     return {
         "n": measurement.n_labels,

@@ -106,7 +106,9 @@ def _measurements(held_out: "HeldOut") -> "list[tuple[str, Measurement]]":
         (f"strong against weak, {where}", held_out.wins),
         (f"all comparisons, {where}", held_out.battles),
     ]
-    return [(title, measurement) for title, measurement in found if measurement is not None]
+    return [
+        (title, measurement) for title, measurement in found if measurement and measurement.figures
+    ]
 
 
 def _facts(run: "TrainingRun") -> Iterator[str]:

@@ -153,6 +153,17 @@ def score_prompts(bound: Router, fit: Fit, prepared: Prepared, rows: IntArray) -
     return np.asarray(scores[position])
 
 
+def score_test_prompts(bound: Router, prepared: Prepared) -> FloatArray:
+    """Score the test prompts as the router will when it is used, NaN where it abstains."""
+    rows = prepared.split.test
+    if not len(rows):
+        return np.empty(0)
+    if isinstance(bound, ReadsPromptsAndEmbeddings):  # from vectors it abstains on none
+        prompts = [prepared.prompts[row] for row in rows.tolist()]
+        return np.asarray(bound.win_probabilities(prompts), dtype=np.float64)
+    return _scores_of(bound, prepared, rows)
+
+
 def _scores_of(bound: Router, prepared: Prepared, rows: IntArray) -> FloatArray:
     prompts = [prepared.prompts[row] for row in rows.tolist()]
     if isinstance(bound, ReadsEmbeddings):

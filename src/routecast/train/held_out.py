@@ -47,7 +47,7 @@ class HeldOut:
 
     Attributes:
         n_prompts: Prompts with a label between strong and weak.
-        wins: On every label between strong and weak.
+        wins: On every label between strong and weak that has a score; no figures where none has.
         routing: On the outcomes among them, those without a score counted as strong calls; None
             where there are none.
         battles: On all comparisons of any two models, scores not calibrated; None for families
@@ -92,20 +92,22 @@ def measure_held_out(
     labels = prepared.labels_on(split.test if by_fold is None else split.train)
     clusters, by_group = _clusters(prepared, labels)
     scored = np.flatnonzero(~np.isnan(calibrated[labels.prompt_index]))
-    if not len(scored):
+    known = np.flatnonzero(~np.isnan(labels.strong_quality))
+    if not len(scored) and not len(known):
         raise DataError(
             f"the router gives no score to any of the {len(labels):,} held-out labels; train on "
             "more of this traffic"
         )
     field = _contenders(prepared, calibrated, by_fold, labels.prompt_index)
-    wins = measure_wins(
-        [one.take(scored) for one in field],
-        labels.wins[scored],
-        clusters=clusters[scored],
-        seed=seed,
-    )
+    wins = Measurement(n_labels=0, n_clusters=0, figures={})
+    if len(scored):
+        wins = measure_wins(
+            [one.take(scored) for one in field],
+            labels.wins[scored],
+            clusters=clusters[scored],
+            seed=seed,
+        )
     routing = None
-    known = np.flatnonzero(~np.isnan(labels.strong_quality))
     if len(known):
         outcomes = labels.take(known)
         weak, strong = outcomes.weak_quality, outcomes.strong_quality

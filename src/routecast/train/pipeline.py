@@ -17,7 +17,7 @@ from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
 from routecast.routers.torch_device import check_device_name
 from routecast.train.calibrating import calibrate_by_fold, calibrate_scores, unseen_prompts
-from routecast.train.fitting import TrialFit, TriedFit, fit_all, score_prompts
+from routecast.train.fitting import TrialFit, TriedFit, fit_all, score_prompts, score_test_prompts
 from routecast.train.held_out import HeldOut, measure_held_out
 from routecast.train.prepare import Prepared, prepare
 from routecast.train.progress import Watch, tell
@@ -218,13 +218,15 @@ def _artifact(manifest: Manifest, fit: Fit, prepared: Prepared, prompts: Sequenc
 
 
 def _unseen_scores(tried: TriedFit, prepared: Prepared) -> FloatArray:
-    """Score what is calibrated and measured on, NaN for the rest: some routers are slow."""
-    is_crosswise = tried.fit.cross_fitted is not None
-    rows = np.union1d(
-        unseen_prompts(prepared, cross_fitted=is_crosswise), prepared.split.test
-    ).astype(np.int64)
+    """Score what is calibrated and measured on, NaN for the rest: some routers are slow.
+
+    The router abstains on test prompts as it will when it is used, and not on those that it is
+    calibrated on.
+    """
+    rows = unseen_prompts(prepared, cross_fitted=tried.fit.cross_fitted is not None)
     scores = np.full(len(prepared.prompts), np.nan)
     scores[rows] = score_prompts(tried.bound, tried.fit, prepared, rows)
+    scores[prepared.split.test] = score_test_prompts(tried.bound, prepared)
     return scores
 
 
