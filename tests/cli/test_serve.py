@@ -347,10 +347,31 @@ def test_check_says_how_many_of_the_sample_had_no_score(settings: Path, tmp_path
     settings.write_text(SETTINGS.replace('"random"', '"shy"'))
     run = CliRunner().invoke(app, ["config", "check", "--config", str(settings)])
     assert "  25.0% of the sample had no score, and counts as strong calls" in run.stdout
+    assert "prompts unlike its labels get no score and go to the strong model" in run.stdout
     settings.write_text(SETTINGS.replace('"random"', '"shy"').replace("share = 0.3", "share = 0.2"))
     assert "routes.auto: strong_share 0.2 cannot be met" in str(
         refusal_of("config", "check", "--config", str(settings))
     )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_check_says_of_a_given_threshold_that_unlike_prompts_get_no_score(
+    settings: Path, tmp_path: Path, share: float
+) -> None:
+    artifact = load_artifact(router_folder("default"))
+    manifest = msgspec.structs.replace(
+        artifact.manifest,
+        calibration=msgspec.structs.replace(
+            artifact.manifest.calibration, abstained_share=share, outcomes=None
+        ),
+        settings={**artifact.manifest.settings, "least_familiarity": 0.1},
+    )
+    save_artifact(replace(artifact, manifest=manifest), tmp_path / "shy")
+    given = SETTINGS.replace('"random"', '"shy"').replace("strong_share = 0.3", "threshold = 0.5")
+    settings.write_text(given)
+    run = CliRunner().invoke(app, ["config", "check", "--config", str(settings)])
+    assert run.stdout.count("prompts unlike its labels get no score and go to the strong") == 1
+    assert ("25.0% of its calibration sample, 1,200 held-out" in run.stdout) == (share > 0)
 
 
 def test_check_prints_one_json_document(settings: Path) -> None:

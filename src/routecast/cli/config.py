@@ -92,18 +92,32 @@ def describe_route(route: "Route") -> str:
 
 def traffic_notes(route: "Route") -> list[str]:
     """Return lines for people: what the goal's share is a share of, and what others may see."""
-    if route.calibration_sample is None or route.loaded.manifest is None:
+    manifest = route.loaded.manifest
+    if manifest is None:
         return []
     abstentions = route.abstentions
-    notes = [
-        f"  its goal is met on that calibration sample, {route.calibration_sample}; on your "
-        "traffic the share may be another"
-    ]
-    if abstentions.share:
+    notes = []
+    if route.calibration_sample is not None:
         notes.append(
-            f"  {abstentions.share:.1%} of the sample had no score, and counts as "
+            f"  its goal is met on that calibration sample, {route.calibration_sample}; on your "
+            "traffic the share may be another"
+        )
+    if abstentions.share:
+        of_sample = (
+            "the sample" if notes else f"its calibration sample, {manifest.calibration.sample},"
+        )
+        notes.append(
+            f"  {abstentions.share:.1%} of {of_sample} had no score, and counts as "
             f"{abstentions.answered_by} calls (on_router_error)"
         )
+    if abstentions.share or "least_familiarity" in manifest.settings:
+        notes.append(
+            "  prompts unlike its labels get no score and go to the "
+            f"{abstentions.answered_by} model (on_router_error), so that on other traffic the "
+            "share of strong calls may be far from the goal"
+        )
+    if route.calibration_sample is None:
+        return notes
     if (arena := _arena_share(route)) is not None:
         notes.append(f"  of {arena[0]} it would send {arena[1]:.1%} to {route.strong}")
     notes.append(
