@@ -233,3 +233,20 @@ def test_a_goal_that_abstentions_rule_out_is_refused_with_what_helps(
     )
     assert f"set on_router_error = {other!r}" in str(caught.value)
     assert "train a router on labels of this traffic" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("goal", "words"),
+    [
+        (Goal("min_quality", 2.0), "routing reaches at most"),
+        (Goal("budget_usd_per_1k", 0.001), "routing costs at least"),
+    ],
+)
+@pytest.mark.parametrize("answered_by", ["strong", "weak"])
+def test_the_other_model_is_not_advised_where_it_would_not_help(
+    goal: Goal, answered_by: OnRouterError, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        cut_for_goal(shy_router(), goal, on_router_error=answered_by)
+    assert "set on_router_error" not in str(caught.value)
+    assert "train a router on labels of this traffic" in str(caught.value)

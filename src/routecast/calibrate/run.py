@@ -106,7 +106,10 @@ def calibrate_router(
     raw_scores = raw.win_probabilities(sample.prompts)
     scored = ~np.isnan(raw_scores)
     if not scored.any():
-        raise DataError(f"router {loaded.name!r} gives no score to any prompt of {sample.name}")
+        raise DataError(
+            f"router {loaded.name!r} gives no score to any prompt of {sample.name}: they are "
+            "unlike what it learned from; train a router on labels of this traffic"
+        )
     map_choice = None
     if output is not None and sample.outcomes is not None:
         labelled = sample.take(scored)

@@ -38,6 +38,11 @@ class Abstentions:
         """Share of all prompts that go to the strong model without a score."""
         return self.share if self.answered_by == "strong" else 0.0
 
+    @property
+    def to_the_other(self) -> "Abstentions":
+        """The same prompts, were they to go to the other model."""
+        return Abstentions(self.share, "weak" if self.answered_by == "strong" else "strong")
+
     def mean(self, scored: FloatArray, *, weak: float, strong: float) -> FloatArray:
         """Return a mean over all prompts.
 
@@ -57,7 +62,7 @@ class Abstentions:
         """
         low, high = self.strong_share, self.strong_share + 1.0 - self.share
         if not low - _ROUNDING <= strong_share <= high + _ROUNDING:
-            other_low = self.share - self.strong_share  # were they to go to the other model
+            other_low = self.to_the_other.strong_share
             other_helps = other_low <= strong_share <= other_low + 1.0 - self.share
             bound = f"at least {low:.1%}" if strong_share < low else f"at most {high:.1%}"
             raise ConfigError(
@@ -74,13 +79,13 @@ class Abstentions:
             f"on_router_error = {self.answered_by!r} sends these to the {self.answered_by} model"
         )
 
-    def help(self, *, other_helps: bool = True) -> str:
+    def help(self, *, other_helps: bool) -> str:
         """Say what to do about a goal that these prompts rule out.
 
         Args:
             other_helps: Whether the goal can be met with the other ``on_router_error``.
         """
-        other = "weak" if self.answered_by == "strong" else "strong"
+        other = self.to_the_other.answered_by
         switch = f"set on_router_error = {other!r} (--on-router-error {other}), "
         return (
             f"{switch if other_helps else ''}train a router on labels of this traffic, or ask for "

@@ -1,5 +1,6 @@
 """From what users want to the cut that gives it, read from a router's calibration sample."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -131,13 +132,16 @@ def share_for_quality(
         ConfigError: If no share is that good; the message says what abstentions have to do with it.
     """
     target = quality_target(min_quality, strong_quality=strong_quality)
-    if fixed is not None:
+    shares = np.linspace(0, 1, len(qualities))
+
+    def share_with(routed: Abstentions) -> float:
+        if fixed is None:
+            return smallest_share_reaching(shares, qualities, target)
         weak, strong = fixed.weak_quality, fixed.strong_quality
-        qualities = abstentions.mean(qualities, weak=weak, strong=strong)
-    try:
-        return smallest_share_reaching(np.linspace(0, 1, len(qualities)), qualities, target)
-    except ConfigError as error:
-        raise _with_abstentions(error, abstentions) from None
+        means = routed.mean(qualities, weak=weak, strong=strong)
+        return smallest_share_reaching(shares, means, target)
+
+    return _share_or_advice(share_with, abstentions)
 
 
 def share_for_budget(
@@ -159,20 +163,36 @@ def share_for_budget(
         ConfigError: If no share is that cheap; the message says what abstentions have to do with
             it.
     """
-    if fixed is not None:
+    shares = np.linspace(0, 1, len(costs))
+
+    def share_with(routed: Abstentions) -> float:
+        if fixed is None:
+            return largest_share_within(shares, costs, budget)
         weak, strong = fixed.weak_cost_usd_per_1k or 0.0, fixed.strong_cost_usd_per_1k or 0.0
-        costs = abstentions.mean(costs, weak=weak, strong=strong)
+        return largest_share_within(shares, routed.mean(costs, weak=weak, strong=strong), budget)
+
+    return _share_or_advice(share_with, abstentions)
+
+
+def _share_or_advice(share_with: Callable[[Abstentions], float], abstentions: Abstentions) -> float:
+    """Return the share that meets a goal; if none does, say what abstentions have to do with it.
+
+    Args:
+        share_with: Returns the share, given who answers prompts without a score.
+        abstentions: Who does.
+    """
     try:
-        return largest_share_within(np.linspace(0, 1, len(costs)), costs, budget)
+        return share_with(abstentions)
     except ConfigError as error:
-        raise _with_abstentions(error, abstentions) from None
-
-
-def _with_abstentions(error: ConfigError, abstentions: Abstentions) -> ConfigError:
-    """Add what prompts without a score have to do with a goal that cannot be met."""
-    if abstentions.share == 0:
-        return error
-    return ConfigError(f"{error}; {abstentions.words}: {abstentions.help()}")
+        if abstentions.share == 0:
+            raise
+        try:
+            share_with(abstentions.to_the_other)
+            other_helps = True
+        except ConfigError:
+            other_helps = False
+        advice = abstentions.help(other_helps=other_helps)
+        raise ConfigError(f"{error}; {abstentions.words}: {advice}") from None
 
 
 def _missing(loaded: "LoadedRouter", goal: Goal, lacking: str) -> str:
