@@ -159,9 +159,9 @@ def test_a_published_benchmark_is_evaluated_by_its_name(shared_data: Path, tmp_p
 def test_a_swapped_pair_is_said(outcomes: Path, tmp_path: Path) -> None:
     pair = ["--strong", "small", "--weak", "large"]
     printed, _ = evaluate("--benchmark", outcomes, "--output", tmp_path / "out", *pair)
-    assert "the strong model 'small' is worse here (0.350) than the weak one 'large'" in (
-        " ".join(printed.split())
-    )
+    words = " ".join(printed.split())
+    assert "'small' is worse here (mean quality 0.350) than the weak one 'large'" in words
+    assert words.count("swapped?") == 1
 
 
 def test_an_interrupted_evaluation_says_what_is_left(

@@ -138,4 +138,4 @@ def test_a_strong_model_that_is_the_worse_one_is_said() -> None:
     assert swap_warning(**pair, strong_quality=0.5, weak_quality=0.5) is None
     warning = swap_warning(**pair, strong_quality=0.25, weak_quality=0.5)
     assert warning is not None
-    assert "'big' is worse here (0.250) than the weak one 'small' (0.500)" in warning
+    assert "'big' is worse here (mean quality 0.250) than the weak one 'small' (0.500)" in warning

@@ -209,15 +209,20 @@ def _cell(metric: str, figure: "Figure") -> str:
 
 
 def _warnings(run: "TrainingRun") -> Iterator[str]:
+    import numpy as np
+
     from routecast.data.outcomes import swap_warning
 
     held_out, labels = run.trained.held_out, run.trained.prepared.labels
-    share = float((labels.wins * labels.weight).sum() / labels.weight.sum())
+    strong, weak, measured = labels.strong_quality, labels.weak_quality, "mean quality"
+    if np.isnan(strong).any():  # some labels are comparisons, which say who wins alone
+        strong, weak, measured = labels.wins, 1.0 - labels.wins, "share of wins"
     swapped = swap_warning(
         strong=", ".join(run.manifest.strong),
         weak=", ".join(run.manifest.weak),
-        strong_quality=share,
-        weak_quality=1.0 - share,
+        strong_quality=float(np.average(strong, weights=labels.weight)),
+        weak_quality=float(np.average(weak, weights=labels.weight)),
+        measured=measured,
     )
     if swapped is not None:
         yield swapped

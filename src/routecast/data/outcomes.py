@@ -198,21 +198,27 @@ class PairOutcomes:
 
 
 def swap_warning(
-    *, strong: str, weak: str, strong_quality: float, weak_quality: float
+    *,
+    strong: str,
+    weak: str,
+    strong_quality: float,
+    weak_quality: float,
+    measured: str = "mean quality",
 ) -> str | None:
     """Say that the strong model is the worse of a pair; None where it is not.
 
     Args:
         strong: Name of the strong model.
         weak: Name of the weak model.
-        strong_quality: Its mean quality, or its share of wins.
+        strong_quality: Its mean quality, or what else it is measured by.
         weak_quality: Of the weak model, likewise.
+        measured: What the two figures are.
     """
     if not strong_quality < weak_quality:
         return None
     return (
-        f"the strong model {strong!r} is worse here ({strong_quality:.3f}) than the weak one "
-        f"{weak!r} ({weak_quality:.3f}): are the two swapped?"
+        f"the strong model {strong!r} is worse here ({measured} {strong_quality:.3f}) than the "
+        f"weak one {weak!r} ({weak_quality:.3f}): are the two swapped?"
     )
 
 

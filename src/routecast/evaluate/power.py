@@ -70,10 +70,7 @@ def study_warnings(
     weak, strong = float(pair.weak_quality.mean()), float(pair.strong_quality.mean())
     if models_tie(weak=weak, strong=strong):
         return ("the two models are equally good on average: no gap, so that nothing is recovered",)
-    warnings = []
-    if strong < weak:
-        warnings.append("the strong model is the worse one on average: are the names swapped?")
-    warnings += _of_few_prompts(pair, differences)
+    warnings = [*_of_few_prompts(pair, differences)]
     unsure = [
         name
         for name, figures in metrics.items()
