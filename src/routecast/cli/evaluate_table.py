@@ -100,10 +100,16 @@ def _savings(study: "Study") -> "Table":
             usd, share = router.metrics[SAVED_USD_PER_1K], router.metrics[SAVED_SHARE]
             printed.add_row(
                 Text(_shown_name(router)),
-                f"{usd.value:.4g} [{usd.low:.4g}, {usd.high:.4g}]",
-                f"{share.value:.1%} [{100 * share.low:.1f}, {100 * share.high:.1f}]",
+                _dollars(usd),
+                f"{share.value:z.1%} [{100 * share.low:z.1f}, {100 * share.high:z.1f}]",
             )
     return printed
+
+
+def _dollars(usd: "Figure") -> str:
+    """Show an amount with its interval; rounding noise, below a billionth of a dollar, is 0."""
+    value, low, high = (f"{round(x, 9) + 0.0:.4g}" for x in (usd.value, usd.low, usd.high))
+    return f"{value} [{low}, {high}]"
 
 
 def _is_known(figure: "Figure | None") -> bool:
@@ -124,10 +130,12 @@ def _with_interval(
     if figure is None or math.isnan(figure.value):
         return "-"
     scale, unit = (100, "%") if percent else (1, "")
-    value = f"{scale * figure.value:.{decimals}f}{unit}"
+    value, low, high = (
+        f"{scale * x:z.{decimals}f}" for x in (figure.value, figure.low, figure.high)
+    )
     if math.isnan(figure.low) or figure.low == figure.high:
-        return value
-    return f"{value} [{scale * figure.low:.{decimals}f}, {scale * figure.high:.{decimals}f}]"
+        return f"{value}{unit}"
+    return f"{value}{unit} [{low}, {high}]"
 
 
 def _alone(metrics: "Mapping[str, Figure]", name: str) -> str:
@@ -158,7 +166,7 @@ def _differences(study: "Study") -> "Table":
 def _signed(figure: "Figure") -> str:
     if math.isnan(figure.value):
         return "-"
-    return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]"
+    return f"{figure.value:+z.3f} [{figure.low:+z.3f}, {figure.high:+z.3f}]"
 
 
 def _p_value(p: float) -> str:
