@@ -12,7 +12,7 @@ from routecast.artifacts import LoadedRouter, load_artifact, load_router
 from routecast.calibrate.run import calibrate_router
 from routecast.calibrate.sample import Sample
 from routecast.calibrate.threshold import SampleOutcomes, choose_threshold
-from routecast.errors import ConfigError
+from routecast.errors import ConfigError, DataError
 from routecast.evaluate.exact import exact_figures
 from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.pair import PairArrays
@@ -189,3 +189,9 @@ def test_the_artifact_keeps_what_a_goal_needs_of_prompts_without_a_score(tmp_pat
     # 206 of the 618 prompts are multiples of three.
     assert record.outcomes.abstained.weak_quality == pytest.approx(206 / 618)
     assert record.outcomes.abstained.strong_cost_usd_per_1k == pytest.approx(10)
+
+
+def test_a_sample_without_any_score_is_refused_with_what_to_do() -> None:
+    sample = Sample(name="own.jsonl", prompts=PROMPTS[:N_ABSTAINED])
+    with pytest.raises(DataError, match=r"score to any prompt.*train a router on labels of this"):
+        calibrate_router(shy(), sample, Goal("strong_share", 0.3))
