@@ -40,6 +40,18 @@ def test_utf_16_is_refused_with_the_command_that_converts_it(
 
 
 @pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("magic", [b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd"])
+def test_a_compressed_file_is_told_how_to_unpack(
+    tmp_path: Path, read: object, magic: bytes
+) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(magic)
+    assert callable(read)
+    with pytest.raises(DataError, match=r"compressed.* -dc < t.jsonl > t-plain.jsonl"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_csv_with_other_separators_is_refused_with_the_command_that_converts_it(
     tmp_path: Path, read: object, separator: str

@@ -13,6 +13,9 @@ from routecast.data.files import file_format, require_file
 from routecast.data.limits import FILE_RULES, RAISE_LIMIT
 from routecast.errors import DataError
 
+_COMPRESSED = {b"\x1f\x8b": "gzip -dc", b"\x28\xb5\x2f\xfd": "zstd -dc"}
+"""The command that unpacks a file, by its first bytes."""
+
 
 class BadRowError(DataError):
     """One row that cannot be used; the rest of the file may still be.
@@ -121,10 +124,17 @@ def open_utf8(path: Path) -> BinaryIO:
     """Open a file of text for reading bytes, unless it is plain that it is not in UTF-8.
 
     Raises:
-        DataError: If it begins as UTF-16 or UTF-32 do: with their mark, or with a null byte.
+        DataError: If it is compressed, or begins with a mark or null byte as UTF-16 and UTF-32 do.
     """
     file = path.open("rb")
     head = file.read(4)
+    for magic, unpack in _COMPRESSED.items():
+        if head.startswith(magic):
+            file.close()
+            raise DataError(
+                f"{path.name} is compressed; accepted is plain text: unpack it with "
+                f"{unpack} < {path.name} > {path.stem}-plain{path.suffix}"
+            )
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 0 in head:
         file.close()
         raise DataError(
