@@ -53,3 +53,8 @@ def test_several_values_are_combined_with_one_another() -> None:
 def test_settings_that_are_not_the_users_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"no setting .*rate=0.5, n_rounds=3$"):
         FAMILY.candidates({name: 1})
+
+
+def test_a_router_without_settings_says_that_it_has_none() -> None:
+    with pytest.raises(ConfigError, match="ridge has no setting 'foo'; it has none to set"):
+        find_family("ridge").candidates({"foo": 1})

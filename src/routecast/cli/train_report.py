@@ -137,7 +137,7 @@ def _facts(run: "TrainingRun") -> Iterator[str]:
         for name, own in best.settings.items()
     )
     tried = f", best of {n} tried" if (n := len(run.trained.trials)) > 1 else ""
-    yield f"  settings: {chosen}; validation log loss {best.pair_loss:.4f}{tried}"
+    yield f"  settings: {chosen or 'none'}; validation log loss {best.pair_loss:.4f}{tried}"
     yield from _network_facts(manifest.settings)
     if run.overlap is not None:
         yield (

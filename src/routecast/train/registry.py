@@ -176,9 +176,9 @@ class Family:
         """
         for name in given:
             if name not in self.settings_names():
-                raise ConfigError(
-                    f"{self.name} has no setting {name!r}; its settings are {self.described()}"
-                )
+                accepted = self.described()
+                has = f"its settings are {accepted}" if accepted else "it has none to set"
+                raise ConfigError(f"{self.name} has no setting {name!r}; {has}")
         lists = {
             name: value if isinstance(value, tuple) else (value,)
             for name, value in {**self.search, **given}.items()
