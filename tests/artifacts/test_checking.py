@@ -214,6 +214,12 @@ def test_a_file_that_is_not_listed_is_refused_wherever_it_lies(folder: Path, nam
         load_artifact(folder)
 
 
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini"])
+def test_what_a_file_manager_leaves_is_passed_over(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"icons")
+    load_artifact(folder)
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors"])
 def test_a_symbolic_link_is_refused_even_to_the_right_bytes(
     folder: Path, tmp_path: Path, name: str
@@ -303,3 +309,18 @@ def test_what_could_not_be_loaded_is_not_saved(artifact: Artifact, tmp_path: Pat
     with pytest.raises(ArtifactError, match="'odd' has the type <U4, not of numbers"):
         save_artifact(broken, tmp_path / "router")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mgpt", "gpt\nother"])
+def test_a_name_with_control_characters_is_refused(
+    edit_manifest: Rewrite, folder: Path, name: str
+) -> None:
+    edit_manifest(folder, strong=[name])
+    with pytest.raises(ArtifactError, match="control character"):
+        load_artifact(folder)
+
+
+def test_a_key_that_the_format_lacks_is_refused(edit_manifest: Rewrite, folder: Path) -> None:
+    edit_manifest(folder, api_key="k")
+    with pytest.raises(ArtifactError, match="unknown field `api_key`"):
+        load_artifact(folder)

@@ -4,6 +4,7 @@ Digests find damage; these checks find what was wrong when the folder was made, 
 purpose.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -43,6 +44,8 @@ def check_manifest(manifest: Manifest) -> None:
                 f"the name {name[:40]!r}... has {len(name):,} characters; accepted are 1 to "
                 f"{MAX_NAME_CHARS:,}"
             )
+        if any(unicodedata.category(character) == "Cc" for character in name):
+            raise ArtifactError(f"the name {name!r} has a control character; train again")
     for name in manifest.files:
         check_listed_name(name)
     training, calibration = manifest.training, manifest.calibration

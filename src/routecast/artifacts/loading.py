@@ -28,6 +28,9 @@ from routecast.routers.model_folder import ModelFolder, list_model_files
 from routecast.types import AnyArray
 
 MAX_MANIFEST_BYTES = 64 * 2**20
+_FILE_MANAGERS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""Files that file managers leave where a folder was opened."""
+
 _AGAIN = "copy the whole folder again, or train again"
 
 
@@ -57,7 +60,8 @@ def _load(folder: Path) -> Artifact:
         list_model_files(folder / MODEL_NAME)  # refuses what could run code, whatever is listed
     for name in manifest.files:
         check_listed_name(name)
-    if strange := sorted(present - {MANIFEST_NAME} - manifest.files.keys()):
+    listed = {MANIFEST_NAME, *manifest.files}
+    if strange := sorted(one for one in present - listed if one not in _FILE_MANAGERS):
         raise ArtifactError(
             f"{str(folder)!r} holds {strange[0]!r}, which the manifest does not list; remove it, "
             "or copy the whole folder again"

@@ -11,14 +11,14 @@ from routecast.stats.isotonic import IsotonicScaling
 from routecast.stats.platt import PlattScaling
 
 
-class FileRecord(msgspec.Struct, frozen=True):
+class FileRecord(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Size and digest of one file, so that damage is found before it is used."""
 
     n_bytes: int
     sha256: str
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class Source(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One set that the router learned from."""
 
     name: str
@@ -27,7 +27,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     n_comparisons: int
 
 
-class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
+class TrainingRecord(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What the router learned from; ``digest`` is SHA-256 over prompts, models and outcomes."""
 
     digest: str
@@ -36,7 +36,14 @@ class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[Source, ...]
 
 
-class PlattRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="platt"):
+class PlattRecord(
+    msgspec.Struct,
+    forbid_unknown_fields=True,
+    frozen=True,
+    kw_only=True,
+    tag_field="kind",
+    tag="platt",
+):
     """Platt scaling as stored; see ``routecast.stats.platt``."""
 
     slope: float
@@ -51,7 +58,14 @@ class PlattRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
         return PlattScaling(self.slope, self.intercept)
 
 
-class IsotonicRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="isotonic"):
+class IsotonicRecord(
+    msgspec.Struct,
+    forbid_unknown_fields=True,
+    frozen=True,
+    kw_only=True,
+    tag_field="kind",
+    tag="isotonic",
+):
     """A strictly increasing line through knots as stored; see ``routecast.stats.isotonic``."""
 
     scores: tuple[float, ...]
@@ -76,7 +90,7 @@ def record_map(calibration: CalibrationMap) -> PlattRecord | IsotonicRecord:
     )
 
 
-class AbstainedRecord(msgspec.Struct, frozen=True, kw_only=True):
+class AbstainedRecord(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Prompts of the calibration sample that got no score: their means under each model.
 
     Attributes:
@@ -92,7 +106,7 @@ class AbstainedRecord(msgspec.Struct, frozen=True, kw_only=True):
     weak_cost_usd_per_1k: float | None = None
 
 
-class OutcomesRecord(msgspec.Struct, frozen=True, kw_only=True):
+class OutcomesRecord(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Quality and cost of routing on the calibration sample, for goals in these terms.
 
     Attributes:
@@ -117,7 +131,7 @@ class OutcomesRecord(msgspec.Struct, frozen=True, kw_only=True):
     abstained: AbstainedRecord | None = None
 
 
-class CalibrationRecord(msgspec.Struct, frozen=True, kw_only=True):
+class CalibrationRecord(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The map from score to probability, and what the sample's scores looked like.
 
     Attributes:
@@ -138,7 +152,7 @@ class CalibrationRecord(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: OutcomesRecord | None = None
 
 
-class MetricRecord(msgspec.Struct, frozen=True, kw_only=True):
+class MetricRecord(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One figure with its 95% interval, on ``n_prompts`` prompts that training never saw."""
 
     benchmark: str
@@ -149,7 +163,7 @@ class MetricRecord(msgspec.Struct, frozen=True, kw_only=True):
     n_prompts: int
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class Manifest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Everything about an artifact but its weights.
 
     ``digest`` is SHA-256 of the manifest's own text, written by saving and checked by loading.
