@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routecast.cli.calibrate_report import report_fields, report_lines
-from routecast.cli.counts import check_share
+from routecast.cli.counts import parse_share
 from routecast.cli.embedders import (
     DeviceName,
     EmbedderKey,
@@ -49,13 +49,17 @@ def calibrate(
     strong_share: Annotated[
         float | None,
         typer.Option(
-            callback=check_share, help="Goal: share of calls that go to the strong model, 0 to 1."
+            parser=parse_share,
+            metavar="SHARE",
+            help="Goal: share of calls that go to the strong model, 0 to 1.",
         ),
     ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
-            callback=check_share, help="Goal: this win probability, 0 to 1; says what it does."
+            parser=parse_share,
+            metavar="SHARE",
+            help="Goal: this win probability, 0 to 1; says what it does.",
         ),
     ] = None,
     budget_usd_per_1k: Annotated[

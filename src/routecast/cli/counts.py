@@ -15,9 +15,17 @@ def finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def check_share(value: float | None) -> float | None:
-    """Return a share, or None; refuse what is none, a percentage with what may be meant."""
-    if value is None or 0 <= value <= 1:
+def parse_share(text: str) -> float:
+    """Read a share from 0 to 1; refuse all else, a percentage with what may be meant.
+
+    Raises:
+        typer.BadParameter: If it is none.
+    """
+    try:
+        value = float(text.strip().removesuffix("%"))
+    except ValueError:
+        value = math.nan
+    if 0 <= value <= 1 and "%" not in text:
         return value
-    hint = f"; did you mean {value / 100:g}?" if 1 < value <= 100 else ""
-    raise typer.BadParameter(f"{value:g} is refused; accepted is a share from 0 to 1{hint}")
+    hint = f"; did you mean {value / 100:g}?" if 0 <= value <= 100 else ""
+    raise typer.BadParameter(f"{text!r} is refused; accepted is a share from 0 to 1{hint}")

@@ -32,8 +32,10 @@ def print_estimate(estimate: "Estimate", *, n_prompts: int) -> None:
     ]
     if estimate.n_calls:
         lines.append(
-            f"  about {_dollars(estimate.cost_usd)}, at most {_dollars(estimate.at_most_usd)} "
-            "unless calls have to be repeated"
+            "  dollars unknown: no price of every model is known"
+            if estimate.cost_usd is None
+            else f"  about {_dollars(estimate.cost_usd)}, at most "
+            f"{_dollars(estimate.at_most_usd)} unless calls have to be repeated"
         )
         lines.append(
             f"  tokens counted by {estimate.rule}; guessed at {EXPECTED_ANSWER_TOKENS} for an "

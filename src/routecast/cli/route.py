@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routecast.cli.counts import check_share, finite_or_none
+from routecast.cli.counts import finite_or_none, parse_share
 from routecast.cli.embedders import (
     DeviceName,
     EmbedderKey,
@@ -32,14 +32,17 @@ def route(
     strong_share: Annotated[
         float | None,
         typer.Option(
-            callback=check_share,
+            parser=parse_share,
+            metavar="SHARE",
             help="Share of prompts that should go to the strong model, 0 to 1 (0.5 if none).",
         ),
     ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
-            callback=check_share, help="Win probability from which the strong model is asked."
+            parser=parse_share,
+            metavar="SHARE",
+            help="Win probability from which the strong model is asked.",
         ),
     ] = None,
     embedder: RouterEmbedder = None,

@@ -143,21 +143,30 @@ def train(
         device=device,
         environ=os.environ,
     )
-    print_run(_run(request), as_json=as_json)
+    finished: list[TrainingRun] = []
+    with said_when_stopped(lambda: _left_over(request, is_written=bool(finished))):
+        finished.append(_run(request))
+        print_run(finished[0], as_json=as_json)
+
+
+def _left_over(request: "TrainRequest", *, is_written: bool) -> str:
+    """Say what an interrupted run leaves, and how to go on."""
+    from routecast.train.run import has_checkpoint
+
+    if is_written:
+        return f"stopped; the router is written to {str(request.output)!r}, its report is cut off"
+    how = (
+        "the same command with --resume goes on where it was"
+        if has_checkpoint(request.output)
+        else "nothing was kept, so the same command starts over"
+    )
+    return f"stopped; no router was written to {str(request.output)!r}: {how}"
 
 
 def _run(request: "TrainRequest") -> "TrainingRun":
-    """Run with a progress bar; when it is interrupted, say how to go on."""
+    """Run with a progress bar."""
     from routecast.cli.train_report import shown_training
     from routecast.train.run import has_checkpoint, run_training
-
-    def left_over() -> str:
-        how = (
-            "the same command with --resume goes on where it was"
-            if has_checkpoint(request.output)
-            else "nothing was kept, so the same command starts over"
-        )
-        return f"stopped; no router was written to {str(request.output)!r}: {how}"
 
     if request.resume:
         typer.echo(
@@ -166,7 +175,7 @@ def _run(request: "TrainRequest") -> "TrainingRun":
             else "no stopped run has left anything for this output: starting anew",
             err=True,
         )
-    with said_when_stopped(left_over), shown_training() as watch:
+    with shown_training() as watch:
         return run_training(request, watch=watch)
 
 

@@ -142,7 +142,8 @@ def _facts(run: "TrainingRun") -> Iterator[str]:
     if run.overlap is not None:
         yield (
             f"  evaluation prompts in the training data: {run.overlap.n_overlapping:,} of "
-            f"{run.overlap.n_prompts:,} prompts ({run.request.on_overlap})"
+            f"{run.overlap.n_prompts:,} prompts"
+            + (f" ({run.request.on_overlap})" if run.overlap.n_overlapping else "")
         )
     duplicates = prepared.duplicates
     if duplicates.sizes:

@@ -74,7 +74,10 @@ def disk_fault(error: Exception) -> str | None:
 
 @contextmanager
 def disk_faults_told(path: str | Path) -> Iterator[None]:
-    """Turn what polars says of a disk that takes no more into a sentence.
+    """Turn what polars or the system says of a disk that takes no more into a sentence.
+
+    Args:
+        path: What the user wants written: named instead of what is prepared beside it.
 
     Raises:
         DataError: In place of such an error.
@@ -82,8 +85,9 @@ def disk_faults_told(path: str | Path) -> Iterator[None]:
     polars = require_polars("writing tables")
     try:
         yield
-    except polars.exceptions.PolarsError as error:
-        if (fault := disk_fault(error)) is None:
+    except (polars.exceptions.PolarsError, OSError, DataError) as error:
+        cause = error.__cause__ if isinstance(error, DataError) else error
+        if not isinstance(cause, Exception) or (fault := disk_fault(cause)) is None:
             raise
         raise DataError(f"cannot write {str(path)!r}: {fault}; {MAKE_ROOM}") from error
 

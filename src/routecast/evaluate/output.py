@@ -54,7 +54,7 @@ def write_evaluation(
     folder = Path(folder)
     check_output(folder)
     try:
-        with whole_folder(folder) as fresh:
+        with disk_faults_told(folder), whole_folder(folder) as fresh:
             _write_studies(studies, fresh, with_prompts=with_prompts, command=command)
     except OSError as error:
         raise DataError(f"cannot write {str(folder)!r}: {error.strerror}; {MAKE_ROOM}") from error

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from routecast.data.batches import ROWS_PER_BATCH, batch_of_rows, in_batches
 from routecast.data.durable import held_workspace, sync_folder, workspace_of
+from routecast.data.files import disk_faults_told
 from routecast.data.near_duplicates import DuplicateGroups, group_near_duplicates
 from routecast.data.prompts import STDIN, PromptRow, iter_prompts
 from routecast.data.reading import Dropped, dropped_from_counts
@@ -175,14 +176,18 @@ def _write_sides(
     ending: str,
 ) -> tuple[Side, ...]:
     """Write all sides, then put them in place, so that no side of an older split stays behind."""
+    is_new = not folder.is_dir()
     _make_folder(folder)
     positions = dict(zip(SIDES, (split.train, split.validation, split.test), strict=True))
-    with held_workspace(folder / _SPLIT) as workspace:
+    with (
+        _nothing_left(folder) if is_new else nullcontext(),
+        disk_faults_told(folder),
+        held_workspace(folder / _SPLIT) as workspace,
+    ):
         written = {name: workspace / f"{name}{ending}" for name in SIDES if len(positions[name])}
         _write_rows(rows, prompts, written, positions)
-        for (
-            name
-        ) in SIDES:  # a kill from here on may lose sides, and never mixes those of two splits
+        # A kill from here on may lose sides, and never mixes those of two splits.
+        for name in SIDES:
             (folder / f"{name}{ending}").unlink(missing_ok=True)
         sync_folder(folder)
         for path in written.values():
@@ -232,6 +237,17 @@ def _write_rows(
             n_rows += len(batch)
     if n_rows != len(prompts):
         raise DataError("the file changed while it was split; split it again")
+
+
+@contextmanager
+def _nothing_left(folder: Path) -> Iterator[None]:
+    """Remove a folder that was made for a split where the split fails."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
 
 
 def _make_folder(folder: Path) -> None:
