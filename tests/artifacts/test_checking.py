@@ -103,7 +103,10 @@ RISING = np.linspace(0.2, 0.7, 1001).tolist()
         ({"map": {"kind": "platt", "slope": -1.0, "intercept": 0.0}}, "slope above 0"),
         ({"map": {"kind": "isotonic", "scores": [0.0], "probabilities": []}}, "must be vectors"),
         ({"map": {"kind": "isotonic", "scores": [0, 1], "probabilities": [0.1, 7]}}, r"in \[0, 1"),
-        ({"n_prompts": -1}, "a count of the manifest is below 0"),
+        ({"n_prompts": -1}, "a count of the manifest is too low: -1"),
+        ({"n_prompts": 0}, "a count of the manifest is too low: 0"),
+        ({"map": {"kind": "platt", "slope": 1e308, "intercept": 0.0}}, "accepted is up to 1,000,0"),
+        ({"map": {"kind": "platt", "slope": 1.0, "intercept": -1e7}}, "accepted is up to 1,000,0"),
         ({"abstained_share": 1.0}, "abstained_share 1.0 of the calibration is refused"),
         ({"abstained_share": -0.1}, "abstained_share -0.1 of the calibration is refused"),
     ],
@@ -323,4 +326,36 @@ def test_a_name_with_control_characters_is_refused(
 def test_a_key_that_the_format_lacks_is_refused(edit_manifest: Rewrite, folder: Path) -> None:
     edit_manifest(folder, api_key="k")
     with pytest.raises(ArtifactError, match="unknown field `api_key`"):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"strong_quality": 1e308}, "strong_quality"), ({"strong_quality": -1.0}, "strong_quality"),
+     ({"weak_quality": 5.0}, "weak_quality")],
+)  # fmt: skip
+def test_mean_qualities_must_be_those_of_routing_all_to_one_model(
+    edit_manifest: Rewrite, folder: Path, changes: dict[str, float], named: str
+) -> None:
+    falling = np.linspace(0.8, 0.5, 1001).tolist()
+    outcomes = {"strong": "s", "weak": "w", "strong_quality": 0.8, "weak_quality": 0.5,
+                "qualities": falling}  # fmt: skip
+    calibration = manifest_of(folder)["calibration"]
+    edit_manifest(folder, calibration=calibration | {"outcomes": outcomes})
+    load_artifact(folder)
+    edit_manifest(folder, calibration=calibration | {"outcomes": outcomes | changes})
+    with pytest.raises(ArtifactError, match=f"{named} .* is not what its qualities say"):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"api_key": "sk-1"}, {"asks": {"base_url": "x"}}, {"model": "https://example.org"},
+     {"names": ["env:HOME"]}, {"command": "ls"}],
+)  # fmt: skip
+def test_settings_that_name_an_address_or_a_secret_are_refused(
+    edit_manifest: Rewrite, folder: Path, settings: dict[str, Any]
+) -> None:
+    edit_manifest(folder, settings=settings)
+    with pytest.raises(ArtifactError, match="names an address or a secret"):
         load_artifact(folder)

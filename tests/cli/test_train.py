@@ -393,3 +393,16 @@ def test_a_swapped_pair_is_warned_of(outcomes: Path, tmp_path: Path) -> None:
     pair = ("--strong", "small", "--weak", "big")
     run = train("knn", "--outcomes", outcomes, *pair, "--output", tmp_path / "router")
     assert "warning: the strong model 'small' is worse here (mean quality " in run.stdout
+
+
+def test_a_run_that_is_stopped_in_its_report_says_that_the_router_is_there(
+    outcomes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("routecast.cli.train_report.print_run", stop)
+    pair = ("--strong", "big", "--weak", "small")
+    stopped = train("sw", "--outcomes", outcomes, *pair, "--output", tmp_path / "router")
+    assert "stopped; the router is written to " in stopped.stderr
+    assert (tmp_path / "router" / "manifest.json").is_file()

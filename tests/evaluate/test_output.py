@@ -1,3 +1,4 @@
+import errno
 import json
 from pathlib import Path
 
@@ -133,3 +134,16 @@ def test_scores_of_abstentions_are_null(study: Study, tmp_path: Path) -> None:
     write_evaluation([replace(study, routers=(router,))], tmp_path / "out")
     scores = pl.read_parquet(tmp_path / "out" / SCORES_NAME)["win_probability|shy"]
     assert scores.is_null().to_list() == abstained.tolist()
+
+
+def test_a_limit_on_file_sizes_is_told_of_the_folder_that_was_named(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object, path: Path, **__: object) -> None:
+        error = OSError(errno.EFBIG, "File too large", str(path))
+        raise DataError(f"cannot write {str(path)!r}") from error
+
+    monkeypatch.setattr("routecast.evaluate.output.write_report", refuse)
+    with pytest.raises(DataError, match=r"cannot write '[^']*/report': File too large; make room"):
+        write_evaluation([study], tmp_path / "report")
+    assert list(tmp_path.iterdir()) == []

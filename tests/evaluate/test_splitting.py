@@ -1,5 +1,6 @@
 """A file split by prompt after near-duplicate grouping."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError, DataError
+from routecast.evaluate import splitting
 from routecast.evaluate.splitting import group_and_split, split_file
 
 STEM = "which of the planets of the solar system has the largest number of moons"
@@ -163,3 +165,16 @@ def test_a_split_that_ends_between_two_files_mixes_no_sides(
         split_file(file, folder, word_embedder, seed=1)
     assert [path.name for path in folder.iterdir()] == ["train.jsonl"]
     assert (folder / "train.jsonl").read_text() != old
+
+
+def test_a_full_disk_is_told_of_the_folder_and_leaves_none(
+    tmp_path: Path, word_embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / ".split.partial"))
+
+    monkeypatch.setattr(splitting, "_write_rows", fill)
+    path = saved(tmp_path, [{"prompt": f"question {row}"} for row in range(40)])
+    with pytest.raises(DataError, match=r"cannot write '[^']*out': No space left.*make room"):
+        split_file(path, tmp_path / "out", word_embedder)
+    assert not (tmp_path / "out").exists()

@@ -17,9 +17,15 @@ from routecast.artifacts.layout import (
     REFERENCES,
     check_listed_name,
 )
-from routecast.artifacts.records import CalibrationRecord, Manifest, OutcomesRecord
+from routecast.artifacts.records import CalibrationRecord, Manifest, OutcomesRecord, PlattRecord
 from routecast.errors import ArtifactError
 from routecast.types import AnyArray
+
+_NOT_DATA = ("api_key", "base_url", "url", "endpoint", "command", "environ")
+_ADDRESSES = ("http://", "https://", "env:", "file:")
+
+MAX_LOG_ODDS = 1e6
+"""Of a calibration map's slope and intercept."""
 
 MAX_NAME_CHARS = 1000
 """Of a model or an embedder."""
@@ -51,8 +57,12 @@ def check_manifest(manifest: Manifest) -> None:
     training, calibration = manifest.training, manifest.calibration
     counts = (manifest.embedder.dimension, training.n_prompts, training.n_comparisons,
               calibration.n_prompts)  # fmt: skip
-    if min(counts) < 0:
-        raise ArtifactError(f"a count of the manifest is below 0: {min(counts)!r}; train again")
+    if min(counts) < 0 or calibration.n_prompts < 1:
+        raise ArtifactError(
+            f"a count of the manifest is too low: {min(counts)!r}; accepted is 0 or more, and 1 or "
+            "more prompts of the calibration: train again"
+        )
+    _check_settings(manifest.settings)
     _check_calibration(calibration)
 
 
@@ -63,6 +73,12 @@ def _check_calibration(calibration: CalibrationRecord) -> None:
         raise ArtifactError(
             f"the manifest's calibration map is unusable: {error}; calibrate or train again"
         ) from None
+    line = calibration.map
+    if isinstance(line, PlattRecord) and max(line.slope, abs(line.intercept)) > MAX_LOG_ODDS:
+        raise ArtifactError(
+            f"the calibration map has the slope {line.slope!r} and the intercept "
+            f"{line.intercept!r}; accepted is up to {MAX_LOG_ODDS:,.0f}: calibrate or train again"
+        )
     quantiles = _column("quantiles", calibration.win_probability_quantiles)
     if not (quantiles[0] >= 0 and quantiles[-1] <= 1 and (np.diff(quantiles) >= 0).all()):
         raise ArtifactError(
@@ -78,13 +94,45 @@ def _check_calibration(calibration: CalibrationRecord) -> None:
     if outcomes is None:
         return
     _check_abstained(calibration.abstained_share, outcomes)
-    _column("qualities", outcomes.qualities)
+    qualities = _column("qualities", outcomes.qualities)
     if outcomes.costs_usd_per_1k is not None:
         costs = _column("costs", outcomes.costs_usd_per_1k)
         if (costs < 0).any():
             raise ArtifactError(f"a cost is below 0: {costs.min()!r}; calibrate again")
     if not np.isfinite([outcomes.strong_quality, outcomes.weak_quality]).all():
         raise ArtifactError("the mean qualities of the calibration are not finite; calibrate again")
+    _check_ends(calibration.abstained_share, outcomes, qualities)
+
+
+def _check_ends(share: float, outcomes: OutcomesRecord, qualities: AnyArray) -> None:
+    """Refuse mean qualities that are not those of routing all to one model."""
+    fixed = outcomes.abstained
+    for side, mean, scored in (
+        ("strong", outcomes.strong_quality, float(qualities[0])),
+        ("weak", outcomes.weak_quality, float(qualities[-1])),
+    ):
+        unscored = 0.0 if fixed is None else float(getattr(fixed, f"{side}_quality"))
+        expected = share * unscored + (1.0 - share) * scored
+        if not np.isclose(mean, expected, rtol=1e-6, atol=1e-6):
+            raise ArtifactError(
+                f"{side}_quality {mean!r} of the calibration is not what its qualities say, "
+                f"{expected!r}; calibrate again"
+            )
+
+
+def _check_settings(settings: object, key: str = "settings") -> None:
+    """Refuse settings that name a secret or an address: a router's folder is data."""
+    if isinstance(settings, dict):
+        for name, value in settings.items():
+            _check_settings(value, str(name))
+    elif isinstance(settings, list):
+        for value in settings:
+            _check_settings(value, key)
+    elif key in _NOT_DATA or (isinstance(settings, str) and settings.startswith(_ADDRESSES)):
+        raise ArtifactError(
+            f"the manifest's setting {key!r} names an address or a secret; whoever uses the router "
+            "names these: train again"
+        )
 
 
 def _check_abstained(abstained_share: float, outcomes: OutcomesRecord) -> None:
