@@ -1,4 +1,4 @@
-"""What `data split`, `calibrate` and `score` take on a million rows: seconds, CPU, memory.
+"""Measure `data split`, `calibrate` and `score` on a million rows: seconds, CPU, memory.
 
     python benchmarks/million_rows.py [--rows 1000000] [--output results/million_rows.md]
 
@@ -55,7 +55,7 @@ _PAUSE_S = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What one command took; memory is the sum over its processes, shared pages counted once."""
+    """Cost of one command; memory is the sum over its processes, shared pages counted once."""
 
     command: str
     file: str

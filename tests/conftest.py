@@ -35,7 +35,7 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def served() -> Iterator[Callable[[ASGIApp], str]]:
-    """What serves upstreams on threads until the test ends, and returns their base URLs."""
+    """Serve upstreams on threads until the test ends; return their base URLs."""
     with ExitStack() as stack:
         yield lambda upstream: stack.enter_context(_serve_on_a_thread(upstream))
 

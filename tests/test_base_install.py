@@ -1,4 +1,4 @@
-"""What an installation without extras can do, and what it says of the rest."""
+"""An installation without extras: its commands, and its words about the rest."""
 
 import json
 import os

@@ -149,11 +149,12 @@ def test_the_report_and_calibrate_mean_one_thing_by_a_share_of_quality(
 def test_a_given_threshold_says_what_it_does_with_all_prompts() -> None:
     # From .9 on are 100 prompts; 618 more have no score.
     scores = ShyRouter().win_probabilities(PROMPTS)
-    for answered_by, share in (("strong", 0.718), ("weak", 0.1)):
+    cases: list[tuple[OnRouterError, float]] = [("strong", 0.718), ("weak", 0.1)]
+    for answered_by, share in cases:
         choice = choose_threshold(
             scores,
             Goal("threshold", 0.9),
-            on_router_error=answered_by,  # type: ignore[arg-type]
+            on_router_error=answered_by,
         )
         assert choice.strong_share.value == pytest.approx(share)
 

@@ -1,4 +1,4 @@
-"""What the table of `routecast evaluate` prints, beside that of `routecast train`."""
+"""The table of `routecast evaluate`, beside that of `routecast train`."""
 
 from routecast.cli.evaluate_table import _dollars, _signed, _with_interval
 from routecast.cli.train_report import _cell

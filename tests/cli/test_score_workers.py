@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,9 +52,9 @@ def test_a_small_input_starts_no_worker(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_worker_that_is_ended_is_an_error_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(score_workers, "N_BATCHES_BEFORE", 0)
     monkeypatch.setattr(score_workers, "_score_in_worker", os._exit)  # of 1 "prompt": its status
-    batches = [(0, 1)]
+    batches: Any = [(0, 1)]
     with pytest.raises(DataError, match="--processes 1"):
-        list(score_batches(batches, load_router(), n_processes=2))  # type: ignore[arg-type]
+        list(score_batches(batches, load_router(), n_processes=2))
 
 
 def test_what_cannot_be_shared_is_scored_in_one_process() -> None:

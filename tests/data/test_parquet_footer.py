@@ -1,6 +1,7 @@
 """The size that a Parquet file says it unpacks to."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -8,8 +9,10 @@ import pytest
 
 from routecast.data.parquet_footer import unpacked_bytes
 
+Compression = Literal["gzip", "lz4", "snappy", "uncompressed", "zstd"]
 
-def write(path: Path, *, compression: str = "zstd", n_rows: int = 5000) -> Path:
+
+def write(path: Path, *, compression: Compression = "zstd", n_rows: int = 5000) -> Path:
     table = pl.DataFrame(
         {
             "prompt": [f"{n:07d}" + "x" * 93 for n in range(n_rows)],
@@ -18,7 +21,7 @@ def write(path: Path, *, compression: str = "zstd", n_rows: int = 5000) -> Path:
             "parts": [[n, n + 1] for n in range(n_rows)],
         }
     )
-    table.write_parquet(path, compression=compression, row_group_size=2000)  # type: ignore[arg-type]
+    table.write_parquet(path, compression=compression, row_group_size=2000)
     return path
 
 

@@ -1,4 +1,4 @@
-"""What the demo learns is learned once for all its tests."""
+"""Learn once for all tests of the demo."""
 
 import pytest
 

@@ -15,6 +15,7 @@ from routecast.cli.main import app
 from routecast.errors import ConfigError, UpstreamError
 from routecast.gateway.loading import load_routers
 from routecast.policy.parse import parse_settings
+from routecast.policy.settings import Settings
 from routecast.testing import FakeFirstTokens, Refuse, serve_upstream
 from routecast.train.causal_endpoint_family import EndpointSettings
 
@@ -82,7 +83,7 @@ def test_an_endpoint_is_calibrated_saved_and_scores(
     assert stored["router apgr"] > 0.55
 
 
-def gateway(tmp_path: Path, *, model: str = "m-1", endpoint: str = "judge") -> Any:  # noqa: ANN401
+def gateway(tmp_path: Path, *, model: str = "m-1", endpoint: str = "judge") -> Settings:
     return parse_settings(
         '[models.big]\nmodel = "b"\nbase_url = "http://127.0.0.1:1/v1"\n'
         '[models.small]\nmodel = "s"\nbase_url = "http://127.0.0.1:1/v1"\n'

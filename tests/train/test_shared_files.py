@@ -1,4 +1,4 @@
-"""What a trained router's folder says of the machine that it was trained on: nothing."""
+"""A trained router's folder says nothing of the machine that it was trained on."""
 
 import asyncio
 import warnings

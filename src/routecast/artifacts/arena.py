@@ -1,4 +1,4 @@
-"""What the default router gives prompts of Chatbot Arena: a second sample beside its own."""
+"""Scores of the default router on prompts of Chatbot Arena: a second sample beside its own."""
 
 from hashlib import sha256
 from importlib.resources import files

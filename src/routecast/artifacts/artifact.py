@@ -14,7 +14,7 @@ from routecast.types import AnyArray, EmbeddingArray
 from routecast.upstream.endpoint import Endpoint
 
 _UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What numpy and the families raise for arrays, names and settings that do not fit together."""
+"""Errors of numpy and the families for arrays, names and settings that do not fit together."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a manifest and its arrays must hold before anything is scored with them.
+"""Checks of a manifest and its arrays before anything is scored with them.
 
 Digests find damage; these checks find what was wrong when the folder was made, by mistake or on
 purpose.

@@ -115,7 +115,7 @@ def _read_manifest(path: Path) -> Manifest:
 
 
 class _Start(msgspec.Struct):
-    """What every format version has."""
+    """Fields that every format version has."""
 
     format_version: int
     router: str = ""

@@ -1,4 +1,4 @@
-"""What `routecast demo` prints: plain text of at most 80 columns."""
+"""Output of `routecast demo`: plain text of at most 80 columns."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""Whether what a command needs is installed, asked before it does any work."""
+"""Check that what a command needs is installed, before it does any work."""
 
 from importlib.util import find_spec
 

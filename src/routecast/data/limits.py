@@ -11,7 +11,7 @@ MAX_ROW_MIB: Final = 64
 
 @dataclass(frozen=True, kw_only=True)
 class FileRules:
-    """What holds for every file that a command reads or writes.
+    """Rules for every file that a command reads or writes.
 
     Attributes:
         max_row_mib: The largest row, in MiB; a ``.json`` file, which is one value, may have 4 times
@@ -38,11 +38,12 @@ class FileRules:
         return max(8 * self.max_row_bytes, 200 * n_bytes)
 
 
-FILE_RULES: Final[ContextVar[FileRules]] = ContextVar("FILE_RULES", default=FileRules())  # noqa: B039
+_RULES: Final = FileRules()
+FILE_RULES: Final[ContextVar[FileRules]] = ContextVar("FILE_RULES", default=_RULES)
 """Set by the command line."""
 
 RAISE_LIMIT: Final = "if it is meant to be so large, raise the limit: routecast --max-row-mib N ..."
-"""What a message about a file that is too large ends with."""
+"""End of a message about a file that is too large."""
 
 RUN_BY_SPREADSHEETS: Final = re.compile(r"^[=+\-@\t\r]")
 """Begins texts that spreadsheets take for formulas."""

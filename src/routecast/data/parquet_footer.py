@@ -1,4 +1,4 @@
-"""What a Parquet file says that it unpacks to, read from its footer before anything is unpacked.
+"""Size that a Parquet file says it unpacks to, read from its footer before it is unpacked.
 
 The footer is a struct in Thrift's compact protocol: each field begins with a byte that holds the
 distance to the last field's number and the type, numbers are varints, structs end with a 0.

@@ -1,4 +1,4 @@
-"""What routing was worth on the held-out questions, with 95% intervals."""
+"""Worth of routing on the held-out questions, with 95% intervals."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -13,7 +13,7 @@ from routecast.evaluate.dollars import DollarCurve
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DemoResult:
-    """What the demo shows.
+    """Everything that the demo shows.
 
     Attributes:
         graded: Every held-out question's answer, in the order sent.

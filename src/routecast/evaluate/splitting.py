@@ -23,7 +23,7 @@ from routecast.types import IntArray
 
 SIDES = ("train", "validation", "test")
 _SPLIT = "split"
-"""What a run holds in the output folder while it writes the sides."""
+"""Name that a run holds in the output folder while it writes the sides."""
 
 
 @dataclass(frozen=True, kw_only=True)

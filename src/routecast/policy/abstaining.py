@@ -73,7 +73,7 @@ class Abstentions:
 
     @property
     def words(self) -> str:
-        """What happens to these prompts, as a clause."""
+        """Clause that says what happens to these prompts."""
         return (
             f"the router gives no score to {self.share:.1%} of the calibration sample, and "
             f"on_router_error = {self.answered_by!r} sends these to the {self.answered_by} model"

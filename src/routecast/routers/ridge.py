@@ -64,7 +64,7 @@ class FeatureScale:
 
 @dataclass(frozen=True, eq=False)
 class Ridge:
-    """What training found.
+    """A fitted line, and how sure it is.
 
     Attributes:
         scale: Of the features.

@@ -1,4 +1,4 @@
-"""What a trained router is worth on labels that it did not use, beside baselines that learn less.
+"""Measure a trained router on labels that it did not use, beside baselines that learn less.
 
 These are the labels of test prompts, or all labels where the router predicts each from the others.
 Predictions of different fits cannot be compared: what was fitted without a win expects less than

@@ -55,7 +55,7 @@ class Contender:
 
     @property
     def order(self) -> FloatArray:
-        """What orders the prompts, shape (n_labels,)."""
+        """Scores that order the prompts, shape (n_labels,)."""
         return self.scores if self.ranks is None else self.ranks
 
 
