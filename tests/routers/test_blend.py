@@ -56,7 +56,7 @@ def test_a_gap_is_the_intercept_the_slope_and_the_weighted_centres_worked_by_han
     means = surface_features(["x" * 20])[0]
     means[0] -= 2.0
     scales = Scales(
-        surface=SurfaceScale(means, np.ones(15)),
+        surface=SurfaceScale(means, np.ones(17)),
         topics=Topics(np.zeros(2, np.float32), np.eye(2, dtype=np.float32), np.array([2])),
         words=TermScale.of(described.words),
         shapes=TermScale.of(described.shapes),
@@ -162,7 +162,7 @@ def test_a_missing_tensor_and_one_of_another_shape_are_named(blend: Blend) -> No
     tensors = blend.tensors()
     with pytest.raises(ArtifactError, match="'coefficients'"):
         Blend.from_tensors({k: v for k, v in tensors.items() if k != "coefficients"})
-    with pytest.raises(ArtifactError, match=r"surfaces': \(9, 15\).*10 centres"):
+    with pytest.raises(ArtifactError, match=r"surfaces': \(9, 17\).*10 centres"):
         Blend.from_tensors({**tensors, "surfaces": tensors["surfaces"][:9]})
     with pytest.raises(ArtifactError, match="word slots"):
         Blend.from_tensors({**tensors, "word_slots": tensors["word_slots"] + 10_000})

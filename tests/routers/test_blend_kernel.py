@@ -138,9 +138,9 @@ def test_descriptions_of_some_prompts_are_those_of_all_cut_out() -> None:
 
 
 def test_a_scale_cuts_off_and_lives_with_features_that_never_differ() -> None:
-    features = np.zeros((4, 15))
+    features = np.zeros((4, 17))
     features[:, 0] = [1.0, 3.0, 1.0, 3.0]  # mean 2, deviation 1
     scale = SurfaceScale.of(features)
-    scaled = scale.apply(np.array([[4.0, 0.5] + [0.0] * 13]))[0] * math.sqrt(15)
+    scaled = scale.apply(np.array([[4.0, 0.5] + [0.0] * 15]))[0] * math.sqrt(17)
     # (4 - 2) / 1 = 2; 0.5 / 0.001 is cut off at 4.
-    assert scaled.tolist() == pytest.approx([2.0, 4.0] + [0.0] * 13)
+    assert scaled.tolist() == pytest.approx([2.0, 4.0] + [0.0] * 15)

@@ -32,19 +32,19 @@ def ridge(word_embedder: Embedder) -> Ridge:
 
 def test_the_gap_is_a_weighted_sum_of_standardised_features() -> None:
     # One dimension: the mean embedding is 0.5. All counts but the first are at their means; the
-    # first lies two deviations above. Features: 1 - 0.5 and 2 / sqrt(15).
+    # first lies two deviations above. Features: 1 - 0.5 and 2 / 10.
     scale = FeatureScale(np.array([0.5]), np.zeros(N_COUNTS), np.full(N_COUNTS, 3.0))
     counts = np.zeros((1, N_COUNTS))
     counts[0, 0] = 6.0
     features = scale.apply(np.array([[1.0]], dtype=np.float32), counts)
-    assert features[0, :2] == pytest.approx([0.5, 2 / 15**0.5])
+    assert features[0, :2] == pytest.approx([0.5, 0.2])
     coefficients = np.zeros(1 + N_COUNTS)
     coefficients[:2] = 0.2, 0.3
     ridge = Ridge(scale, coefficients, 0.1, np.eye(1 + N_COUNTS) / 50, 0.05, 0.0, 0.0)
-    assert ridge.gaps(features) == pytest.approx([0.1 + 0.2 * 0.5 + 0.3 * 2 / 15**0.5])
+    assert ridge.gaps(features) == pytest.approx([0.1 + 0.2 * 0.5 + 0.3 * 0.2])
     # Of the variance before any label, 0.05, two fifths are left: 0.02.
     assert ridge.familiarity(features) == pytest.approx([0.6])
-    assert ridge.gap_deviations(features) == pytest.approx([(0.02 * (0.25 + 4 / 15)) ** 0.5])
+    assert ridge.gap_deviations(features) == pytest.approx([(0.02 * (0.25 + 0.04)) ** 0.5])
 
 
 def test_no_prompt_gets_further_by_its_length_alone(ridge: Ridge, word_embedder: Embedder) -> None:

@@ -17,8 +17,8 @@ from routecast.types import EmbeddingArray, FloatArray, IntArray
 MAX_DEVIATIONS: Final = 4.0
 """Standard deviations at which a surface feature is cut off."""
 
-LOG_LENGTH: Final = SURFACE_NAMES.index("log_characters")
-"""Which surface feature is the logarithm of the number of characters."""
+LOG_LENGTH: Final = SURFACE_NAMES.index("log_words")
+"""Which surface feature is the logarithm of the number of words."""
 
 _SHAPE_SHARPNESS: Final = np.float32(4.0)
 _WORD_SHARE, _TOPIC_SHARE = np.float32(2 / 5), np.float32(1 / 5)  # of content
@@ -32,7 +32,7 @@ class SurfaceScale:
     """Mean and spread of the surface features of the labelled prompts.
 
     Attributes:
-        means: Shape (15,).
+        means: Shape (17,).
         deviations: Standard deviations, positive, same shape.
     """
 
@@ -41,7 +41,7 @@ class SurfaceScale:
 
     @classmethod
     def of(cls, features: FloatArray) -> Self:
-        """Measure features of shape (n_prompts, 15), one prompt or more."""
+        """Measure features of shape (n_prompts, 17), one prompt or more."""
         return cls(features.mean(axis=0), np.maximum(features.std(axis=0), _LEAST_DEVIATION))
 
     def apply(self, features: FloatArray) -> FloatArray:
@@ -51,7 +51,7 @@ class SurfaceScale:
         of two prompts is a mean over features.
 
         Args:
-            features: Shape (n_prompts, 15), or of one prompt (15,).
+            features: Shape (n_prompts, 17), or of one prompt (17,).
         """
         scaled = (features - self.means) / self.deviations
         cut = np.clip(scaled, -MAX_DEVIATIONS, MAX_DEVIATIONS)
@@ -64,7 +64,7 @@ class Descriptions:
 
     Attributes:
         embeddings: Unit vectors, shape (n_prompts, dimension).
-        features: Surface features, shape (n_prompts, 15).
+        features: Surface features, shape (n_prompts, 17).
         words: Counts of words.
         shapes: Counts of shapes of words, and of each two that follow one another.
     """
@@ -133,7 +133,7 @@ class PromptViews:
         embeddings: Unit vectors, shape (n_prompts, dimension).
         topics: Shares of topics, shape (n_prompts, n_topics); rows have length 1.
         words: Unit vectors of words.
-        surfaces: Scaled surface features, shape (n_prompts, 15).
+        surfaces: Scaled surface features, shape (n_prompts, 17).
         shapes: Unit vectors of shapes.
     """
 

@@ -9,7 +9,6 @@ three deviations, so that no prompt gets anywhere by its length alone. Training 
 ``routecast.train.ridge``.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,8 +23,8 @@ from routecast.routers.gaps import win_probabilities_of_gaps
 from routecast.routers.surface import SURFACE_NAMES, features_of, surface_features
 from routecast.types import AnyArray, EmbeddingArray, FloatArray
 
-SURFACE_SCALE: Final = 1.0 / math.sqrt(len(SURFACE_NAMES))
-"""Makes the counts together about as long a vector as the embedding is."""
+SURFACE_SCALE: Final = 0.1
+"""Makes the counts together less than half as long a vector as the embedding is."""
 
 _MAX_DEVIATIONS: Final = 3.0
 _SAME: Final = 1e-6

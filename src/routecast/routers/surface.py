@@ -1,4 +1,7 @@
-"""What a prompt looks like: lengths, shares of characters, signs of code, in 15 numbers."""
+"""What a prompt looks like: its length, shares of characters, and words that tell how hard it is.
+
+Upper and lower case are the same, and so are one space and many: neither changes what is asked.
+"""
 
 from collections.abc import Sequence
 from math import log1p
@@ -9,37 +12,67 @@ import numpy as np
 from routecast.types import FloatArray
 
 SURFACE_NAMES: Final = (
-    "log_characters",
     "log_words",
-    "characters_per_word",
     "digit_share",
-    "capital_share",
     "symbol_share",
-    "lines_per_word",
-    "questions_per_word",
     "log_lines",
-    "log_dollars",
     "non_ascii_share",
     "distinct_word_share",
     "is_code",
     "mean_word_length",
     "log_numbers",
+    "questions_per_word",
+    "log_math_signs",
+    "hard_words",
+    "step_words",
+    "logic_words",
+    "negations",
+    "chat_words",
+    "is_fact_question",
 )
 """The features, in the order of the columns."""
 
 MAX_CHARACTERS: Final = 8_192
-"""Characters that are looked at, the first of a prompt; its length counts all of them."""
+"""Characters that are looked at, the first of a prompt: what comes later changes nothing."""
 
-_SYMBOLS: Final = b"+-*/=^<>\\{}()[]_$"
-_OTHER, _DIGIT, _CAPITAL, _SYMBOL, _NON_ASCII = (bytes([number]) for number in range(5))
+
+def _words(text: str) -> frozenset[bytes]:
+    return frozenset(text.encode().split())
+
+
+HARD_WORDS: Final = _words(
+    "algorithm analysis analyse analyze architecture calculate compare complexity compute contrast "
+    "converge critique debug derivation derive design determine equation estimate evaluate explain "
+    "formula function implement integral justify matrix optimise optimization optimize probability "
+    "proof prove refactor simulate solve strategy theorem"
+)
+"""Words that ask for work that small models often fail at."""
+
+STEP_WORDS: Final = _words(
+    "constraints each ensure every exactly finally first following given least must requirements "
+    "second should step steps then using"
+)
+"""Words of tasks of several steps or conditions."""
+
+LOGIC_WORDS: Final = _words("assume because how if suppose therefore whether why")
+NEGATIONS: Final = _words("cannot except never no not unless without")
+CHAT_WORDS: Final = _words(
+    "favorite feel hello hey hi hola i joke lol love me my please thank thanks you your"
+)
+"""Words of small talk, and of a person who speaks about himself or herself."""
+
+FACT_OPENINGS: Final = _words("name what when where which who")
+"""First words of questions for one fact."""
+
+_MATH_SIGNS: Final = b"=^\\$"
+_OTHER, _DIGIT, _SYMBOL, _NON_ASCII = (bytes([number]) for number in range(4))
 
 
 def _byte_classes() -> bytes:
     """Return the class of each byte of UTF-8, a table for ``bytes.translate``."""
     classes = bytearray(256)
     classes[ord("0") : ord("9") + 1] = 10 * _DIGIT
-    classes[ord("A") : ord("Z") + 1] = 26 * _CAPITAL
-    for symbol in _SYMBOLS:
+    for symbol in b"+-*/=^<>\\{}()[]_$|&%#":
         classes[symbol] = _SYMBOL[0]
     classes[0xC0:] = 64 * _NON_ASCII  # the first byte of a character; those after it are less
     return bytes(classes)
@@ -47,20 +80,26 @@ def _byte_classes() -> bytes:
 
 _CLASSES: Final = _byte_classes()
 _IS_DIGIT: Final = bytes(0x30 <= byte < 0x3A for byte in range(256))
+_LETTERS_ONLY: Final = bytes(
+    byte if byte >= 0x80 or chr(byte).isalnum() else ord(" ") for byte in range(256)
+)
 
 
 def surface_features(prompts: Sequence[str]) -> FloatArray:
     """Describe the form of prompts.
 
-    Shares are of the characters or of the words (pieces between white space) that are looked at,
-    the first 8,192 characters; a logarithm is log(1 + count), natural. Digits, capitals and symbols
-    are those of ASCII. ``is_code`` is 1 with a fenced block or ``def``, else 0.
+    All features are of the first 8,192 characters, in lower case. Words are stretches of letters
+    and digits; lines hold more than white space. Shares are of the characters, white space counting
+    one for each stretch between words, or of the words. A logarithm is log(1 + count), natural.
+    ``hard_words``, ``step_words``, ``logic_words``, ``negations`` and ``chat_words`` are numbers of
+    different words of the lists in this module; ``is_code`` is 1 with a fenced block or ``def``,
+    ``is_fact_question`` is 1 where the first word is one of `FACT_OPENINGS`, else they are 0.
 
     Args:
         prompts: Any texts, empty ones too.
 
     Returns:
-        Finite numbers, shape (n_prompts, 15), columns as in `SURFACE_NAMES`.
+        Finite numbers, shape (n_prompts, 17), columns as in `SURFACE_NAMES`.
     """
     rows = [features_of(prompt) for prompt in prompts]
     return np.array(rows, np.float64).reshape(len(rows), len(SURFACE_NAMES))
@@ -68,28 +107,33 @@ def surface_features(prompts: Sequence[str]) -> FloatArray:
 
 def features_of(prompt: str) -> tuple[float, ...]:
     """Return the same features of one prompt."""
-    text = prompt[:MAX_CHARACTERS]
+    text = prompt[:MAX_CHARACTERS].lower()
     encoded = text.encode("utf-8", "surrogatepass")
     count = encoded.translate(_CLASSES).count
-    words = text.lower().split()
-    n_characters, n_words = len(text) + 1, len(words) or 1
-    n_lines = encoded.count(b"\n")
+    words = encoded.translate(_LETTERS_ONLY).split()
+    different = frozenset(words)
+    pieces = text.split()
+    n_visible = len("".join(pieces))
+    n_characters, n_words = n_visible + len(pieces) or 1, len(words) or 1
+    n_lines = sum(not line.isspace() for line in text.split("\n") if line)
     return (
-        log1p(len(prompt)),
-        log1p(len(words) * max(1.0, len(prompt) / MAX_CHARACTERS)),
-        len(text) / n_words,
+        log1p(len(words)),
         count(_DIGIT) / n_characters,
-        count(_CAPITAL) / n_characters,
         count(_SYMBOL) / n_characters,
-        n_lines / n_words,
-        encoded.count(b"?") / n_words,
-        log1p(n_lines),
-        log1p(encoded.count(b"$")),
+        log1p(max(n_lines - 1, 0)),
         count(_NON_ASCII) / n_characters,
-        len(set(words)) / n_words,
+        len(different) / n_words,
         float("```" in text or "def " in text),
-        len("".join(words)) / n_words,
+        n_visible / n_words,
         log1p(_count_numbers(encoded)),
+        encoded.count(b"?") / n_words,
+        log1p(sum(map(encoded.count, _MATH_SIGNS))),
+        float(len(HARD_WORDS & different)),
+        float(len(STEP_WORDS & different)),
+        float(len(LOGIC_WORDS & different)),
+        float(len(NEGATIONS & different)),
+        float(len(CHAT_WORDS & different)),
+        float(bool(words) and words[0] in FACT_OPENINGS),
     )
 
 
