@@ -9,7 +9,8 @@ from routecast.embed.registry import load_embedder
 from routecast.errors import ConfigError, DataError
 from routecast.evaluate.metrics import routing_metrics
 from routecast.routers.blend_kernel import describe
-from routecast.train import blend, blend_ridge
+from routecast.stats import ridge
+from routecast.train import blend
 from routecast.train.blend import BlendFit, BlendSettings, Labels, fit_blend
 from routecast.types import FloatArray
 
@@ -103,8 +104,8 @@ def slow_deviations(
 def test_deviations_are_those_of_a_gaussian_process_solved_directly(
     word_embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blend_ridge, "SIGNAL_RATIOS", np.array([0.25]))
-    monkeypatch.setattr(blend_ridge, "LOG_PRIOR", np.array([0.0]))
+    monkeypatch.setattr(ridge, "SIGNAL_RATIOS", np.array([0.25]))
+    monkeypatch.setattr(ridge, "LOG_PRIOR", np.array([0.0]))
     prompts, gaps = planted(60)
     model = fit(prompts, gaps, word_embedder).model
     fresh = [*planted(20, seed=1)[0], "def f(x):\n    return {x: [1, 2]}\n" * 9]
@@ -129,9 +130,9 @@ def test_deviations_over_several_ratios_hold_how_their_means_differ(
     fresh = planted(10, seed=1)[0]
     ratios, flat = np.array([0.1, 1.0]), np.zeros(2)
     means, variances, evidence = [], [], []
-    monkeypatch.setattr(blend_ridge, "LOG_PRIOR", np.zeros(1))
+    monkeypatch.setattr(ridge, "LOG_PRIOR", np.zeros(1))
     for ratio in ratios:
-        monkeypatch.setattr(blend_ridge, "SIGNAL_RATIOS", np.array([ratio]))
+        monkeypatch.setattr(ridge, "SIGNAL_RATIOS", np.array([ratio]))
         model = fit(prompts, gaps, word_embedder).model
         views = model.views(fresh, word_embedder.embed(fresh))
         means.append(model.predict(views)[0])
@@ -147,8 +148,8 @@ def test_deviations_over_several_ratios_hold_how_their_means_differ(
     shares = np.exp(np.array(evidence) - max(evidence))
     shares /= shares.sum()
     spread = shares @ (np.array(means) - shares @ np.array(means)) ** 2
-    monkeypatch.setattr(blend_ridge, "SIGNAL_RATIOS", ratios)
-    monkeypatch.setattr(blend_ridge, "LOG_PRIOR", flat)
+    monkeypatch.setattr(ridge, "SIGNAL_RATIOS", ratios)
+    monkeypatch.setattr(ridge, "LOG_PRIOR", flat)
     found = fit(prompts, gaps, word_embedder).model.gap_deviations(views) ** 2
     assert shares.min() > 0.02  # both count
     assert found == pytest.approx(shares @ np.array(variances) + spread, rel=2e-3)
@@ -157,8 +158,8 @@ def test_deviations_over_several_ratios_hold_how_their_means_differ(
 def test_more_labels_leave_smaller_deviations_where_the_signal_is_known(
     word_embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blend_ridge, "SIGNAL_RATIOS", np.array([0.25]))
-    monkeypatch.setattr(blend_ridge, "LOG_PRIOR", np.array([0.0]))
+    monkeypatch.setattr(ridge, "SIGNAL_RATIOS", np.array([0.25]))
+    monkeypatch.setattr(ridge, "LOG_PRIOR", np.array([0.0]))
     fresh, _ = planted(50, seed=1)
     few, many = (
         found.model.gap_deviations(found.model.views(fresh, word_embedder.embed(fresh)))

@@ -26,7 +26,7 @@ from routecast.routers.blend_kernel import (
 from routecast.routers.blend_spread import Spread
 from routecast.routers.blend_terms import TermScale
 from routecast.stats.eigen import symmetric_eigen
-from routecast.train.blend_ridge import RidgeFit, fit_ridge
+from routecast.stats.ridge import RidgeFit, fit_ridge
 from routecast.train.blend_topics import find_topics
 from routecast.types import FloatArray, IntArray
 

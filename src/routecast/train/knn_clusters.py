@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from routecast.routers.knn import kernel_of
-from routecast.train.groups import groups_of_many
+from routecast.stats.groups import groups_of_many
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 _ROUNDS = 15

@@ -21,8 +21,8 @@ import numpy as np
 from routecast.errors import DataError
 from routecast.routers.ridge import FeatureScale, Ridge, familiarity_of
 from routecast.routers.surface import surface_features
-from routecast.train.blend_ridge import fit_ridge
-from routecast.train.groups import groups_of_many
+from routecast.stats.groups import groups_of_many
+from routecast.stats.ridge import fit_ridge
 from routecast.train.pair_labels import labels_between_sides, placed
 from routecast.train.registry import Family, Fit, Lesson
 from routecast.types import FloatArray, IntArray

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routecast.train import blend_ridge
-from routecast.train.blend_ridge import RidgeFit, fit_ridge
+from routecast.stats import ridge
+from routecast.stats.ridge import RidgeFit, fit_ridge
 from routecast.types import FloatArray, IntArray
 
 
@@ -22,8 +22,8 @@ def alone(n_rows: int) -> IntArray:
 @pytest.fixture
 def one_ratio(monkeypatch: pytest.MonkeyPatch) -> float:
     """Leave one ratio of variances to average over, so that a textbook has the answer."""
-    monkeypatch.setattr(blend_ridge, "SIGNAL_RATIOS", np.array([0.25]))
-    monkeypatch.setattr(blend_ridge, "LOG_PRIOR", np.array([0.0]))
+    monkeypatch.setattr(ridge, "SIGNAL_RATIOS", np.array([0.25]))
+    monkeypatch.setattr(ridge, "LOG_PRIOR", np.array([0.0]))
     return 0.25
 
 
@@ -112,7 +112,7 @@ def test_evidence_is_the_density_of_the_targets() -> None:
         return float(-0.5 * np.linalg.slogdet(spread)[1] - 7.0 * np.log(squares))
 
     lengths, directions = np.linalg.eigh(features.T @ features)
-    rotated = blend_ridge._Rotated.of(features @ directions, lengths, np.ones(15), targets)
+    rotated = ridge._Rotated.of(features @ directions, lengths, np.ones(15), targets)
     ratios = [0.01, 0.1, 1.0]
     fast = [rotated.log_evidence(ratio) for ratio in ratios]
     expected = [slow(ratio) for ratio in ratios]

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from routecast.stats.eigen import symmetric_eigen
-from routecast.train.groups import groups_of_many
+from routecast.stats.groups import groups_of_many
 from routecast.types import FloatArray, IntArray
 
 SIGNAL_RATIOS: Final = np.geomspace(0.005, 1.5, 13)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routecast.train.groups import groups_of_many
+from routecast.stats.groups import groups_of_many
 
 
 def test_rows_that_are_alone_are_left_out() -> None:
