@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from runs.default_sets import Trial
+from runs.neighbours import NearestNeighbours
 
 from routecast.artifacts import MetricRecord
 from routecast.embed.protocol import Embedder
@@ -15,7 +16,6 @@ from routecast.evaluate.metrics import oracle_scores, routing_metrics
 from routecast.routers.length import LengthRouter
 from routecast.train.knn import KnnSettings, fit_knn
 from routecast.train.knn_clusters import Clusters, gather_clusters
-from routecast.train.neighbours import NearestNeighbours
 from routecast.train.pair_labels import PromptLabels
 from routecast.train.pipeline import FRACTIONS, TrainSettings
 from routecast.train.prepare import prepare

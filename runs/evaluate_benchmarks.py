@@ -37,7 +37,7 @@ SIGNIFICANT = 0.05
 N_OWN_LABELS = 1531
 OWN_LABELS = "mmlu-own-labels"
 DRAW = 1
-LIGHT_FAMILIES = ("blend", "knn", "mf", "sw")  # the transformers have pages of their own
+LIGHT_FAMILIES = ("blend", "knn", "mf", "ridge", "sw")  # the transformers have pages of their own
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ READING = """
 - Brackets are 95% intervals of {n_resamples:,} paired bootstrap resamples. On MMLU whole subjects
   are resampled, not prompts, because a router may be right or wrong about a subject as a whole; by
   category with {n_subset_resamples:,} resamples. The paper gives no intervals.
-- `length` is the number of characters of the prompt. `oracle` knows both answers. `neighbours` has
-  the labels of the other four fifths of the same benchmark: it is what labels from one's own
-  traffic give to a method that only remembers, and no fair rival of routers that never saw these
-  tasks.
+- `length` is the number of characters of the prompt. `oracle` knows both answers.
+  `ridge-own-labels` learned from the same benchmark, each fold of it from the other folds: it is
+  what labels from one's own traffic give to ridge regression, and no fair rival of routers that
+  never saw these tasks.
 - `{own_labels}` is what is left of MMLU after {n_own_labels:,} of its labels, the size of the
   paper's "gold" set, were drawn at random, equal prompts on one side; routers with "own labels" in
   their name learned from those alone, with the `static` embedder. One draw;
@@ -207,7 +207,7 @@ def results_page(studies: Sequence[Study], figures: str) -> str:
 def findings(study: Study) -> Iterator[str]:
     """Say what one benchmark tells of the routers, good or bad, by its intervals."""
     length = _router(study, "length").metrics["apgr"].value
-    neighbours = _router(study, "neighbours").metrics["apgr"]
+    own = _router(study, "ridge-own-labels").metrics["apgr"]
     best = max(PAPER[_published(study)], key=lambda row: row.apgr)
     for router in study.routers:
         if router.is_baseline:
@@ -223,9 +223,8 @@ def findings(study: Study) -> Iterator[str]:
             f"{_interval(apgr, 3)}, {' and '.join(verdicts)} (length alone: {length:.3f})."
         )
     yield (
-        f"**{study.benchmark}**: with labels of the same benchmark, nearest neighbours reach "
-        f"{_interval(neighbours, 3)}; the paper's best is {best.apgr:.3f} "
-        f"({best.router}, {best.data})."
+        f"**{study.benchmark}**: with labels of the same benchmark, ridge regression reaches "
+        f"{_interval(own, 3)}; the paper's best is {best.apgr:.3f} ({best.router}, {best.data})."
     )
     for warning in study.warnings:
         if not warning.startswith(("left out", "not told from a random order")):

@@ -1,6 +1,6 @@
 """How far `sw` moves, and what a sharper weighting is worth, on real data.
 
-    python runs/study_sw_gamma.py --data DIR [--minilm FOLDER] [--cache FOLDER]
+    python -m runs.study_sw_gamma --data DIR [--minilm FOLDER] [--cache FOLDER]
 
 Three sets: every pair of 33 models on MMLU-Pro as gold comparisons, AlpacaEval 2 with PandaLM, and
 1,531 gold labels drawn from MMLU. Prompts are split; gamma, the number of neighbours and the
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from runs.neighbours import NearestNeighbours
 
 from routecast.data.leakage import contained_questions
 from routecast.data.outcomes import Outcomes
@@ -34,7 +35,6 @@ from routecast.routers.length import LengthRouter
 from routecast.routers.sw import SHARP_GAMMA, SimilarityWeighted, SwSettings
 from routecast.stats.bootstrap import percentile_interval, resample_counts
 from routecast.stats.platt import sigmoid
-from routecast.train.neighbours import NearestNeighbours
 from routecast.train.overlap import OnOverlap, settle_overlap
 from routecast.train.sides import rate_tiers
 from routecast.train.sources import LabelledSet, set_of_comparisons, set_of_outcomes
@@ -200,7 +200,7 @@ def _gaps_of_battles(preferences: PreferenceArrays, strong: str, weak: str) -> d
 
 HEAD = """# How far `sw` moves, and what sharper weights are worth
 
-    python runs/study_sw_gamma.py --data DIR --minilm FOLDER --cache FOLDER
+    python -m runs.study_sw_gamma --data DIR --minilm FOLDER --cache FOLDER
 
 PAPER.md, section 6: with gamma 10 the router barely moves. Per set of comparisons and embedder:
 training, validation and test prompts 60/20/20 (MMLU: 1,225/306/the rest), ten tiers by the

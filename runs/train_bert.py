@@ -1,6 +1,6 @@
 """Fine-tune all-MiniLM-L6-v2 as `bert` on real data, and measure it on the three benchmarks.
 
-    python runs/train_bert.py --data DIR --base FOLDER --cache FOLDER [--seeds 1,2,3,4,5]
+    python -m runs.train_bert --data DIR --base FOLDER --cache FOLDER [--seeds 1,2,3,4,5]
 
 Two training sets: (a) 1,531 gold labels drawn from MMLU, the draws of runs/train_light_routers.py,
 measured on the rest of it; (b) MMLU-Pro and ZeroEval without any question of a benchmark. `blend`
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from runs.neighbours import NearestNeighbours
 
 from routecast.data.outcomes import Outcomes, PairOutcomes
 from routecast.data.readers.registry import find_reader
@@ -30,7 +31,6 @@ from routecast.evaluate.metrics import oracle_scores, routing_metrics
 from routecast.evaluate.study import Figure
 from routecast.routers.length import LengthRouter
 from routecast.stats.bootstrap import percentile_interval
-from routecast.train.neighbours import NearestNeighbours
 from routecast.train.overlap import OnOverlap, settle_overlap
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
 from routecast.train.sources import LabelledSet, set_of_outcomes
@@ -255,7 +255,7 @@ def page_of(every: Sequence[Lessons], cache: Path) -> str:
     lines = [
         "# `bert` on real data",
         "",
-        f"    python runs/train_bert.py --data DIR --base FOLDER --cache FOLDER --seeds {seeds}",
+        f"    python -m runs.train_bert --data DIR --base FOLDER --cache FOLDER --seeds {seeds}",
         "",
         INTRODUCTION,
         "",

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from runs.neighbours import NearestNeighbours
 from runs.train_light_routers import (
     N_GOLD,
     PAPER,
@@ -47,7 +48,6 @@ from routecast.routers.causal import BoundCausal
 from routecast.routers.causal_template import default_template
 from routecast.routers.length import LengthRouter
 from routecast.stats.bootstrap import percentile_interval
-from routecast.train.neighbours import NearestNeighbours
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
 from routecast.train.sources import set_of_outcomes
 from routecast.types import FloatArray

@@ -19,11 +19,11 @@ import msgspec
 from runs.default_choice import SEED, choose_settings, measure
 from runs.default_page import results_page
 from runs.default_sets import STRONG, WEAK, Trial, read_training_sets, trials
+from runs.neighbours import NearestNeighbours
 
 from routecast.artifacts import MetricRecord, save_artifact
 from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
-from routecast.train.neighbours import NearestNeighbours
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
 
 

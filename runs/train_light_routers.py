@@ -1,6 +1,6 @@
 """Train `mf` and `sw` on real data, and measure them on the three benchmarks.
 
-    python runs/train_light_routers.py --data DIR [--minilm FOLDER] [--cache FOLDER]
+    python -m runs.train_light_routers --data DIR [--minilm FOLDER] [--cache FOLDER]
 
 Three training sets: (a) every pair of the models of MMLU-Pro's evaluation results, (b) AlpacaEval 2
 and PandaLM, (c) 1,531 gold labels drawn from MMLU, five draws, measured on the rest. No question of
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from runs.neighbours import NearestNeighbours
 
 from routecast.data.outcomes import Outcomes, PairOutcomes
 from routecast.data.readers.registry import find_reader
@@ -28,7 +29,6 @@ from routecast.evaluate.metrics import oracle_scores, routing_metrics
 from routecast.evaluate.study import Figure
 from routecast.routers.length import LengthRouter
 from routecast.stats.bootstrap import percentile_interval
-from routecast.train.neighbours import NearestNeighbours
 from routecast.train.overlap import OnOverlap, settle_overlap
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
 from routecast.train.sources import LabelledSet, set_of_comparisons, set_of_outcomes
@@ -423,7 +423,7 @@ def page_of(findings: Findings) -> str:
     lines = [
         "# The two light routers on real data",
         "",
-        "    python runs/train_light_routers.py --data DIR --minilm FOLDER --cache FOLDER",
+        "    python -m runs.train_light_routers --data DIR --minilm FOLDER --cache FOLDER",
         "",
         "GPT-4-1106 against Mixtral-8x7B. 95% intervals by bootstrap, 10,000 resamples; MMLU by "
         "its 57 subjects, so by far the widest for its size. (a) every pair of 33 models of "

@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 from runs.few_labels.blend_fits import BLEND, HALVES, score_blend
 from runs.few_labels.sets import Sample
+from runs.neighbours import NearestNeighbours
 
 from routecast.data.outcomes import Outcomes
 from routecast.embed.protocol import EmbedderIdentity
 from routecast.errors import DataError
 from routecast.evaluate.metrics import oracle_scores
 from routecast.train.fitting import fit_all
-from routecast.train.neighbours import NearestNeighbours
 from routecast.train.prepare import Prepared, prepare
 from routecast.train.registry import Family, ReadsPromptsAndEmbeddings, find_family
 from routecast.train.sources import set_of_outcomes

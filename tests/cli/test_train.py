@@ -43,7 +43,7 @@ def test_a_router_is_trained_saved_and_judged(outcomes: Path, tmp_path: Path) ->
         *QUICK,
     )  # fmt: skip
     assert run.exit_code == 0, run.output
-    for words in ("240 prompts", "APGR", "nearest neighbours", "length", "random", "N = 30"):
+    for words in ("240 prompts", "APGR", "ridge", "length", "random", "N = 30"):
         assert words in run.stdout
     assert "30 labelled prompts to report on tell little" in run.stdout
     scores = load_router(str(output)).router.win_probabilities(

@@ -31,7 +31,7 @@ def test_every_label_is_learned_from_and_reported_on(trained: TrainedRouter) -> 
     assert held_out.n_prompts == held_out.routing.n_labels == 400
     apgr = {name: figures["apgr"].value for name, figures in held_out.routing.figures.items()}
     assert 0.5 < apgr["router"] < apgr["oracle"]
-    assert set(apgr) == {"router", "length", "nearest neighbours", "oracle"}
+    assert set(apgr) == {"router", "length", "ridge", "oracle"}
     records = trained.artifact.manifest.metrics
     assert {record.benchmark for record in records} == {"cross-fitted"}
 

@@ -43,7 +43,7 @@ def test_a_router_that_knows_the_truth_earns_no_warning(
     held_out = measured(prepared, planted_scores(prepared))
     assert held_out.warnings == ()
     assert held_out.n_prompts == held_out.wins.n_labels == 180
-    assert set(held_out.wins.figures) == {"router", "length", "nearest neighbours", "base rate"}
+    assert set(held_out.wins.figures) == {"router", "length", "ridge", "base rate"}
 
 
 def test_a_router_that_ranks_the_wrong_way_is_warned_of(

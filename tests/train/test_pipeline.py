@@ -46,7 +46,7 @@ def test_a_planted_difference_is_found_and_beats_doing_without(trained: TrainedR
     assert held_out.routing.figures["router"]["apgr"].low > 0.6
     assert held_out.wins.figures["router"]["auroc"].low > 0.6
     assert held_out.wins.differences["log_loss", "base rate"].high < 0
-    assert all("nearest training prompts" in warning for warning in held_out.warnings)
+    assert all("ridge regression on the same labels" in warning for warning in held_out.warnings)
 
 
 def test_what_was_saved_scores_as_what_was_measured(

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
-import numpy as np
-
 from routecast.data.outcomes import PairOutcomes, swap_warning
 from routecast.data.reading import Dropped
 from routecast.embed.protocol import Embedder
@@ -19,7 +17,7 @@ from routecast.evaluate.figures import StudyFigures, study_figures
 from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.intervals import N_RESAMPLES
 from routecast.evaluate.metrics import oracle_scores
-from routecast.evaluate.neighbours import MIN_PROMPTS, neighbour_scores
+from routecast.evaluate.own_labels import MIN_PROMPTS, own_label_ranks
 from routecast.evaluate.score_cache import ScoreCache, prompts_digest
 from routecast.evaluate.scoring import RouterScores, Watch, score_prompts
 from routecast.evaluate.study import RouterStudy, Study, SubsetStudy
@@ -37,11 +35,11 @@ from routecast.upstream.prices import Price
 
 LENGTH = "length"
 ORACLE = "oracle"
-NEIGHBOURS = "neighbours"
+OWN_LABELS = "ridge-own-labels"
 INTERVALS, PARTS = "intervals", "parts"
 """What `Watch` is told while resamples are drawn, of all prompts and of groups."""
 
-_RESERVED = (RANDOM, LENGTH, ORACLE, NEIGHBOURS, ALWAYS_STRONG, ALWAYS_WEAK)
+_RESERVED = (RANDOM, LENGTH, ORACLE, OWN_LABELS, ALWAYS_STRONG, ALWAYS_WEAK)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +51,6 @@ class EvaluationSettings:
         weak_price: Price of the weak model.
         allow_overlap: Go on with routers that were trained on some of the prompts.
         on_router_error: Who answers prompts on which a router abstains.
-        with_neighbours: Whether the nearest neighbours are among the baselines.
         n_resamples: Resamples behind every interval.
         seed: Of resamples and folds.
     """
@@ -62,7 +59,6 @@ class EvaluationSettings:
     weak_price: Price | None = None
     allow_overlap: bool = False
     on_router_error: OnRouterError = DEFAULT_ON_ROUTER_ERROR
-    with_neighbours: bool = True
     n_resamples: int = N_RESAMPLES
     seed: int = 0
 
@@ -208,26 +204,20 @@ def _field(
     field[LENGTH] = _Entry(scores=by_length, is_probability=False, is_baseline=True)
     best = oracle_scores(weak_quality=pair.weak_quality, strong_quality=pair.strong_quality)
     field[ORACLE] = _Entry(scores=best, is_probability=False, is_baseline=True)
-    if settings.with_neighbours:
-        neighbours = _neighbours(pair, seed=settings.seed, watch=watch)
-        if neighbours is None:
-            warnings.append(f"no nearest neighbours: they take {MIN_PROMPTS} different prompts")
-        else:
-            field[NEIGHBOURS] = neighbours
+    if len(set(pair.prompts)) < MIN_PROMPTS:
+        warnings.append(f"no {OWN_LABELS}: it takes {MIN_PROMPTS} different prompts")
+    else:
+        field[OWN_LABELS] = _own_labels(pair, seed=settings.seed, watch=watch)
     return field, warnings
 
 
-def _neighbours(pair: PairOutcomes, *, seed: int, watch: Watch | None) -> _Entry | None:
-    if len(set(pair.prompts)) < MIN_PROMPTS:
-        return None
+def _own_labels(pair: PairOutcomes, *, seed: int, watch: Watch | None) -> _Entry:
     if watch is not None:
-        watch(NEIGHBOURS, 0, len(pair))
-    labels = (1.0 + pair.gap) / 2.0
-    found = neighbour_scores(pair.prompts, labels, load_embedder("static"), seed=seed)
+        watch(OWN_LABELS, 0, len(pair))
+    ranks = own_label_ranks(pair.prompts, pair.gap, load_embedder("static"), seed=seed)
     if watch is not None:
-        watch(NEIGHBOURS, len(pair), len(pair))
-    is_probability = bool(np.isin(pair.gap, (-1.0, 0.0, 1.0)).all())
-    return _Entry(scores=found.scores, is_probability=is_probability, is_baseline=True)
+        watch(OWN_LABELS, len(pair), len(pair))
+    return _Entry(scores=ranks, is_probability=False, is_baseline=True)
 
 
 def _figures(

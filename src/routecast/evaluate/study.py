@@ -76,7 +76,7 @@ class RouterStudy:
 
     Attributes:
         name: As the user named it: ``default``, a folder, ``length``.
-        is_baseline: Random, length, oracle, always one model, nearest neighbours.
+        is_baseline: Random, length, oracle, always one model, `ridge` on the same labels.
         scores: Per prompt, shape (n_prompts,), in the order of routing: prompts without a score
             stand above or below all others. None for baselines that are exact without scores.
         is_probability: Whether the scores are win probabilities, and not only an order.

@@ -88,23 +88,8 @@ def fit_all(
         The best first: the lowest loss of the validation labels between strong and weak; of the
         training labels where each is predicted from the others.
     """
-    training, validation = prepared.lesson_parts()
     sides = prepared.sides
-    lesson = Lesson(
-        prompts=prepared.prompts,
-        embeddings=prepared.embeddings,
-        training=training,
-        validation=validation,
-        strong=sides.strong,
-        weak=sides.weak,
-        seed=seed,
-        groups=prepared.duplicates.labels,
-        folds=prepared.folds,
-        tiers=sides.tiers,
-        device=device,
-        weak_quality=_weak_quality(prepared),
-        environ=environ or {},
-    )
+    lesson = replace(lesson_of(prepared), seed=seed, device=device, environ=environ or {})
     tried = []
     for number, options in enumerate(candidates, start=1):
         stage = "fitting" if len(candidates) == 1 else f"fitting {number} of {len(candidates)}"
@@ -121,6 +106,25 @@ def fit_all(
         )
         tried.append(TriedFit(trial=trial, fit=fit, bound=bound))
     return sorted(tried, key=lambda one: (math.isnan(one.trial.pair_loss), one.trial.pair_loss))
+
+
+def lesson_of(prepared: Prepared) -> Lesson:
+    """Return what a family learns from; the seed is 0."""
+    training, validation = prepared.lesson_parts()
+    sides = prepared.sides
+    return Lesson(
+        prompts=prepared.prompts,
+        embeddings=prepared.embeddings,
+        training=training,
+        validation=validation,
+        strong=sides.strong,
+        weak=sides.weak,
+        seed=0,
+        groups=prepared.duplicates.labels,
+        folds=prepared.folds,
+        tiers=sides.tiers,
+        weak_quality=_weak_quality(prepared),
+    )
 
 
 def _weak_quality(prepared: Prepared) -> FloatArray | None:

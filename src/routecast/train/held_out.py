@@ -16,6 +16,7 @@ from routecast.data.ratings import rate_models
 from routecast.errors import DataError
 from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.metrics import oracle_scores
+from routecast.evaluate.own_labels import ranks_by_fold
 from routecast.evaluate.study import Figure
 from routecast.policy.abstaining import DEFAULT_ON_ROUTER_ERROR, routed_scores
 from routecast.routers.length import LengthRouter
@@ -28,13 +29,13 @@ from routecast.train.measure import (
     measure_routing,
     measure_wins,
 )
-from routecast.train.neighbours import NearestNeighbours
 from routecast.train.prepare import Prepared
 from routecast.train.resampled import AUROC, LOG_LOSS
+from routecast.train.rival import RIDGE, has_rival, rival_by_fold, rival_scores
 from routecast.train.sides import PairLabels
 from routecast.types import FloatArray, IntArray
 
-ROUTER, LENGTH, NEIGHBOURS, BASE_RATE = "router", "length", "nearest neighbours", "base rate"
+ROUTER, LENGTH, BASE_RATE = "router", "length", "base rate"
 ORACLE = "oracle"
 RATINGS = "ratings alone"
 MIN_CLUSTERS = 10
@@ -74,6 +75,7 @@ def measure_held_out(
     scores: ModelScores | None,
     *,
     by_fold: FloatArray | None = None,
+    beside_ridge: bool = True,
     seed: int,
 ) -> HeldOut:
     """Measure on the test prompts, or on the training prompts fold by fold.
@@ -86,6 +88,7 @@ def measure_held_out(
             family knows one pair only.
         by_fold: Scores of the training prompts without the labels of their folds, same shape; None
             for the test prompts.
+        beside_ridge: Let `ridge` on the same labels be among the baselines.
         seed: Of the resamples.
     """
     split = prepared.split
@@ -98,7 +101,9 @@ def measure_held_out(
             f"the router gives no score to any of the {len(labels):,} held-out labels; train on "
             "more of this traffic"
         )
-    field = _contenders(prepared, calibrated, by_fold, labels.prompt_index)
+    field = _contenders(
+        prepared, calibrated, by_fold, labels.prompt_index, beside_ridge=beside_ridge
+    )
     wins = Measurement(n_labels=0, n_clusters=0, figures={})
     if len(scored):
         wins = measure_wins(
@@ -159,49 +164,37 @@ def _abstention_warnings(n_abstained: int, n_labels: int) -> tuple[str, ...]:
 
 
 def _contenders(
-    prepared: Prepared, calibrated: FloatArray, by_fold: FloatArray | None, rows: IntArray
+    prepared: Prepared,
+    calibrated: FloatArray,
+    by_fold: FloatArray | None,
+    rows: IntArray,
+    *,
+    beside_ridge: bool,
 ) -> list[Contender]:
     """Score some prompts, repeated ones too, by the router and by its baselines."""
     known = prepared.labels_on(prepared.split.train)
     length = LengthRouter().win_probabilities(prepared.prompts)
-    ranks = None if by_fold is None else _ranks_by_fold(by_fold[rows], prepared.folds_of(rows))
+    ranks = None if by_fold is None else ranks_by_fold(by_fold[rows], prepared.folds_of(rows))
     found = [
         Contender(name=ROUTER, scores=calibrated[rows], is_probability=True, ranks=ranks),
         Contender(name=LENGTH, scores=length[rows]),
     ]
+    if beside_ridge and has_rival(prepared):
+        rival = _rival(prepared, rows, is_crosswise=by_fold is not None)
+        found.append(Contender(name=RIDGE, scores=rival))
     if len(known):
-        neighbours = _neighbours(prepared, known, rows, is_crosswise=by_fold is not None)
-        found.append(Contender(name=NEIGHBOURS, scores=neighbours))
         n_wins, n_labels = np.average(known.wins, weights=known.weight) * len(known), len(known)
         rate = np.full(len(rows), (n_wins + 0.5) / (n_labels + 1.0))  # never 0 or 1
         found.append(Contender(name=BASE_RATE, scores=rate, is_probability=True, is_constant=True))
     return found
 
 
-def _neighbours(
-    prepared: Prepared, known: PairLabels, rows: IntArray, *, is_crosswise: bool
-) -> FloatArray:
-    """Score by the nearest labelled prompts; crosswise by those of other folds, as ranks."""
-    labelled, embeddings = prepared.embeddings[known.prompt_index], prepared.embeddings[rows]
-    if not is_crosswise:
-        return NearestNeighbours(labelled, known.wins).scores(embeddings)
-    scores, folds = np.empty(len(rows)), prepared.folds_of(rows)
-    of_known = prepared.folds_of(known.prompt_index)
-    for fold in np.unique(folds):
-        others, inside = of_known != fold, folds == fold
-        neighbours = NearestNeighbours(labelled[others], known.wins[others])
-        scores[inside] = neighbours.scores(embeddings[inside])
-    return _ranks_by_fold(scores, folds)
-
-
-def _ranks_by_fold(scores: FloatArray, folds: IntArray) -> FloatArray:
-    """Return each score's rank among those of its fold, in (0, 1), equal scores sharing one."""
-    ranks = np.empty(len(scores))
-    for fold in np.unique(folds):
-        inside = np.flatnonzero(folds == fold)
-        _, places, counts = np.unique(scores[inside], return_inverse=True, return_counts=True)
-        ranks[inside] = ((np.cumsum(counts) - counts / 2) / len(inside))[places]
-    return ranks
+def _rival(prepared: Prepared, rows: IntArray, *, is_crosswise: bool) -> FloatArray:
+    """Score by `ridge` on the training labels; crosswise by those of other folds, as ranks."""
+    if is_crosswise:
+        return ranks_by_fold(rival_by_fold(prepared)[rows], prepared.folds_of(rows))
+    prompts = [prepared.prompts[row] for row in rows.tolist()]
+    return rival_scores(prepared, prompts, prepared.embeddings[rows])
 
 
 def _clusters(prepared: Prepared, labels: PairLabels) -> tuple[IntArray, bool]:
@@ -275,11 +268,11 @@ def _warnings(
             "its probabilities are no better than one base rate for every prompt: log loss "
             f"differs by {_shown(loss, signed=True)}"
         )
-    nearest = measurement.differences.get((metric, NEIGHBOURS))
-    if nearest is not None and not nearest.low > 0 and not np.isnan(nearest.value):
+    rival = measurement.differences.get((metric, RIDGE))
+    if rival is not None and not rival.low > 0 and not np.isnan(rival.value):
         found.append(
-            "the router does not beat the 50 nearest training prompts: "
-            f"{title} differs by {_shown(nearest, signed=True)}"
+            "the router does not beat ridge regression on the same labels: "
+            f"{title} differs by {_shown(rival, signed=True)}"
         )
     rated = None if battles is None else battles.differences.get((LOG_LOSS, RATINGS))
     if rated is not None and not rated.high < 0:

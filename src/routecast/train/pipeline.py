@@ -23,6 +23,7 @@ from routecast.train.prepare import Prepared, prepare
 from routecast.train.progress import Watch, tell
 from routecast.train.record import metric_records, training_record
 from routecast.train.registry import Family, Fit, SavesFolder, find_family
+from routecast.train.rival import RIDGE
 from routecast.train.sources import LabelledSet
 from routecast.types import EmbeddingArray, FloatArray
 
@@ -191,8 +192,11 @@ def _measured(
     calibrated: FloatArray,
 ) -> HeldOut | None:
     """Measure on the test prompts, or else on all where each is predicted from the others."""
+    beside_ridge = family.name != RIDGE
     if len(prepared.split.test):
-        return measure_held_out(prepared, calibrated, fit.scores, seed=settings.seed)
+        return measure_held_out(
+            prepared, calibrated, fit.scores, beside_ridge=beside_ridge, seed=settings.seed
+        )
     if fit.by_fold is None or prepared.folds is None or settings.fractions is not None:
         return None
     reported = calibrate_by_fold(
@@ -203,7 +207,14 @@ def _measured(
         evenly=family.calibrates_evenly,
         seed=settings.seed,
     )
-    return measure_held_out(prepared, reported, fit.scores, by_fold=fit.by_fold, seed=settings.seed)
+    return measure_held_out(
+        prepared,
+        reported,
+        fit.scores,
+        by_fold=fit.by_fold,
+        beside_ridge=beside_ridge,
+        seed=settings.seed,
+    )
 
 
 def _artifact(manifest: Manifest, fit: Fit, prepared: Prepared, prompts: Sequence[str]) -> Artifact:

@@ -22,15 +22,15 @@ from routecast.errors import DataError
 from routecast.routers.ridge import FeatureScale, Ridge, familiarity_of
 from routecast.routers.surface import surface_features
 from routecast.stats.groups import groups_of_many
-from routecast.stats.ridge import fit_ridge
-from routecast.train.pair_labels import labels_between_sides, placed
+from routecast.stats.ridge import RidgeFit, fit_ridge
+from routecast.train.pair_labels import PromptLabels, labels_between_sides, placed
 from routecast.train.registry import Family, Fit, Lesson
 from routecast.types import FloatArray, IntArray
 
 ABSTAIN_QUANTILE: Final = 0.005
 """Share of labelled prompts that are less familiar to the others than the router accepts."""
 
-_MIN_LABELS: Final = 3
+MIN_LABELS: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,36 +40,65 @@ class RidgeSettings:
     seed: int = 0
 
 
-def fit_lesson(lesson: Lesson, settings: RidgeSettings) -> Fit:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FittedLine:
+    """The regression of a lesson's labels on their prompts' features.
+
+    Attributes:
+        labels: Between the sides, one per prompt.
+        scale: Of the features.
+        features: Of the labelled prompts, shape (n_labels, n_features).
+        fit: What was found.
+    """
+
+    labels: PromptLabels
+    scale: FeatureScale
+    features: FloatArray
+    fit: RidgeFit
+
+
+def fit_line(lesson: Lesson) -> FittedLine:
     """Learn from the comparisons between the sides; others say nothing about this pair.
 
     Raises:
         DataError: If there are fewer than 3 labelled prompts.
     """
-    del settings
     labels = labels_between_sides(lesson, lesson.training)
     rows = labels.rows
-    if len(rows) < _MIN_LABELS:
-        raise DataError(f"{len(rows)} labelled prompts; {_MIN_LABELS} are the fewest to learn from")
+    if len(rows) < MIN_LABELS:
+        raise DataError(f"{len(rows)} labelled prompts; {MIN_LABELS} are the fewest to learn from")
     embeddings = lesson.embeddings[rows]
     surfaces = surface_features([lesson.prompts[row] for row in rows.tolist()])
     scale = FeatureScale.of(embeddings, surfaces)
     features = scale.apply(embeddings, surfaces)
-    groups = lesson.groups[rows]
     fit = fit_ridge(
         features,
         labels.gaps,
         weights=labels.weights,
-        groups=groups,
+        groups=lesson.groups[rows],
         folds=None if lesson.folds is None else lesson.folds[rows],
     )
+    return FittedLine(labels=labels, scale=scale, features=features, fit=fit)
+
+
+def fit_lesson(lesson: Lesson, settings: RidgeSettings) -> Fit:
+    """Fit the line, and say how sure it is of which prompts.
+
+    Raises:
+        DataError: If there are fewer than 3 labelled prompts.
+    """
+    del settings
+    line = fit_line(lesson)
+    labels, features, fit = line.labels, line.features, line.fit
+    rows = labels.rows
+    groups = lesson.groups[rows]
     weights = labels.weights / labels.weights.mean()
     ratio = fit.signal_share / (1.0 - fit.signal_share)
     precision = np.eye(features.shape[1]) + ratio * (features.T * weights) @ features
     shrunk = np.linalg.inv(precision)  # the covariance over the prior variance
     noise_variance = fit.prior_variance / ratio if ratio else 0.0
     model = Ridge(
-        scale=scale,
+        scale=line.scale,
         coefficients=fit.coefficients,
         intercept=fit.intercept,
         covariance=fit.prior_variance * shrunk,

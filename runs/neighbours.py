@@ -1,4 +1,4 @@
-"""The baseline that learns nothing but remembers: the labels of the nearest training prompts."""
+"""The baseline of the older studies: the labels of the nearest training prompts."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from runs.neighbours import NearestNeighbours
 
-from routecast.train.neighbours import NearestNeighbours
 from routecast.types import EmbeddingArray
 
 
