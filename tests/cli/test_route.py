@@ -56,6 +56,11 @@ def test_a_threshold_above_the_probability_chooses_weak() -> None:
         (["route", "   "], 1, "the prompt is empty"),
         (["route", "-"], 1, "the prompt is empty"),
         (["route", "Hi", "--router", "length"], 1, "give a threshold instead"),
+        (
+            ["route", "Hi", "--router", "length", "--threshold", "0.5", "--explain"],
+            1,
+            "router 'length' cannot say which features count",
+        ),
         (["route", "Hi", "--strong-share", "0.1", "--threshold", "0.5"], 2, "not both"),
         (["route", "Hi", "--strong-share", "30"], 2, "did you mean 0.3?"),
         (["route"], 2, "Missing argument"),

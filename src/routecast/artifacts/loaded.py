@@ -15,7 +15,8 @@ from routecast.embed.protocol import CutsTexts, Embedder
 from routecast.embed.registry import load_embedder
 from routecast.errors import ConfigError
 from routecast.routers.calibrated import CalibratedRouter
-from routecast.routers.protocol import Router, StatesDoubt
+from routecast.routers.explanation import Explanation
+from routecast.routers.protocol import Explains, Router, StatesDoubt
 from routecast.routers.registry import BASELINES, reads_vectors
 from routecast.routers.torch_device import check_device_name
 from routecast.types import FloatArray
@@ -63,6 +64,20 @@ class LoadedRouter:
         """
         scorer = self._scorer
         return scorer.gap_deviations(prompts) if isinstance(scorer, StatesDoubt) else None
+
+    def explain(self, prompt: str) -> Explanation:
+        """Return what the prompt's win probability is made of, before calibration.
+
+        Raises:
+            ConfigError: If the router cannot say; linear ones can.
+        """
+        scorer = self._scorer
+        if not isinstance(scorer, Explains):
+            raise ConfigError(
+                f"router {self.name!r} cannot say which features count; accepted are linear "
+                "routers: the folder of one trained by 'routecast train ridge'"
+            )
+        return scorer.explain(prompt)
 
     @property
     def _scorer(self) -> Router:

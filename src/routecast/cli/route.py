@@ -2,7 +2,9 @@
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,8 +22,11 @@ from routecast.cli.embedders import (
 
 if TYPE_CHECKING:
     from routecast.policy.decide import Decision
+    from routecast.routers.explanation import Explanation
 
 DEFAULT_STRONG_SHARE = 0.5
+N_EXPLAINED = 8
+"""Features that are printed, those that count most; ``--json`` has all."""
 
 
 def route(
@@ -51,6 +56,9 @@ def route(
     endpoint: EndpointUrl = None,
     endpoint_key: EndpointKey = None,
     device: DeviceName = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also say which features count (linear routers).")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say whether a prompt goes to the strong or to the weak model, and why."""
@@ -81,9 +89,10 @@ def route(
         cut = cut_for_goal(loaded, goal)
         win_probability = float(loaded.router.win_probabilities([text])[0])
         deviations = loaded.gap_deviations([text]) if as_json else None
+        explanation = loaded.explain(text) if explain else None
     decision = decide(win_probability, cut, prompt=text, strong="strong", weak="weak")
     if as_json:
-        document = {
+        document: dict[str, Any] = {
             "model": decision.model,
             "win_probability": decision.win_probability,
             "gap_deviation": None if deviations is None else finite_or_none(float(deviations[0])),
@@ -93,9 +102,14 @@ def route(
             "router": loaded.name,
             "calibration_sample": loaded.calibration_sample,
         }
+        if explanation is not None:
+            document["explanation"] = asdict(explanation)
         typer.echo(json.dumps(document))
         return
-    typer.echo(f"{decision.model}  ({_explain(decision, cut.threshold)})")
+    typer.echo(f"{decision.model}  ({_compared(decision, cut.threshold)})")
+    if explanation is not None:
+        for line in _explained(explanation):
+            typer.echo(line)
     if loaded.count_cut([text]):
         typer.echo("the prompt is too long to be read whole", err=True)
     if strong_share is not None:
@@ -104,7 +118,7 @@ def route(
         )
 
 
-def _explain(decision: "Decision", threshold: float) -> str:
+def _compared(decision: "Decision", threshold: float) -> str:
     """Compare the score with the threshold, in words."""
     from routecast.policy.decide import Reason
 
@@ -117,3 +131,16 @@ def _explain(decision: "Decision", threshold: float) -> str:
     return (
         f"{score} {'>=' if decision.win_probability >= threshold else '<'} {threshold:.{n_digits}f}"
     )
+
+
+def _explained(explanation: "Explanation") -> "Iterator[str]":
+    """Yield what the win probability is made of, a line each."""
+    parts = explanation.contributions
+    total = explanation.mean_prompt + sum(part.win_probability for part in parts)
+    yield "win probability before calibration:"
+    yield f"   {explanation.mean_prompt:.3f}  a prompt that is the mean of those learned from"
+    for part in parts[:N_EXPLAINED]:
+        yield f"  {part.win_probability:+.3f}  {part.words}"
+    if rest := parts[N_EXPLAINED:]:
+        yield f"  {sum(part.win_probability for part in rest):+.3f}  {len(rest)} other features"
+    yield f"   {total:.3f}  this prompt"

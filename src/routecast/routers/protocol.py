@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from routecast.routers.explanation import Explanation
 from routecast.types import FloatArray
 
 
@@ -42,4 +43,13 @@ class StatesDoubt(Protocol):
         any calibration. It is that of the mean over prompts like this one, 0 or more; NaN where it
         is not known.
         """
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A router that can say which features of a prompt count, and how much."""
+
+    def explain(self, prompt: str) -> Explanation:
+        """Return what the prompt's win probability is made of, before any calibration."""
         ...

@@ -19,6 +19,7 @@ import numpy as np
 from routecast.embed.protocol import Embedder, one_by_one
 from routecast.errors import ArtifactError
 from routecast.routers.binding import refuse_overlap
+from routecast.routers.explanation import Explanation, explain_line
 from routecast.routers.gaps import win_probabilities_of_gaps
 from routecast.routers.surface import SURFACE_NAMES, features_of, surface_features
 from routecast.types import AnyArray, EmbeddingArray, FloatArray
@@ -214,6 +215,18 @@ class BoundRidge:
     def gap_deviations(self, prompts: Sequence[str]) -> FloatArray:
         """Return how far the expected gap may be off, shape (n_prompts,); see `Ridge`."""
         return self.ridge.gap_deviations(self._features(prompts, self.embedder.embed(prompts)))
+
+    def explain(self, prompt: str) -> Explanation:
+        """Return what each feature adds to the expected gap, also where the router abstains."""
+        features = self._features([prompt], self.embedder.embed([prompt]))[0]
+        terms = features * self.ridge.coefficients
+        n_content = len(self.ridge.scale.embedding_mean)
+        return explain_line(
+            self.ridge.intercept,
+            float(terms[:n_content].sum()),
+            terms[n_content:],
+            features[n_content:],
+        )
 
     def win_probabilities_from(
         self, prompts: Sequence[str], embeddings: EmbeddingArray

@@ -1,0 +1,92 @@
+"""Why a prompt scores as it does: what each feature adds, in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from routecast.routers.surface import SURFACE_NAMES
+from routecast.types import FloatArray
+
+CONTENT: Final = "content"
+CONTENT_WORDS: Final = "what it is about"
+
+SURFACE_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "log_characters": ("a long text", "a short text"),
+    "log_words": ("many words", "few words"),
+    "characters_per_word": ("many characters per word", "few characters per word"),
+    "digit_share": ("many digits", "few digits"),
+    "capital_share": ("many capitals", "few capitals"),
+    "symbol_share": ("many symbols of code or formulas", "few symbols of code or formulas"),
+    "lines_per_word": ("short lines", "long lines"),
+    "questions_per_word": ("many question marks", "few question marks"),
+    "log_lines": ("many lines", "few lines"),
+    "log_dollars": ("many dollar signs", "few dollar signs"),
+    "non_ascii_share": ("many letters beyond ASCII", "few letters beyond ASCII"),
+    "distinct_word_share": ("few words repeated", "many words repeated"),
+    "is_code": ("code", "no code"),
+    "mean_word_length": ("long words", "short words"),
+    "log_numbers": ("many numbers", "few numbers"),
+}
+"""Each surface feature in words: above and below the mean of the training prompts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contribution:
+    """What one feature adds.
+
+    Attributes:
+        feature: `CONTENT`, or a name of `SURFACE_NAMES`.
+        words: What the feature is in this prompt, for people: "many digits".
+        win_probability: What it adds to the win probability before calibration; below 0 it speaks
+            for the weak model.
+    """
+
+    feature: str
+    words: str
+    win_probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What a linear router's score of one prompt is made of.
+
+    Attributes:
+        mean_prompt: Win probability before calibration of a prompt that is the mean of those that
+            were learned from, in every feature.
+        contributions: Of each feature that is not at its mean, the largest first. Their sum and
+            ``mean_prompt`` are the prompt's win probability before calibration, before that is
+            kept within (0, 1).
+    """
+
+    mean_prompt: float
+    contributions: tuple[Contribution, ...]
+
+
+def explain_line(
+    intercept: float, content: float, surface: FloatArray, above: FloatArray
+) -> Explanation:
+    """Put the terms of an expected gap into words; the win probability is (1 + gap) / 2.
+
+    Args:
+        intercept: The gap of a mean prompt.
+        content: What the embedding adds to the gap.
+        surface: What each feature of `SURFACE_NAMES` adds to the gap, shape (n_features,).
+        above: Above 0 where the feature is above its mean, same shape.
+    """
+    named = [(CONTENT, CONTENT_WORDS, content)]
+    for name, gap, height in zip(SURFACE_NAMES, surface.tolist(), above.tolist(), strict=True):
+        higher, lower = SURFACE_WORDS.get(
+            name, (f"{name} above the mean", f"{name} below the mean")
+        )
+        named.append((name, higher if height > 0 else lower, gap))
+    order = np.argsort([-abs(gap) for _, _, gap in named], kind="stable")
+    return Explanation(
+        mean_prompt=(1.0 + intercept) / 2.0,
+        contributions=tuple(
+            Contribution(feature=name, words=words, win_probability=gap / 2.0)
+            for name, words, gap in (named[place] for place in order)
+            if gap
+        ),
+    )
