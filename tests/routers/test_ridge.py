@@ -60,9 +60,41 @@ def test_no_prompt_gets_further_by_its_length_alone(ridge: Ridge, word_embedder:
 def test_a_prompt_scores_alone_as_among_others(ridge: Ridge, word_embedder: Embedder) -> None:
     router = ridge.bind(strong=["big"], weak=["small"], embedder=word_embedder)
     together = router.win_probabilities(PROMPTS)
-    alone = [router.win_probabilities([prompt])[0] for prompt in PROMPTS]
-    np.testing.assert_allclose(alone, together, rtol=0, atol=1e-7)
+    for score in (router.win_probability, lambda prompt: router.win_probabilities([prompt])[0]):
+        alone = [score(prompt) for prompt in PROMPTS]
+        np.testing.assert_allclose(alone, together, rtol=0, atol=1e-7)
     assert np.all((together > 0) & (together < 1))
+
+
+@pytest.mark.parametrize("intercept", [-5.0, 5.0])
+def test_a_prompt_alone_is_never_certain(
+    ridge: Ridge, word_embedder: Embedder, intercept: float
+) -> None:
+    far = replace(ridge, intercept=intercept)
+    router = far.bind(strong=["big"], weak=["small"], embedder=word_embedder)
+    assert router.win_probability(PROMPTS[0]) == router.win_probabilities(PROMPTS[:1])[0]
+    assert 0.0 < router.win_probability(PROMPTS[0]) < 1.0
+
+
+@pytest.mark.parametrize("n_best_known", [1, 3, 40])
+def test_a_prompt_alone_is_as_strange_as_among_others(
+    ridge: Ridge, word_embedder: Embedder, monkeypatch: pytest.MonkeyPatch, n_best_known: int
+) -> None:
+    # Labels that say more of some directions than of others, up to nine tenths of the doubt.
+    monkeypatch.setattr("routecast.routers.ridge._N_BEST_KNOWN", n_best_known)
+    generator = np.random.default_rng(1)
+    n_features = 8 + N_COUNTS
+    axes = np.linalg.qr(generator.normal(size=(n_features, n_features)))[0]
+    left = np.linspace(0.1, 1.0, n_features) * ridge.prior_variance
+    uneven = replace(ridge, covariance=(axes * left) @ axes.T)
+    prompts = [f"{one} {other}" for one in PROMPTS for other in (*PROMPTS, "```", "?", "\n\n")]
+    familiarity = uneven.bind(strong=["a"], weak=["b"], embedder=word_embedder).familiarity(prompts)
+    strict = replace(uneven, least_familiarity=float(np.median(familiarity)) + 1e-9)
+    router = strict.bind(strong=["big"], weak=["small"], embedder=word_embedder)
+    together = router.win_probabilities(prompts)
+    alone = [router.win_probability(prompt) for prompt in prompts]
+    assert 0 < np.isnan(together).sum() < len(prompts)
+    np.testing.assert_allclose(alone, together, rtol=0, atol=1e-7)
 
 
 def test_it_abstains_on_what_it_cannot_read_and_on_what_is_strange(
@@ -73,6 +105,7 @@ def test_it_abstains_on_what_it_cannot_read_and_on_what_is_strange(
     strict = replace(ridge, least_familiarity=0.7)  # all are 0.6 familiar
     bound = strict.bind(strong=["big"], weak=["small"], embedder=word_embedder)
     assert np.isnan(bound.win_probabilities(PROMPTS)).all()
+    assert np.isnan([bound.win_probability(prompt) for prompt in ("", *PROMPTS)]).all()
     assert not np.isnan(bound.win_probabilities_from(PROMPTS, word_embedder.embed(PROMPTS))).any()
 
 

@@ -20,8 +20,9 @@ from routecast.embed.protocol import Embedder, one_by_one
 from routecast.errors import ArtifactError
 from routecast.routers.binding import refuse_overlap
 from routecast.routers.explanation import Explanation, explain_line
-from routecast.routers.gaps import win_probabilities_of_gaps
+from routecast.routers.gaps import EDGE, win_probabilities_of_gaps
 from routecast.routers.surface import SURFACE_NAMES, features_of, surface_features
+from routecast.stats.eigen import symmetric_eigen
 from routecast.types import AnyArray, EmbeddingArray, FloatArray
 
 SURFACE_SCALE: Final = 0.1
@@ -29,6 +30,7 @@ SURFACE_SCALE: Final = 0.1
 
 _MAX_DEVIATIONS: Final = 3.0
 _SAME: Final = 1e-6
+_N_BEST_KNOWN: Final = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +59,12 @@ class FeatureScale:
 
     def apply(self, embeddings: EmbeddingArray, surfaces: FloatArray) -> FloatArray:
         """Return the features, shape (n_prompts, dimension + n_counts)."""
-        standardised = (surfaces - self.surface_means) / self.surface_deviations
-        bounded = np.clip(standardised, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
-        return np.hstack([embeddings - self.embedding_mean, SURFACE_SCALE * bounded])
+        counts = surfaces - self.surface_means
+        counts /= self.surface_deviations
+        np.maximum(counts, -_MAX_DEVIATIONS, out=counts)  # half the time of clip, for one prompt
+        np.minimum(counts, _MAX_DEVIATIONS, out=counts)
+        counts *= SURFACE_SCALE
+        return np.concatenate([embeddings - self.embedding_mean, counts], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,17 +194,42 @@ class BoundRidge:
         It abstains where the embedder reads nothing, and where a prompt is less familiar than all
         but one in 200 of the labelled prompts are to the others.
         """
-        if len(prompts) == 1:
-            embeddings = self._embed_one(prompts[0])[None]
-            surfaces = np.array([features_of(prompts[0])])
-        else:
-            embeddings, surfaces = self.embedder.embed(prompts), surface_features(prompts)
-        features = self.ridge.scale.apply(embeddings, surfaces)
+        embeddings = self.embedder.embed(prompts)
+        features = self._features(prompts, embeddings)
         gaps = self.ridge.gaps(features)
         is_unread = embeddings @ self.nothing > 1.0 - _SAME
         is_strange = self.ridge.familiarity(features) < self.ridge.least_familiarity
         gaps[is_unread | is_strange] = np.nan
         return win_probabilities_of_gaps(gaps)
+
+    def win_probability(self, prompt: str) -> float:
+        """Return what ``win_probabilities`` returns for this prompt alone, in half the time."""
+        embedding, ridge = self._embed_one(prompt), self.ridge
+        if embedding.dot(self.nothing) > 1.0 - _SAME:
+            return math.nan
+        row = ridge.scale.apply(embedding[None], np.array([features_of(prompt)]))
+        features = row[0]
+        settled = self._best_known.dot(features)
+        least = ridge.least_familiarity * features.dot(features)
+        if settled.dot(settled) < least and ridge.familiarity(row)[0] < ridge.least_familiarity:
+            return math.nan
+        gap = ridge.intercept + float(features.dot(ridge.coefficients))
+        return min(max((1.0 + gap) / 2.0, EDGE), 1.0 - EDGE)
+
+    @cached_property
+    def _best_known(self) -> FloatArray:
+        """Directions of which the labels say most, scaled, shape (n_directions, n_features).
+
+        |best_known f|^2 / |f|^2 is the part of the familiarity that lies in them, so at most all
+        of it; it is enough to say of nearly every prompt that it is familiar.
+        """
+        prior = self.ridge.prior_variance
+        if not prior:
+            return np.zeros((1, len(self.ridge.coefficients)))
+        lengths, directions = symmetric_eigen(self.ridge.covariance)  # those that are left
+        settled = np.maximum(1.0 - lengths / prior, 0.0)
+        most = np.argsort(-settled)[:_N_BEST_KNOWN]
+        return np.ascontiguousarray((directions[:, most] * np.sqrt(settled[most])).T)
 
     @cached_property
     def _embed_one(self) -> Callable[[str], EmbeddingArray]:
