@@ -1,13 +1,15 @@
 r"""Requests per second of the gateway, as a share of a bare relay's in the same run.
 
-    python benchmarks/gateway_overhead.py --router random default \
-        --litellm VENV/bin/litellm --output results/gateway_overhead.md
+    python benchmarks/gateway_overhead.py --litellm VENV/bin/litellm \
+        --output results/gateway_overhead.md
 
 Each relay runs in a process of its own, with the same garbage-collector settings (`gc.freeze()`
 after start-up), against two fake upstreams in processes of their own. Two bare relays stand beside
 the gateway: aiohttp's server and client, and its client behind stock uvicorn with raw ASGI, which
 is quicker. They read the body, post it to either upstream, and send the answer back: no route, no
-JSON, no router, no log, no headers passed on but the content type. The gateway logs every request.
+JSON, no router, no log, no headers passed on but the content type. The gateway logs every request,
+and is measured with three routers: `random`, the default, and a `ridge` that learned from the 300
+questions of `routecast demo`.
 A prompt is thirty common words in random order and a number; none is sent twice. Short rounds
 alternate between the relays, so that a busy machine slows all; the ratios are medians over the
 rounds.
@@ -41,6 +43,15 @@ from random import Random
 from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 
+import polars as pl
+
+from routecast.artifacts import save_artifact
+from routecast.data.outcomes import Outcomes
+from routecast.demo.questions import load_questions
+from routecast.embed.registry import load_embedder
+from routecast.train.pipeline import TrainSettings, train_router
+from routecast.train.sources import set_of_outcomes
+
 N_CLIENTS = 64
 N_WARM_UP_ROUNDS = 4
 N_WORDS = 30
@@ -58,13 +69,13 @@ RANDOM = Random(0)  # noqa: S311 (nothing secret)
 
 HEADING = """# What the gateway costs per request
 
-Made by `python benchmarks/gateway_overhead.py --router random default --litellm
-VENV/bin/litellm --output results/gateway_overhead.md`, which says how. The budgets: 80% of a bare
-aiohttp relay's requests per second with `random`, 65% with the default router, 10 times litellm's
-proxy, ready within 2 s, 200 MB per worker. `aiohttp` is that relay, server and client; `uvicorn` is
-its client behind stock uvicorn with raw ASGI, which is quicker. Where a core was not busy
-throughout, other work on the machine held the relay back, and CPU time per request is the figure to
-read."""
+Made by `python benchmarks/gateway_overhead.py --litellm VENV/bin/litellm --output
+results/gateway_overhead.md`, which says how. The budgets: 80% of a bare aiohttp relay's requests
+per second with `random`, 65% with the default router and with a trained one, 10 times litellm's
+proxy, ready within 2 s, 200 MB per worker. `aiohttp` is that relay, server and client; `uvicorn`
+is its client behind stock uvicorn with raw ASGI, which is quicker. Where a core was not busy
+throughout, other work on the machine held the relay back, and CPU time per request is the figure
+to read."""
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -81,7 +92,6 @@ class Round:
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--router", nargs="+", default=["random"], help="of the gateway's route")
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--round-s", type=float, default=0.5)
     parser.add_argument("--litellm", type=Path, help="The command of an environment of its own.")
@@ -94,15 +104,33 @@ def main() -> None:
         reports.append(text)
         print(text, flush=True)
 
-    for router in arguments.router:
-        rounds = compare(router, arguments.rounds, arguments.round_s)
-        add(report(router, rounds))
+    with TemporaryDirectory() as folder:
+        ridge = Path(folder) / "ridge"
+        train_ridge(ridge)
+        for name, router in (("random", "random"), ("default", "default"), ("ridge", str(ridge))):
+            add(report(name, compare(router, arguments.rounds, arguments.round_s)))
     if arguments.litellm:
         n_rounds = arguments.litellm_rounds
-        add(report_peer(compare(arguments.router[-1], n_rounds, 2.0, litellm=arguments.litellm)))
-    add(report_process(arguments.router[-1]))
+        add(report_peer(compare("default", n_rounds, 2.0, litellm=arguments.litellm)))
+    add(report_process("default"))
     if arguments.output:
         arguments.output.write_text("\n\n".join(reports) + "\n", encoding="utf-8")
+
+
+def train_ridge(folder: Path) -> None:
+    """Train on the demo's labelled questions."""
+    questions, _ = load_questions()
+    columns = {
+        f"quality|{model}": [float(asked.answers[model].is_right) for asked in questions]
+        for model in ("strong", "weak")
+    }
+    table = pl.DataFrame({"prompt": [asked.prompt for asked in questions], **columns})
+    trained = train_router(
+        [set_of_outcomes(Outcomes(table=table, source="the demo's questions"))],
+        TrainSettings(router="ridge", strong=("strong",), weak=("weak",)),
+        embedder=load_embedder("static"),
+    )
+    save_artifact(trained.artifact, folder)
 
 
 def settings_text(upstreams: str, router: str) -> str:
