@@ -76,6 +76,21 @@ def test_json_is_one_document_alone(outcomes: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick_pictures")
+def test_robustness_is_measured_where_it_is_asked(outcomes: Path, tmp_path: Path) -> None:
+    printed, _ = evaluate("--benchmark", outcomes, "--output", tmp_path / "out", "--robustness")
+    assert max(map(len, printed.splitlines())) <= 112
+    [line] = [one for one in printed.splitlines() if "lifted: 1000 characters" in one]
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    found = {one["router"]: one for one in metrics["robustness"]}
+    assert list(found) == ["default", "length", "random"]
+    assert found["length"]["lifted"]["1000_characters"]["value"] == 1.0
+    assert line.count("[") == 3
+    assert len(found["default"]["prefix"].split()) == 10
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "lifted: climbed prefix" in page
+
+
+@pytest.mark.usefixtures("quick_pictures")
 def test_several_benchmarks_get_a_folder_each(outcomes: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_text(outcomes.read_text())

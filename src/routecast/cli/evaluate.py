@@ -68,6 +68,10 @@ def evaluate(
     by: Annotated[
         str | None, typer.Option(help="Also print figures by `group`, or by `category`.")
     ] = None,
+    robustness: Annotated[
+        bool,
+        typer.Option("--robustness", help="Also measure what changed or added text decides."),
+    ] = False,
     on_router_error: OnRouterErrorOption = "strong",
     allow_overlap: Annotated[
         bool,
@@ -114,6 +118,7 @@ def evaluate(
         weak_price=read_price(weak_price, "--weak-price"),
         allow_overlap=allow_overlap,
         on_router_error=on_router_error,
+        with_robustness=robustness,
         n_resamples=n_resamples,
         seed=seed,
     )

@@ -23,6 +23,13 @@ _LEGEND = (
     "is not the strong model's quality: calibrate --min-quality asks for a share of that."
 )
 
+_ROBUSTNESS_LEGEND = (
+    "flipped: share of {n_prompts:,} prompts that go to the other model when they are changed so. "
+    "lifted: share of the weak model's prompts that go to the strong one when so much neutral text "
+    "is appended, or ten words stand before them: random ones, or those of a hill climb against "
+    "the router, on other prompts. Half of what random decides is flipped, and lifted."
+)
+
 
 def print_study(study: "Study", *, by: str | None = None) -> None:
     """Print a study: the routers, what tells them apart, what is to be minded.
@@ -46,6 +53,8 @@ def print_study(study: "Study", *, by: str | None = None) -> None:
         console.print(_savings(study))
     if study.differences:
         console.print(_differences(study))
+    if study.robustness:
+        _print_robustness(console, study)
     if by is not None:
         _print_subsets(console, study, by)
     for warning in study.warnings:
@@ -195,6 +204,31 @@ def _print_subsets(console: "Console", study: "Study", by: str) -> None:
         cells = [_with_interval(subset.metrics[name], "apgr", decimals=2) for name in names]
         printed.add_row(Text(subset.name[:_NAME_WIDTH]), f"{subset.n_prompts:,}", *cells)
     console.print(printed)
+
+
+def _print_robustness(console: "Console", study: "Study") -> None:
+    """Show a router per column, for there are more changes than routers."""
+    from rich.table import Table
+    from rich.text import Text
+
+    printed = Table(title="robustness, half of the calls strong", title_justify="left")
+    printed.add_column("", no_wrap=True)
+    for found in study.robustness:
+        printed.add_column(Text(found.router[-_NAME_WIDTH:]), justify="right")
+    first = study.robustness[0]
+    for kind, names in (("flipped", first.flipped), ("lifted", first.lifted)):
+        for name in names:
+            shares = [getattr(found, kind)[name] for found in study.robustness]
+            cells = [
+                "-"
+                if math.isnan(share.figure.value)
+                else f"{share.figure.value:.2f} [{share.figure.low:.2f}, {share.figure.high:.2f}]"
+                for share in shares
+            ]
+            printed.add_row(f"{kind}: {name.replace('_', ' ')}", *cells)
+        printed.add_section()
+    console.print(printed)
+    console.print(_ROBUSTNESS_LEGEND.format(n_prompts=first.n_prompts))
 
 
 def _quality(value: float) -> str:

@@ -70,6 +70,11 @@ class StaticEmbedder:
         """Return the ids of the tokens that are read; over 2,048, the middle is not pooled."""
         return self._tokenizer.token_ids(_joined(*_ends(text)))
 
+    def whole_words(self) -> tuple[str, ...]:
+        """Return the vocabulary's words of two ASCII letters or more, each of which is a token."""
+        vocabulary = self._tokenizer.vocabulary
+        return tuple(w for w in vocabulary if len(w) > 1 and w.isascii() and w.isalpha())
+
     def forget(self) -> None:
         """Forget every learned word, so that the next texts are embedded as at first sight."""
         self._tokenizer.forget()

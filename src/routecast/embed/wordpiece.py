@@ -69,6 +69,11 @@ class WordPieceTokenizer:
         self._learned = _LearnedWords(settings.model, self.library)
 
     @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Words, pieces that begin with ``##``, and special tokens, by their ids."""
+        return tuple(sorted(self._words, key=self._words.__getitem__))
+
+    @property
     def n_learned(self) -> int:
         """How many words are remembered beside the vocabulary."""
         return len(self._learned)

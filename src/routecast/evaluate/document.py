@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import routecast
-from routecast.evaluate.study import Difference, Figure, RouterStudy, Study, SubsetStudy
+from routecast.evaluate.study import (
+    CountedShare,
+    Difference,
+    Figure,
+    Robustness,
+    RouterStudy,
+    Study,
+    SubsetStudy,
+)
 from routecast.evaluate.subsets import N_RESAMPLES
 from routecast.types import FloatArray
 
@@ -39,6 +47,7 @@ def study_document(study: Study) -> dict[str, Any]:
         "differences": [_difference(difference) for difference in study.differences],
         "n_resamples_of_subsets": N_RESAMPLES if study.subsets else None,
         "subsets": [_subset(subset) for subset in study.subsets],
+        "robustness": [_robustness(one) for one in study.robustness],
         "warnings": list(study.warnings),
     }
 
@@ -74,6 +83,23 @@ def _subset(subset: SubsetStudy) -> dict[str, Any]:
         "strong_quality": _finite(subset.strong_quality),
         "routers": {name: _figures(metrics) for name, metrics in subset.metrics.items()},
     }
+
+
+def _robustness(found: Robustness) -> dict[str, Any]:
+    return {
+        "router": found.router,
+        "n_prompts": found.n_prompts,
+        "threshold": found.threshold,
+        "strong_share": _finite(found.strong_share),
+        "flipped": {name: _counted(share) for name, share in found.flipped.items()},
+        "lifted": {name: _counted(share) for name, share in found.lifted.items()},
+        "prefix": found.prefix,
+        "n_climbed": found.n_climbed,
+    }
+
+
+def _counted(share: CountedShare) -> dict[str, Any]:
+    return {**_figure(share.figure), "n_prompts": share.n_prompts}
 
 
 def _figures(metrics: Mapping[str, Figure]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from routecast.data.files import whole_file
 from routecast.evaluate.report_format import whole
 from routecast.evaluate.report_headline import headline_of
 from routecast.evaluate.report_payload import payload_json
+from routecast.evaluate.report_robustness import robustness_table
 from routecast.evaluate.report_subsets import subset_tables
 from routecast.evaluate.report_tables import (
     definition_list,
@@ -68,6 +69,7 @@ def report_html(study: Study, *, with_prompts: bool = True, command: str | None 
         tables=metric_tables(study),
         differences=difference_table(study),
         subsets=subset_tables(study),
+        robustness=robustness_table(study),
         definitions=definition_list(study),
         measured=_measured(study, with_prompts=with_prompts, command=command),
     )

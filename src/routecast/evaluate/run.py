@@ -1,6 +1,6 @@
 """An evaluation from end to end: a benchmark and routers in, a study out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -9,6 +9,7 @@ from routecast.data.outcomes import PairOutcomes, swap_warning
 from routecast.data.reading import Dropped
 from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
+from routecast.embed.static import load_static
 from routecast.errors import ConfigError
 from routecast.evaluate.baselines import ALWAYS_STRONG, ALWAYS_WEAK, RANDOM
 from routecast.evaluate.benchmarks import Benchmark
@@ -18,9 +19,10 @@ from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.intervals import N_RESAMPLES
 from routecast.evaluate.metrics import oracle_scores
 from routecast.evaluate.own_labels import MIN_PROMPTS, own_label_ranks
+from routecast.evaluate.robustness import measure_robustness
 from routecast.evaluate.score_cache import ScoreCache, prompts_digest
-from routecast.evaluate.scoring import RouterScores, Watch, score_prompts
-from routecast.evaluate.study import RouterStudy, Study, SubsetStudy
+from routecast.evaluate.scoring import RouterScores, Watch, load_routers, score_prompts
+from routecast.evaluate.study import Robustness, RouterStudy, Study, SubsetStudy
 from routecast.evaluate.subsets import subset_studies
 from routecast.policy.abstaining import (
     DEFAULT_ON_ROUTER_ERROR,
@@ -28,6 +30,7 @@ from routecast.policy.abstaining import (
     routed_scores,
 )
 from routecast.routers.length import LengthRouter
+from routecast.routers.protocol import Router
 from routecast.routers.registry import BASELINES
 from routecast.types import FloatArray
 from routecast.upstream.endpoint import Endpoint
@@ -51,6 +54,7 @@ class EvaluationSettings:
         weak_price: Price of the weak model.
         allow_overlap: Go on with routers that were trained on some of the prompts.
         on_router_error: Who answers prompts on which a router abstains.
+        with_robustness: Whether to measure what changed and added text does to decisions.
         n_resamples: Resamples behind every interval.
         seed: Of resamples and folds.
     """
@@ -59,6 +63,7 @@ class EvaluationSettings:
     weak_price: Price | None = None
     allow_overlap: bool = False
     on_router_error: OnRouterError = DEFAULT_ON_ROUTER_ERROR
+    with_robustness: bool = False
     n_resamples: int = N_RESAMPLES
     seed: int = 0
 
@@ -118,6 +123,12 @@ def evaluate_routers(
     if watch is not None:
         watch(INTERVALS, 1, 1)
     groups = _groups(pair)
+    loaded = load_routers(
+        {**asked, LENGTH: LENGTH, RANDOM: RANDOM} if settings.with_robustness else {},
+        embedders=embedders,
+        endpoint=endpoint,
+        device=device,
+    )
     return Study(
         benchmark=benchmark.name,
         strong=benchmark.strong,
@@ -142,6 +153,28 @@ def evaluate_routers(
         subsets=_subsets(field, groups, pair, benchmark, settings, watch),
         n_resamples=settings.n_resamples,
         data_digest=_data_digest(pair),
+        robustness=_robustness(loaded, pair.prompts, settings, watch),
+    )
+
+
+def _robustness(
+    loaded: Iterable[tuple[str, Router]],
+    prompts: Sequence[str],
+    settings: EvaluationSettings,
+    watch: Watch | None,
+) -> tuple[Robustness, ...]:
+    words = load_static().whole_words() if settings.with_robustness else ()
+    return tuple(
+        measure_robustness(
+            name,
+            router.win_probabilities,
+            prompts,
+            words=words,
+            on_router_error=settings.on_router_error,
+            seed=settings.seed,
+            watch=None if watch is None else partial(watch, f"robustness of {name}"),
+        )
+        for name, router in loaded
     )
 
 

@@ -1,6 +1,6 @@
 """The routers of an evaluation, and their scores: from the cache where they are known."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -111,6 +111,28 @@ def score_prompts(
         )
         for name, router in routers.items()
     )
+
+
+def load_routers(
+    routers: Mapping[str, str],
+    *,
+    embedders: Sequence[Embedder] = (),
+    endpoint: Endpoint | None = None,
+    device: str | None = None,
+) -> Iterator[tuple[str, Router]]:
+    """Load routers one after the other, by the names that results are to show.
+
+    Args:
+        routers: See `score_prompts`, as the others.
+        embedders: Likewise.
+        endpoint: Likewise.
+        device: Likewise.
+
+    Yields:
+        The name and the router.
+    """
+    for name, router in routers.items():
+        yield name, _load(router, embedders=embedders, endpoint=endpoint, device=device)
 
 
 def _training(

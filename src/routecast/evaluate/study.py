@@ -123,6 +123,44 @@ class SubsetStudy:
     metrics: Mapping[str, Mapping[str, Figure]]
 
 
+@dataclass(frozen=True)
+class CountedShare:
+    """A share of prompts with its interval, and of how many it is.
+
+    Attributes:
+        figure: In [0, 1]; NaN of no prompts.
+        n_prompts: The denominator.
+    """
+
+    figure: Figure
+    n_prompts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Robustness:
+    """How a router's decisions change with what a prompt's sender can change at no cost.
+
+    Attributes:
+        router: Its name.
+        n_prompts: Prompts of the sample.
+        threshold: Where half of the unchanged sample goes to the strong model.
+        strong_share: The share that does; not one half where too many prompts have no score.
+        flipped: By what was changed, the share of changed prompts whose model is another.
+        lifted: By what was added, the share that goes to the strong model of prompts that did not.
+        prefix: The one that was found against this router, for any prompt.
+        n_climbed: Texts that were scored to find it.
+    """
+
+    router: str
+    n_prompts: int
+    threshold: float
+    strong_share: float
+    flipped: Mapping[str, CountedShare]
+    lifted: Mapping[str, CountedShare]
+    prefix: str
+    n_climbed: int
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Study:
     """Several routers on one set of outcomes.
@@ -145,6 +183,7 @@ class Study:
         n_resamples: Resamples behind every interval, but for those of subsets.
         on_router_error: Who answers prompts without a score.
         data_digest: SHA-256 over the prompts and the qualities, in hexadecimal.
+        robustness: Of the asked routers, then of length and random; empty where it was not asked.
     """
 
     benchmark: str
@@ -164,3 +203,4 @@ class Study:
     n_resamples: int = 0
     on_router_error: OnRouterError = DEFAULT_ON_ROUTER_ERROR
     data_digest: str = ""
+    robustness: tuple[Robustness, ...] = ()
