@@ -12,7 +12,7 @@ from runs.few_labels.sets import Sample
 from runs.neighbours import NearestNeighbours
 
 from routecast.data.outcomes import Outcomes
-from routecast.embed.protocol import EmbedderIdentity
+from routecast.embed.protocol import Embedder, EmbedderIdentity
 from routecast.errors import DataError
 from routecast.evaluate.metrics import oracle_scores
 from routecast.train.fitting import fit_all
@@ -148,7 +148,7 @@ def prepare_labels(
     sample: Sample,
     labelled: IntArray,
     *,
-    embedder: KnownVectors,
+    embedder: Embedder,
     seed: int,
     fractions: tuple[float, float, float] = FRACTIONS,
 ) -> Prepared:
