@@ -9,6 +9,7 @@ three deviations, so that no prompt gets anywhere by its length alone. Training 
 ``routecast.train.ridge``.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
