@@ -1,4 +1,4 @@
-"""Time the whole of `routecast train blend`, by the number of labels, beside `knn`.
+"""Time the whole of `routecast train blend`, by the number of labels, beside `ridge`.
 
     python benchmarks/blend_training.py --data DIR [--output results/blend_training.md]
 
@@ -25,7 +25,7 @@ from routecast.data.readers.registry import find_reader
 
 SEED = 20261121
 N_LABELS = (300, 1_531, 10_000, 50_000)
-ROUTERS = ("blend", "knn")
+ROUTERS = ("blend", "ridge")
 SETS = ("mmlu_pro_34models", "llmrouter_uiuc_train", "routerdc_7models")
 TRAFFIC = "arena_topic_prompts"
 TRAIN = (sys.executable, "-c", "from routecast.cli.main import main; main()", "train")
@@ -101,16 +101,18 @@ def page_of(rows: list[tuple[int, int, dict[str, list[float]]]]) -> str:
         "    python benchmarks/blend_training.py --data DIR",
         "",
         "Seconds of the whole command `routecast train`, start of Python included, static",
-        "embedder: median of the runs. What `knn` takes is mostly what every router takes.",
+        "embedder: median of the runs. What `ridge` takes is mostly what every router takes.",
         f"Load of the machine at the end {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores,",
         f"Python {platform.python_version()}, numpy {np.__version__}.",
         "",
-        "| labels | runs | `blend` | `knn` | `blend` over `knn` |",
+        "| labels | runs | `blend` | `ridge` | `blend` over `ridge` |",
         "|---:|---:|---:|---:|---:|",
     ]
     for n_labels, n_rounds, times in rows:
-        blend, knn = (median(times[name]) for name in ROUTERS)
-        lines.append(f"| {n_labels:,} | {n_rounds} | {blend:.1f} | {knn:.1f} | {blend / knn:.1f} |")
+        blend, ridge = (median(times[name]) for name in ROUTERS)
+        lines.append(
+            f"| {n_labels:,} | {n_rounds} | {blend:.1f} | {ridge:.1f} | {blend / ridge:.1f} |"
+        )
     return "\n".join([*lines, ""])
 
 

@@ -1,105 +1,128 @@
 """The figures of the shipped router as a page for results/."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from runs.default_choice import CANDIDATES, MOST_FAR_SHARE, Choice, mean_apgr
-from runs.default_sets import BATTLES, FAR
+from runs.default_fit import SHRINKAGE
+from runs.default_measure import (
+    DEFAULT,
+    LENGTH,
+    MIXED,
+    N_MIXTURES,
+    N_OF_EACH,
+    ORACLE,
+    SHIPPED,
+    Interval,
+    Measured,
+    mean_over_sets,
+    mixture,
+)
 
-from routecast.artifacts import Manifest, MetricRecord
+from routecast.artifacts import Manifest
+
+MEMBERS = ("rules", "length", "hardness", "gap")
+CHAT = ("natural", "alpaca2", "alpaca1", "pandalm", "Arena-Hard-Auto")
 
 
-def results_page(manifest: Manifest, validation_loss: float, choice: Choice) -> str:
+def results_page(manifest: Manifest, measured: Sequence[Measured]) -> str:
     """Write the figures as a page for results/."""
-    lines = [
-        "# The default router, as shipped",
-        "",
-        "    python -m runs.train_default --data DIR",
-        "",
-        f"A `knn`: {choice.options['n_centres']} clusters of {manifest.training.n_prompts:,} "
-        f"prompts, none of them in a benchmark, with {manifest.training.n_comparisons:,} "
-        f"comparisons of {len(manifest.strong)} strong and {len(manifest.weak)} weak models; log "
-        f"loss of strong against weak on validation prompts {validation_loss:.4f} (chance "
-        f"{np.log(2):.4f}). 95% intervals by bootstrap, 10,000 "
-        "resamples of prompts (MMLU: of subjects).",
-        "",
-        "## Chosen on sets left out in turn",
-        "",
-        "Fitted on the training prompts of three sets, measured on those of the fourth; APGR of "
-        "the mean quality of strong and weak models, mean over three seeds of the clusters. "
-        f"{len(choice.left_out)} combinations were tried; the best ten, the best with each value "
-        f"of each setting, and (**) the one that ships. A `length_far_share` above "
-        f"{MOST_FAR_SHARE} is shown and may not ship; of the others within one standard error "
-        f"({choice.standard_error:.4f}) of the highest mean, the most modest ships: the largest "
-        "prior, then the least share, then the highest mean.",
-        "",
-        *_candidate_rows(choice),
-        "",
-        "The chosen one on each set that its fit has not seen, beside the baselines:",
-        "",
-        *_figure_rows(choice.records),
-        "",
-        "## As shipped",
-        "",
-        "On the benchmarks the pair is GPT-4-1106 against Mixtral-8x7B; GPT-4-1106 is in no "
-        "training set. The sets after them train nothing that ships, and are measured without "
-        "the prompts that they share with the training sets: "
-        + "; ".join(f"{name}, {strong} against {weak}" for name, strong, weak, _ in FAR)
-        + "; "
-        + "; ".join(
-            f"{name}, {strong} against {', '.join(weak)}" for _, name, strong, weak in BATTLES
+    return "\n".join(_lines(manifest, measured)) + "\n"
+
+
+def _lines(manifest: Manifest, measured: Sequence[Measured]) -> Iterator[str]:
+    training = manifest.training
+    yield f"""# The default router, as shipped
+
+    python -m runs.train_default --data DIR
+
+It orders prompts by apparent difficulty and knows nothing of the reader's models. A `ridge` whose
+line is the mean of four judges, each of deviation 1 over the training sets: rules (a fixed sum of
+counts: numbers, code, signs of mathematics, words such as "prove", steps asked for, less small
+talk and questions for a fact), length, hardness (how often the weaker half of all models fails)
+and gap (what {len(manifest.strong)} strong models have over {len(manifest.weak)} weak ones), the
+last two by ridge regression with shrinkage {SHRINKAGE}; `runs/default_fit.py` has the formulas.
+Learned from {training.n_prompts:,} prompts of {len(training.sources)} sets, none of them in a
+benchmark. 95% intervals by bootstrap, 10,000 resamples of prompts (MMLU: of subjects). Random is
+.500. The command chooses nothing by these figures; but the shape of the ensemble, the weight of
+counts and the shrinkage were settled after scratch runs that showed figures of the same sets
+(docs/log.md).
+
+## Means over sets
+
+Each set of equal weight, its pairs averaged. The {len(training.sources)} training sets are left
+out in turn: fitted on the others. Chat is {", ".join(CHAT)}. The mixture is {N_OF_EACH} prompts of
+each set that trains nothing ({", ".join(MIXED)}), drawn {N_MIXTURES:,} times: to be ahead there,
+prompts of one set must be told from those of another.
+"""
+    heads = ("sets", "N", "default", "length", "default less length")
+    yield _row(*heads, *(f"{name} alone" for name in MEMBERS))
+    yield "|---" * (len(heads) + len(MEMBERS)) + "|"
+    n_left_out = len(training.sources)
+    parts = {
+        "all": measured,
+        "left out in turn": measured[:n_left_out],
+        "that train nothing": measured[n_left_out:],
+        "chat": [one for one in measured if one.trial.set_name in CHAT],
+    }
+    for name, some in parts.items():
+        yield _row(
+            f"{name} ({len({one.trial.set_name for one in some})})",
+            f"{sum(len(one.trial.prompts) for one in some):,}",
+            _shown(mean_over_sets(some, DEFAULT)),
+            _shown(mean_over_sets(some, LENGTH)),
+            _shown(mean_over_sets(some, DEFAULT, LENGTH), sign="+"),
+            *(f"{mean_over_sets(some, member)[0]:.3f}" for member in MEMBERS),
         )
-        + ". In the last two, quality is the share of wins, ties half. Nothing in this table chose "
-        "among the combinations; but that the most modest is taken and not the highest mean was "
-        "settled after seeing the latter fall .06 below length on RouterDC and GSM8K.",
-        "",
-        *_figure_rows(manifest.metrics),
-    ]
-    return "\n".join(lines) + "\n"
+    mixed = mixture(measured, (DEFAULT, LENGTH, *MEMBERS))
+    n_mixed = f"{N_OF_EACH * len(MIXED):,}"
+    others = (f"{mixed[member][0]:.3f}" for member in MEMBERS)
+    yield _row("mixture", n_mixed, _shown(mixed[DEFAULT]), _shown(mixed[LENGTH]), "", *others)
+    low, median, high = (_quantile(manifest, level) for level in (0.05, 0.5, 0.95))
+    yield f"""
+## On prompts of Chatbot Arena
 
+Of {manifest.calibration.sample}, 5% have a win probability below {low:.3f} and 5% one above
+{high:.3f}; the median is {median:.3f}. These quantiles ship, so a share asked for is the share
+given there; what it is on other traffic, `routecast calibrate` says.
 
-def _candidate_rows(choice: Choice) -> list[str]:
-    """Tabulate the best combinations, the best first."""
-    ranked = sorted(choice.left_out, key=lambda one: -mean_apgr(one[1]))
-    shown = list(range(10)) + [
-        next(place for place, one in enumerate(ranked) if one[0][name] == value)
-        for name, values in CANDIDATES.items()
-        for value in values
-    ]
-    shown.append(next(place for place, one in enumerate(ranked) if one[0] == choice.options))
-    names, homes = list(CANDIDATES), [name.partition(",")[0] for name in ranked[0][1]]
-    header = [*names, *homes, "mean", "worst less length"]
-    rows = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
-    for options, found in (ranked[place] for place in sorted(set(shown))):
-        cells = [f"{options[name]:g}" for name in names]
-        cells += [f"{value:.3f}" for value in found.values()] + [f"{mean_apgr(found):.4f}"]
-        cells.append(f"{_worst(found, choice.by_length):+.3f}")
-        mark = "**" if options == choice.options else ""
-        rows.append(f"| {' | '.join(f'{mark}{cell}{mark}' for cell in cells)} |")
-    return rows
+## Set by set
 
+Slope is how much the chance to win rises with the win probability: 1 where probabilities are
+right, above 0 where more means more.
 
-def _figure_rows(records: Sequence[MetricRecord]) -> list[str]:
-    """Tabulate figures with their intervals, one row per set and router."""
-    rows: dict[tuple[str, int, str], dict[str, str]] = {}
-    for record in records:
-        label, _, metric = record.metric.rpartition(" ")
-        scale = 1 if metric == "apgr" else 100
-        digits = 3 if metric == "apgr" else 1
-        low, high = (f"{scale * bound:.{digits}f}" for bound in (record.low, record.high))
-        cell = f"{scale * record.value:.{digits}f} [{low}, {high}]"
-        rows.setdefault((record.benchmark, record.n_prompts, label), {})[metric] = cell
-    lines = ["| set | N | router | APGR | CPT(50%) | CPT(80%) |", "|---|---|---|---|---|---|"]
-    for (benchmark, n_prompts, label), cells in rows.items():
-        figures = " | ".join(cells[metric] for metric in ("apgr", "cpt_50", "cpt_80"))
-        lines.append(f"| {benchmark} | {n_prompts:,} | {label} | {figures} |")
-        if label == "oracle":
-            lines.append(
-                f"| {benchmark} | {n_prompts:,} | random (analytic) | 0.500 | 50.0 | 80.0 |"
+| set | N | router | APGR | CPT(50%) | CPT(80%) | slope |
+|---|---|---|---|---|---|---|"""
+    for one in measured:
+        for router in SHIPPED:
+            yield _row(
+                one.trial.name,
+                f"{len(one.trial.prompts):,}",
+                router,
+                _shown(_figure(one, router, "apgr")),
+                _shown(_figure(one, router, "cpt_50"), percent=True),
+                _shown(_figure(one, router, "cpt_80"), percent=True),
+                _shown(one.calibration_slope()) if router == DEFAULT else "",
             )
-    return lines
+            if router == ORACLE:
+                yield _row(one.trial.name, f"{len(one.trial.prompts):,}",
+                           "random (analytic)", "0.500", "50.0", "80.0", "")  # fmt: skip
 
 
-def _worst(apgr_by_set: Mapping[str, float], by_length: Mapping[str, float]) -> float:
-    """Return the least of APGR less length's."""
-    return min(apgr_by_set[name] - by_length[name] for name in by_length)
+def _figure(one: Measured, router: str, metric: str) -> Interval:
+    interval = one.samples.interval(router, metric)
+    return one.exact(router, metric), interval.low, interval.high
+
+
+def _quantile(manifest: Manifest, level: float) -> float:
+    quantiles = manifest.calibration.win_probability_quantiles
+    return float(np.interp(level, np.linspace(0.0, 1.0, len(quantiles)), quantiles))
+
+
+def _shown(figure: Interval, *, sign: str = "", percent: bool = False) -> str:
+    pattern = f"{{:{sign}.1f}}" if percent else f"{{:{sign}.3f}}"
+    value, low, high = (pattern.format(100 * end if percent else end) for end in figure)
+    return f"{value} [{low}, {high}]"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -37,7 +37,7 @@ SIGNIFICANT = 0.05
 N_OWN_LABELS = 1531
 OWN_LABELS = "mmlu-own-labels"
 DRAW = 1
-LIGHT_FAMILIES = ("blend", "knn", "mf", "ridge", "sw")  # the transformers have pages of their own
+LIGHT_FAMILIES = ("blend", "mf", "ridge", "sw")  # the transformers have pages of their own
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ DIR holds the labelled sets. Each split draws labels from one set, by prompt, an
 rest; nothing else of the set is used. FOLDER is a sentence-transformers model, all-MiniLM-L6-v2 in
 the committed page; its vectors are kept in CACHE. Beside the page are written the figures it was
 made from, with the ending ``json``, and a picture per embedder. ``--again`` makes page and pictures
-from those figures, ``--only knn`` from those with `knn` measured anew. ``--quick`` takes half a
+from those figures, ``--only mf`` from those with `mf` measured anew. ``--quick`` takes half a
 minute, and fails where `blend` is not ahead of length or of a random order by more than noise. No
 prompt is written anywhere.
 """

@@ -21,7 +21,6 @@ _MARGIN = 0.02  # of APGR; bands that are wider than all curves are cut
 _STYLES: dict[str, dict[str, Any]] = {
     "mf": {"color": "#c44d00", "marker": "s"},
     "sw": {"color": "#00735a", "marker": "^"},
-    "knn": {"color": "#a0327d", "marker": "D"},
     NEIGHBOURS: {"color": "#6b5200", "marker": "v", "dashes": (1.5, 1.5)},
     LENGTH: {"color": "#6a7078", "dashes": (5, 2)},
     BLEND: {"color": "#0b5cad", "marker": "o", "linewidth": 1.9},

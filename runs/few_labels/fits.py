@@ -21,7 +21,7 @@ from routecast.train.registry import Family, ReadsPromptsAndEmbeddings, find_fam
 from routecast.train.sources import set_of_outcomes
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
-FAMILIES = ("mf", "sw", "knn")
+FAMILIES = ("mf", "sw")
 RIDGE = "ridge"
 """Measured by `runs.study_ridge`, on the same draws."""
 

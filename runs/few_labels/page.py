@@ -36,11 +36,11 @@ Splits are seeds 0 and up; settings of `blend` were chosen on other splits (seed
 most of these sets together.
 
 `sentence` is all-MiniLM-L6-v2. `{HALVES[0]}` (embedding, words, topics) and `{HALVES[1]}` are
-`blend` with one half of its kernel. `mf`, `sw` and `knn` are trained as `routecast train
+`blend` with one half of its kernel. `mf` and `sw` are trained as `routecast train
 --outcomes` does it: labels become comparisons of the two models that keep their margins, and
 near-duplicates stay together. `mf` and `sw` are fitted to {FRACTIONS[0]:.0%} of the labels, and
-{FRACTIONS[1]:.0%} are for validation (they choose the weight decay of `mf`). `blend` and `knn` are
-fitted to all, each label predicted from the others where something is chosen or calibrated.
+{FRACTIONS[1]:.0%} are for validation (they choose the weight decay of `mf`). `blend` is fitted to
+all, each label predicted from the others where something is calibrated.
 `{NEIGHBOURS}` is the mean gap of the 50 nearest labels."""
 
 

@@ -15,16 +15,9 @@ def test_two_values_meet_half_way() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=100))
-def test_equal_weights_are_hazen_s_quantiles(values: list[float]) -> None:
+def test_they_are_hazen_s_quantiles(values: list[float]) -> None:
     expected = np.quantile(values, np.linspace(0, 1, 1001), method="hazen")
     assert win_probability_quantiles(np.array(values)) == pytest.approx(expected, abs=1e-12)
-
-
-def test_a_weight_of_three_is_nearly_three_copies() -> None:
-    values, weights = np.array([0.1, 0.5, 0.9]), np.array([1.0, 3.0, 1.0])
-    weighted = win_probability_quantiles(values, weights=weights)
-    assert weighted[500] == pytest.approx(0.5)
-    assert weighted[100] == pytest.approx(0.1)
 
 
 def test_abstentions_are_left_out() -> None:

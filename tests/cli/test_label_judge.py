@@ -261,8 +261,8 @@ def test_every_later_command_reads_what_the_judge_wrote(
     assert judge("--yes", "--mode", mode, output=labels).exit_code == 0
     pair = ["--strong", "big", "--weak", "small"]
     for command in (
-        ["train", "knn", "--outcomes", labels, *pair, "--output", "from-outcomes"],
-        ["train", "knn", "--comparisons", labels, *pair, "--output", "from-comparisons"],
+        ["train", "ridge", "--outcomes", labels, *pair, "--output", "from-outcomes"],
+        ["train", "ridge", "--comparisons", labels, *pair, "--output", "from-comparisons"],
         ["evaluate", "--benchmark", labels, *pair, "--output", "report", "--resamples", "100"],
         ["calibrate", "--outcomes", labels, *pair, "--min-quality", "0.5", "--router", "length"],
         ["label", "gold", "--outcomes", labels, *pair, "--output", f"gold.{ending}"],

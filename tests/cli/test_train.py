@@ -391,7 +391,7 @@ def test_a_stopped_run_says_what_is_left_and_a_resumed_one_that_it_goes_on(
 
 def test_a_swapped_pair_is_warned_of(outcomes: Path, tmp_path: Path) -> None:
     pair = ("--strong", "small", "--weak", "big")
-    run = train("knn", "--outcomes", outcomes, *pair, "--output", tmp_path / "router")
+    run = train("ridge", "--outcomes", outcomes, *pair, "--output", tmp_path / "router")
     assert "warning: the strong model 'small' is worse here (mean quality " in run.stdout
 
 

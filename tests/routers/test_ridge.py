@@ -111,7 +111,7 @@ def test_it_abstains_on_what_it_cannot_read_and_on_what_is_strange(
 
 def test_tensors_that_do_not_fit_are_refused(ridge: Ridge) -> None:
     tensors = ridge.tensors()
-    for name in tensors:
+    for name in tensors.keys() - {"covariance"}:
         lacking = {key: value for key, value in tensors.items() if key != name}
         with pytest.raises(ArtifactError, match="train it again"):
             Ridge.from_tensors(lacking)
@@ -120,3 +120,22 @@ def test_tensors_that_do_not_fit_are_refused(ridge: Ridge) -> None:
     zero = np.zeros_like(tensors["surface_deviations"])
     with pytest.raises(ArtifactError, match="not above 0"):
         Ridge.from_tensors({**tensors, "surface_deviations": zero})
+
+
+def test_without_a_covariance_it_knows_no_doubt_and_abstains_on_the_unread_alone(
+    ridge: Ridge, word_embedder: Embedder
+) -> None:
+    sure = Ridge.from_tensors(
+        {name: array for name, array in ridge.tensors().items() if name != "covariance"}
+    )
+    assert "covariance" not in sure.tensors()
+    router, doubting = (
+        one.bind(strong=["s"], weak=["w"], embedder=word_embedder) for one in (sure, ridge)
+    )
+    prompts = [*PROMPTS, ""]
+    scores = router.win_probabilities(prompts)
+    assert scores[:-1] == pytest.approx(doubting.win_probabilities(PROMPTS))
+    assert np.isnan(scores[-1])
+    assert [router.win_probability(one) for one in prompts] == pytest.approx(scores, nan_ok=True)
+    assert np.isnan(router.gap_deviations(PROMPTS)).all()
+    assert np.isnan(router.familiarity(PROMPTS)).all()

@@ -191,16 +191,16 @@ def test_a_family_measured_alone_takes_its_place_among_what_was_known(
         few_labels.cells.measure_splits(
             sample, word_embedder.identity, n_labels=100, n_splits=1, routers=routers
         )
-        for routers in (few_labels.fits.ROUTERS, ("knn",))
+        for routers in (few_labels.fits.ROUTERS, ("sw",))
     )
-    assert list(alone.apgr) == ["knn"]
-    assert alone.apgr["knn"] == whole.apgr["knn"]
-    assert np.array_equal(alone.resampled["knn"], whole.resampled["knn"])
-    known = replace(cell_of(few_labels, {"knn": 0.6}), n_refused={"knn": 2, "mf": 1})
-    fresh = replace(known, routers={"knn": known.routers["blend"]}, n_refused={"knn": 1})
+    assert list(alone.apgr) == ["sw"]
+    assert alone.apgr["sw"] == whole.apgr["sw"]
+    assert np.array_equal(alone.resampled["sw"], whole.resampled["sw"])
+    known = replace(cell_of(few_labels, {"sw": 0.6}), n_refused={"sw": 2, "mf": 1})
+    fresh = replace(known, routers={"sw": known.routers["blend"]}, n_refused={"sw": 1})
     updated = known.updated(fresh)
-    assert updated.routers == {**known.routers, "knn": known.routers["blend"]}
-    assert updated.n_refused == {"knn": 1, "mf": 1}
+    assert updated.routers == {**known.routers, "sw": known.routers["blend"]}
+    assert updated.n_refused == {"sw": 1, "mf": 1}
     assert known.updated(None) == known
     with pytest.raises(ValueError, match="other splits"):
         known.updated(replace(fresh, n_evaluated=1))

@@ -2,24 +2,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 
 from routecast.artifacts import Artifact, load_artifact, save_artifact
-from routecast.artifacts.records import IsotonicRecord, PlattRecord
 from routecast.data.comparisons import Comparisons
 from routecast.data.leakage import prompt_hashes64
 from routecast.data.outcomes import Outcomes
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
-from routecast.train.calibrating import calibrate_scores, even_weights
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
-from routecast.train.prepare import prepare
 from routecast.train.progress import Progress
-from routecast.train.registry import find_family
 from routecast.train.sources import set_of_comparisons, set_of_outcomes
 
-SETTINGS = {"mf": {"weight_decay": 1e-3, "n_factors": 8}, "sw": {"gamma": 1000.0}, "knn": {}}
+SETTINGS = {"mf": {"weight_decay": 1e-3, "n_factors": 8}, "sw": {"gamma": 1000.0}}
 
 
 def settings_for(router: str, **others: object) -> TrainSettings:
@@ -61,26 +56,6 @@ def test_what_was_saved_scores_as_what_was_measured(
     hard = np.array([prompt.startswith("prove") for prompt in prompts])
     assert after[hard].min() > after[~hard].max() - 0.3
     assert after[hard].mean() > after[~hard].mean() + 0.1
-
-
-def test_only_platt_scaling_calibrates_a_family_that_asks_for_it(
-    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
-) -> None:
-    sets = [set_of_outcomes(planted_outcomes(2_000))]
-    prepared = prepare(
-        sets, strong=("big",), weak=("small",), fractions=(0.1, 0.8, 0.1), seed=0,
-        embedder=word_embedder,
-    )  # fmt: skip
-    hard = np.array([prompt.startswith("prove") for prompt in prepared.prompts])
-    low = np.random.default_rng(0).uniform(0.0, 0.5, len(hard))
-    scores = low + 0.5 * hard  # what happens is one step, which no sigmoid follows
-    chosen, _ = calibrate_scores(scores, prepared, seed=0)
-    evenly, calibrated = calibrate_scores(scores, prepared, evenly=True, seed=0)
-    assert isinstance(chosen.map, IsotonicRecord)
-    assert isinstance(evenly.map, PlattRecord)
-    assert np.array_equal(calibrated, evenly.map.rebuild().apply(scores))
-    assert find_family("knn").calibrates_evenly
-    assert not find_family("mf").calibrates_evenly
 
 
 def test_the_manifest_says_what_was_learned_from(trained: TrainedRouter) -> None:
@@ -129,8 +104,6 @@ def test_trials_say_what_was_asked_for_and_what_the_labels_chose(
         sets, settings_for("sw", options={"n_tiers": (10, 2)}), embedder=word_embedder
     )
     assert {trial.settings["n_tiers"] for trial in tried.trials} == {10, 2}
-    [trial] = train_router(sets, settings_for("knn"), embedder=word_embedder).trials
-    assert trial.settings["sharpness"] > 0.0
 
 
 def test_the_settings_with_the_lowest_validation_loss_are_kept(
@@ -187,24 +160,6 @@ def test_an_sw_on_all_components_scores_as_on_whole_vectors(
         run.artifact.router(word_embedder).win_probabilities(prompts) for run in (whole, components)
     ]
     assert scores[1] == pytest.approx(scores[0], abs=2e-3)
-
-
-def test_groups_may_count_alike_in_the_calibration(
-    planted_outcomes: Callable[..., Outcomes], word_embedder: Embedder
-) -> None:
-    # A group has one label of weight 1, another two of a half; None is a group of its own.
-    assert even_weights(["a", "b", "b", None]).tolist() == [1.0, 0.5, 0.5, 1.0]
-    outcomes = planted_outcomes(400)
-    groups = pl.Series("group", [f"task {min(row % 10, 2)}" for row in range(400)])
-    sets = [set_of_outcomes(Outcomes(table=outcomes.table.with_columns(groups)))]
-    runs = [
-        train_router(sets, settings_for("sw", even_groups=even), embedder=word_embedder)
-        for even in (False, True)
-    ]
-    samples = [run.artifact.manifest.calibration.sample for run in runs]
-    assert samples[0] == "40 held-out prompts of the training data"
-    assert samples[1] == "40 held-out prompts of 3 tasks, each task of equal weight"
-    assert runs[0].artifact.manifest.calibration.map != runs[1].artifact.manifest.calibration.map
 
 
 def test_without_test_prompts_nothing_is_measured(

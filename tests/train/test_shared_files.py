@@ -85,7 +85,7 @@ def test_no_familys_folder_names_a_path_an_address_or_a_variable(
     assert not found
 
 
-@pytest.mark.parametrize("family", ["blend", "knn", "mf", "sw"])
+@pytest.mark.parametrize("family", ["blend", "ridge", "mf", "sw"])
 def test_arrays_that_do_not_fit_are_refused_and_never_a_traceback(
     family: str,
     planted_outcomes: Callable[..., Outcomes],

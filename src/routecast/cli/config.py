@@ -118,8 +118,6 @@ def traffic_notes(route: "Route") -> list[str]:
         )
     if route.calibration_sample is None:
         return notes
-    if (arena := _arena_share(route)) is not None:
-        notes.append(f"  of {arena[0]} it would send {arena[1]:.1%} to {route.strong}")
     notes.append(
         f"  for a threshold of your own: routecast calibrate --router {route.router_name} "
         "--prompts FILE --strong-share SHARE"
@@ -127,21 +125,7 @@ def traffic_notes(route: "Route") -> list[str]:
     return notes
 
 
-def _arena_share(route: "Route") -> tuple[str, float] | None:
-    """Return another sample in words, and the share of it that goes to the strong model."""
-    import numpy as np
-
-    from routecast.artifacts.arena import arena_quantiles
-
-    table = arena_quantiles(route.loaded)
-    if table is None:
-        return None
-    weights = route.cut.strong_weights(np.array(table.win_probability_quantiles))
-    return table.sample, float(weights.mean())
-
-
 def _route_fields(route: "Route") -> dict[str, Any]:
-    arena = _arena_share(route)
     return {
         "name": route.name,
         "strong": route.strong,
@@ -152,7 +136,6 @@ def _route_fields(route: "Route") -> dict[str, Any]:
         "tie_share": route.cut.tie_share,
         "calibration_sample": route.calibration_sample,
         "abstained_share": route.abstentions.share,
-        "arena_strong_share": None if arena is None else arena[1],
     }
 
 

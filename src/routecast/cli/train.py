@@ -20,7 +20,7 @@ def train(
     router: Annotated[
         str,
         typer.Argument(
-            help="What to train: bert, blend, causal, causal-endpoint, knn, mf, ridge or sw."
+            help="What to train: bert, blend, causal, causal-endpoint, mf, ridge or sw."
         ),
     ],
     output: Annotated[Path, typer.Option(help="Folder for the router; replaced if it is one.")],

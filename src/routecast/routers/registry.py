@@ -7,7 +7,6 @@ from typing import Any
 from routecast.embed.protocol import Embedder
 from routecast.errors import ArtifactError, ConfigError
 from routecast.routers.blend import Blend
-from routecast.routers.knn import Knn
 from routecast.routers.length import LengthRouter
 from routecast.routers.mf import MatrixFactorization
 from routecast.routers.model_folder import ModelFolder
@@ -19,13 +18,10 @@ from routecast.routers.sw import SimilarityWeighted
 from routecast.types import AnyArray
 from routecast.upstream.endpoint import Endpoint
 
-_VectorFamily = (
-    type[Blend] | type[Knn] | type[MatrixFactorization] | type[Ridge] | type[SimilarityWeighted]
-)
+_VectorFamily = type[Blend] | type[MatrixFactorization] | type[Ridge] | type[SimilarityWeighted]
 
 _VECTOR_FAMILIES: Mapping[str, _VectorFamily] = {
     "blend": Blend,
-    "knn": Knn,
     "mf": MatrixFactorization,
     "ridge": Ridge,
     "sw": SimilarityWeighted,

@@ -76,7 +76,8 @@ class Ridge:
         scale: Of the features.
         coefficients: Shape (n_features,).
         intercept: The expected gap of a mean prompt, in [-1, 1].
-        covariance: Of the coefficients given the labels, shape (n_features, n_features).
+        covariance: Of the coefficients given the labels, shape (n_features, n_features); None where
+            nobody knows it, as of the default router, which then abstains on unread prompts alone.
         prior_variance: Of each coefficient before any label, 0 or more.
         intercept_variance: Of the intercept, 0 or more.
         least_familiarity: The router abstains on prompts that are less familiar.
@@ -85,7 +86,7 @@ class Ridge:
     scale: FeatureScale
     coefficients: FloatArray
     intercept: float
-    covariance: FloatArray
+    covariance: FloatArray | None
     prior_variance: float
     intercept_variance: float
     least_familiarity: float
@@ -98,7 +99,7 @@ class Ridge:
         """Return how much of the doubt about each prompt's gap the labels have settled, in [0, 1].
 
         It is 1 - f' covariance f / (prior_variance f' f), 0 for a prompt that has nothing in common
-        with labelled ones, and 1 where all would be known.
+        with labelled ones, and 1 where all would be known; NaN without a covariance.
         """
         return familiarity_of(self._variances(features), features, self.prior_variance)
 
@@ -106,11 +107,13 @@ class Ridge:
         """Return the standard deviation of the expected gap, shape (n_prompts,).
 
         It is that of the mean gap of prompts like this one, given the labels; a single answer
-        varies more.
+        varies more. NaN without a covariance.
         """
         return np.sqrt(self._variances(features) + self.intercept_variance)
 
     def _variances(self, features: FloatArray) -> FloatArray:
+        if self.covariance is None:
+            return np.full(len(features), np.nan)
         return np.asarray(np.einsum("ij,ij->i", features @ self.covariance, features))
 
     def bind(
@@ -128,9 +131,8 @@ class Ridge:
             "surface_means": self.scale.surface_means,
             "surface_deviations": self.scale.surface_deviations,
             "coefficients": self.coefficients,
-            "covariance": self.covariance.astype(np.float32),
             "numbers": np.array([*numbers, self.least_familiarity]),
-        }
+        } | ({} if self.covariance is None else {"covariance": self.covariance.astype(np.float32)})
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, AnyArray]) -> Self:
@@ -142,14 +144,15 @@ class Ridge:
         n_counts = len(SURFACE_NAMES)
         dimension = tensors["embedding_mean"].size if "embedding_mean" in tensors else 0
         n_features = dimension + n_counts
-        expected = {
+        expected: dict[str, tuple[int, ...]] = {
             "embedding_mean": (dimension,),
             "surface_means": (n_counts,),
             "surface_deviations": (n_counts,),
             "coefficients": (n_features,),
-            "covariance": (n_features, n_features),
             "numbers": (4,),
         }
+        if "covariance" in tensors:
+            expected["covariance"] = (n_features, n_features)
         found = {name: tensors[name].shape for name in expected if name in tensors}
         if found != expected:
             raise ArtifactError(
@@ -166,6 +169,7 @@ class Ridge:
             raise ArtifactError("a deviation of a ridge router is not above 0; train it again")
         return cls(
             scale=scale,
+            covariance=arrays.pop("covariance", None),
             intercept=intercept,
             prior_variance=prior_variance,
             intercept_variance=intercept_variance,
@@ -225,7 +229,7 @@ class BoundRidge:
         of it; it is enough to say of nearly every prompt that it is familiar.
         """
         prior = self.ridge.prior_variance
-        if not prior:
+        if self.ridge.covariance is None or not prior:
             return np.zeros((1, len(self.ridge.coefficients)))
         lengths, directions = symmetric_eigen(self.ridge.covariance)  # those that are left
         settled = np.maximum(1.0 - lengths / prior, 0.0)

@@ -11,7 +11,7 @@ import numpy as np
 from routecast.embed.protocol import Embedder
 from routecast.routers.protocol import Router
 from routecast.stats.platt import fit_platt
-from routecast.train.calibrating import label_weights, unseen_prompts
+from routecast.train.calibrating import unseen_prompts
 from routecast.train.prepare import Prepared
 from routecast.train.progress import Progress, Watch
 from routecast.train.registry import (
@@ -63,7 +63,6 @@ def fit_all(
     prepared: Prepared,
     *,
     embedder: Embedder,
-    even_groups: bool = False,
     seed: int,
     checkpoint: Path | None = None,
     device: str | None = None,
@@ -77,7 +76,6 @@ def fit_all(
         candidates: Combinations of its settings, at least one.
         prepared: The prompts and their split.
         embedder: Gave the vectors.
-        even_groups: Let each group of labels count alike in the loss that chooses.
         seed: Of the fits.
         checkpoint: A folder for what fits need to go on after an interruption, or None.
         device: Where a neural network is trained; None picks.
@@ -99,9 +97,8 @@ def fit_all(
         fit = family.fit(replace(lesson, on_step=on_step, checkpoint=kept), own)
         bound = fit.model.bind(strong=sides.strong, weak=sides.weak, embedder=embedder)
         trial = TrialFit(
-            settings={name: getattr(own, name) for name in family.settings_names()}
-            | dict(fit.chosen),
-            pair_loss=_pair_loss(bound, fit, prepared, even_groups=even_groups),
+            settings={name: getattr(own, name) for name in family.settings_names()},
+            pair_loss=_pair_loss(bound, fit, prepared),
             validation_loss=fit.validation_loss,
         )
         tried.append(TriedFit(trial=trial, fit=fit, bound=bound))
@@ -179,7 +176,7 @@ def _scores_of(bound: Router, prepared: Prepared, rows: IntArray) -> FloatArray:
     return np.asarray(scores, dtype=np.float64)
 
 
-def _pair_loss(bound: Router, fit: Fit, prepared: Prepared, *, even_groups: bool) -> float:
+def _pair_loss(bound: Router, fit: Fit, prepared: Prepared) -> float:
     """Return the loss of the unseen labels between the sides; NaN if none has a score."""
     labels = prepared.labels_on(unseen_prompts(prepared, cross_fitted=fit.cross_fitted is not None))
     scores = score_prompts(bound, fit, prepared, labels.prompt_index)
@@ -189,7 +186,7 @@ def _pair_loss(bound: Router, fit: Fit, prepared: Prepared, *, even_groups: bool
     scores, wins, weights = (
         scores[known],
         labels.wins[known],
-        label_weights(labels, even_groups=even_groups)[known],
+        labels.weight[known],
     )
     fitted = np.clip(fit_platt(scores, wins, weights=weights).apply(scores), 1e-12, 1 - 1e-12)
     losses = -(wins * np.log(fitted) + (1.0 - wins) * np.log1p(-fitted))

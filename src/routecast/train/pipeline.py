@@ -42,12 +42,8 @@ class TrainSettings:
         options: Settings of the family by name; a tuple lists values to choose from on the
             validation labels between strong and weak.
         fractions: Shares of the prompts for training, validation and test. A family that predicts
-            each training prompt from the others needs no validation, and trains on both, unless
-            ``sets_validation_aside``. None is `FRACTIONS` for the others; such a family then learns
-            from all prompts and is judged on all.
-        sets_validation_aside: Judge and calibrate such a family on validation prompts, too.
-        even_groups: Let each group of the outcomes, a task say, count alike in the calibration
-            and in the quantiles that goals are read from, instead of each label.
+            each training prompt from the others needs no validation, and trains on both. None is
+            `FRACTIONS`; such a family then learns from all prompts and is judged on all.
         seed: Of the split, of the fit, of the resamples.
         stands_for: Names that the sides have outside the data, for the manifest.
     """
@@ -57,8 +53,6 @@ class TrainSettings:
     weak: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     fractions: tuple[float, float, float] | None = None
-    sets_validation_aside: bool = False
-    even_groups: bool = False
     seed: int = 0
     stands_for: Mapping[str, str] = field(default_factory=dict)
 
@@ -143,7 +137,6 @@ def train_router(
         candidates,
         prepared,
         embedder=embedder,
-        even_groups=settings.even_groups,
         seed=settings.seed,
         checkpoint=checkpoint,
         device=device,
@@ -157,8 +150,6 @@ def train_router(
         prepared,
         cross_fitted=fit.cross_fitted is not None,
         has_outcomes=_have_outcomes(sets),
-        even_groups=settings.even_groups,
-        evenly=family.calibrates_evenly,
         seed=settings.seed,
     )
     tell(watch, "measuring")
@@ -203,8 +194,6 @@ def _measured(
         scores,
         prepared,
         prepared.folds,
-        even_groups=settings.even_groups,
-        evenly=family.calibrates_evenly,
         seed=settings.seed,
     )
     return measure_held_out(
@@ -258,13 +247,12 @@ def _fractions(
     family: Family, settings: TrainSettings, *, has_test: bool
 ) -> tuple[float, float, float]:
     """Return the shares of the split: no validation where the fit predicts crosswise."""
-    is_crosswise = family.cross_fits and not settings.sets_validation_aside
-    if settings.fractions is None and is_crosswise:
+    if settings.fractions is None and family.cross_fits:
         return 1.0, 0.0, 0.0
     training, validation, test = settings.fractions or FRACTIONS
     if has_test:
         training, test = training + test, 0.0
-    return (training + validation, 0.0, test) if is_crosswise else (training, validation, test)
+    return (training + validation, 0.0, test) if family.cross_fits else (training, validation, test)
 
 
 def _have_outcomes(sets: Sequence[LabelledSet]) -> bool:

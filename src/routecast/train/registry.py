@@ -113,7 +113,6 @@ class Fit:
         validation_loss: Mean logistic loss of the validation comparisons, in nats; NaN without any.
         scores: Scores of every model of the data; None for families that know one pair only.
         record: What else the manifest should say: the step that was kept, say.
-        chosen: Settings that were left to the labels, and what these chose.
         cross_fitted: P(strong wins) of the training prompts, each predicted without the labels of
             its group, shape (n_prompts,), NaN elsewhere; None for families that do not.
         by_fold: The same, each without the labels of its whole fold, so that prompts of one fold
@@ -124,7 +123,6 @@ class Fit:
     validation_loss: float
     scores: ModelScores | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
-    chosen: Mapping[str, Any] = field(default_factory=dict)
     cross_fitted: FloatArray | None = None
     by_fold: FloatArray | None = None
 
@@ -143,8 +141,6 @@ class Family:
         named: Values that have a name, by setting: ``gamma=sharp``.
         private: Settings that are the user's own affair, paths and addresses, so no artifact
             keeps them.
-        calibrates_evenly: Platt scaling calibrates it, never the isotonic map: that may make much
-            of small differences, and these are all that such a router says far from its labels.
     """
 
     name: str
@@ -154,7 +150,6 @@ class Family:
     fixed: tuple[str, ...] = ("seed",)
     cross_fits: bool = False
     named: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    calibrates_evenly: bool = False
     private: tuple[str, ...] = ()
 
     def settings_names(self) -> tuple[str, ...]:
@@ -204,7 +199,6 @@ _HOMES = {
     "blend": "routecast.train.blend_family",
     "causal": "routecast.train.causal_family",
     "causal-endpoint": "routecast.train.causal_endpoint_family",
-    "knn": "routecast.train.knn",
     "mf": "routecast.train.mf_family",
     "ridge": "routecast.train.ridge",
     "sw": "routecast.train.sw_family",
