@@ -22,6 +22,8 @@ MIN_PER_FOLD = 10
 MIN_PROMPTS = 50
 """Fewest different prompts that cross-validation is worth: ten to each of five folds."""
 
+_N_DIGITS = 9  # of a predicted gap: equal prompts differ by rounding alone, which is no order
+
 
 def own_label_ranks(
     prompts: Sequence[str], gaps: FloatArray, embedder: Embedder, *, seed: int = 0
@@ -48,7 +50,7 @@ def own_label_ranks(
     embeddings, surfaces = embedder.embed(list(prompts)), surface_features(prompts)
     features = FeatureScale.of(embeddings, surfaces).apply(embeddings, surfaces)
     fit = fit_ridge(features, gaps, weights=np.ones(len(gaps)), groups=folds)
-    return ranks_by_fold(fit.held_out, folds)
+    return ranks_by_fold(fit.held_out.round(_N_DIGITS), folds)
 
 
 def ranks_by_fold(scores: FloatArray, folds: IntArray) -> FloatArray:

@@ -13,21 +13,23 @@ CONTENT: Final = "content"
 CONTENT_WORDS: Final = "what it is about"
 
 SURFACE_WORDS: Final[Mapping[str, tuple[str, str]]] = {
-    "log_characters": ("a long text", "a short text"),
-    "log_words": ("many words", "few words"),
-    "characters_per_word": ("many characters per word", "few characters per word"),
+    "log_words": ("a long text", "a short text"),
     "digit_share": ("many digits", "few digits"),
-    "capital_share": ("many capitals", "few capitals"),
     "symbol_share": ("many symbols of code or formulas", "few symbols of code or formulas"),
-    "lines_per_word": ("short lines", "long lines"),
-    "questions_per_word": ("many question marks", "few question marks"),
     "log_lines": ("many lines", "few lines"),
-    "log_dollars": ("many dollar signs", "few dollar signs"),
     "non_ascii_share": ("many letters beyond ASCII", "few letters beyond ASCII"),
     "distinct_word_share": ("few words repeated", "many words repeated"),
     "is_code": ("code", "no code"),
     "mean_word_length": ("long words", "short words"),
     "log_numbers": ("many numbers", "few numbers"),
+    "questions_per_word": ("many question marks", "few question marks"),
+    "log_math_signs": ("many signs of mathematics", "few signs of mathematics"),
+    "hard_words": ("words of hard tasks (prove, derive ...)", "few words of hard tasks"),
+    "step_words": ("words of steps and conditions (then, must ...)", "few words of steps"),
+    "logic_words": ("words of reasoning (why, if ...)", "few words of reasoning"),
+    "negations": ("negations", "few negations"),
+    "chat_words": ("small talk (hello, thanks ...)", "little small talk"),
+    "is_fact_question": ("a question for one fact (who, when ...)", "no question for one fact"),
 }
 """Each surface feature in words: above and below the mean of the training prompts."""
 
