@@ -101,7 +101,7 @@ def fit_lesson(lesson: Lesson, settings: RidgeSettings) -> Fit:
         scale=line.scale,
         coefficients=fit.coefficients,
         intercept=fit.intercept,
-        covariance=fit.prior_variance * shrunk,
+        covariance=(fit.prior_variance * shrunk).astype(np.float32),
         prior_variance=fit.prior_variance,
         intercept_variance=noise_variance / len(rows),
         least_familiarity=float(
