@@ -242,7 +242,7 @@ def measure_foreign(
         trained = _train(one, family, embedder)
         findings.notes.append(_training_note(one, family, label, trained))
         for found, target in zip(scores, targets, strict=True):
-            found[family] = _win_probabilities(trained, embedder, target.embeddings)
+            found[family] = _win_probabilities(trained, embedder, target)
             found["nearest neighbours"] = _neighbours(trained).scores(target.embeddings)
     for found, target in zip(scores, targets, strict=True):
         samples = _bootstrap(found, target)
@@ -266,7 +266,7 @@ def measure_gold(
             findings.notes.append(_training_note(one, family, label, trained))
             for target in (rest, *others):
                 scores = found.setdefault(target.name, {})
-                scores[family] = _win_probabilities(trained, embedder, target.embeddings)
+                scores[family] = _win_probabilities(trained, embedder, target)
                 scores["nearest neighbours"] = _neighbours(trained).scores(target.embeddings)
         for target in (rest, *others):
             scores = found[target.name]
@@ -318,26 +318,25 @@ def _train(one: TrainingData, family: str, embedder: Embedder) -> TrainedRouter:
     return train_router(one.sets, settings, embedder=embedder)
 
 
-def _win_probabilities(
-    trained: TrainedRouter, embedder: Embedder, embeddings: EmbeddingArray
-) -> FloatArray:
-    """Score vectors as the saved artifact would, calibration and all."""
-    router = trained.artifact.router(_Known(embedder.identity, embeddings))
-    return router.win_probabilities([""] * len(embeddings))
+def _win_probabilities(trained: TrainedRouter, embedder: Embedder, target: Target) -> FloatArray:
+    """Score prompts as the saved artifact would, calibration and all, from vectors at hand."""
+    rows = {prompt: row for row, prompt in enumerate(target.pair.prompts)}
+    known = _Known(embedder.identity, rows, target.embeddings)
+    return trained.artifact.router(known).win_probabilities(target.pair.prompts)
 
 
 @dataclass(frozen=True)
 class _Known:
-    """An embedder whose only texts are already embedded."""
+    """An embedder that has the vectors of some texts at hand: any other text has the first."""
 
     identity: EmbedderIdentity
+    rows: dict[str, int]
     embeddings: EmbeddingArray
 
     def embed(self, texts: Sequence[str]) -> EmbeddingArray:
-        """Return the vectors, whatever the texts."""
-        if len(texts) != len(self.embeddings):
-            raise ValueError(f"{len(texts)} texts for {len(self.embeddings)} vectors")
-        return self.embeddings
+        """Return their vectors, shape (n_texts, dimension)."""
+        rows = np.array([self.rows.get(text, 0) for text in texts], dtype=np.int64)
+        return np.asarray(self.embeddings[rows])
 
 
 def _neighbours(trained: TrainedRouter) -> NearestNeighbours:
