@@ -41,7 +41,7 @@ def test_the_gap_is_a_weighted_sum_of_standardised_features() -> None:
     coefficients = np.zeros(1 + N_COUNTS)
     coefficients[:2] = 0.2, 0.3
     ridge = Ridge(
-        scale, coefficients, 0.1, np.eye(1 + N_COUNTS, dtype=np.float32) / 50, 0.05, 0.0, 0.0
+        scale, coefficients, 0.1, 0.02 * np.eye(1 + N_COUNTS, dtype=np.float32), 0.05, 0.0, 0.0
     )
     assert ridge.gaps(features) == pytest.approx([0.1 + 0.2 * 0.5 + 0.3 * 0.2])
     # Of the variance before any label, 0.05, two fifths are left: 0.02.
