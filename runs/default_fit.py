@@ -80,7 +80,6 @@ class Judges:
             covariance=None,
             prior_variance=0.0,
             intercept_variance=0.0,
-            least_familiarity=0.0,
         )
 
 

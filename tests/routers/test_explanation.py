@@ -28,10 +28,9 @@ def router(word_embedder: Embedder) -> BoundRidge:
         scale=FeatureScale.of(word_embedder.embed(PROMPTS), surface_features(PROMPTS)),
         coefficients=np.random.default_rng(0).normal(size=n_features) / 20,
         intercept=0.1,
-        covariance=0.02 * np.eye(n_features, dtype=np.float32),
+        covariance=0.02 * np.eye(n_features, dtype=np.float64),
         prior_variance=0.05,
         intercept_variance=0.001,
-        least_familiarity=0.0,
     )
     return ridge.bind(strong=["big"], weak=["small"], embedder=word_embedder)
 

@@ -8,7 +8,6 @@ from routecast.artifacts import load_artifact, save_artifact
 from routecast.data.outcomes import Outcomes
 from routecast.embed.protocol import Embedder
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
-from routecast.train.ridge import _familiarity_to_others
 from routecast.train.sources import set_of_outcomes
 
 SETTINGS = TrainSettings(router="ridge", strong=("big",), weak=("small",))
@@ -54,24 +53,6 @@ def test_what_was_saved_scores_as_what_was_trained(
     again = load_artifact(tmp_path / "router").router(word_embedder).win_probabilities(prompts)
     before = trained.artifact.router(word_embedder).win_probabilities(prompts)
     np.testing.assert_allclose(again, before, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("ratio", [0.05, 0.8])
-def test_familiarity_to_the_others_is_that_of_a_fit_without_the_group(ratio: float) -> None:
-    generator = np.random.default_rng(0)
-    features = generator.normal(size=(30, 6))
-    weights = generator.uniform(0.5, 2.0, size=30)
-    groups = np.repeat(np.arange(20), [3] * 5 + [1] * 15)
-
-    def shrunk(rows: np.typing.NDArray[np.int64]) -> np.typing.NDArray[np.float64]:
-        scaled = features[rows] * np.sqrt(weights[rows])[:, None]
-        return np.asarray(np.linalg.inv(np.eye(6) + ratio * scaled.T @ scaled))
-
-    found = _familiarity_to_others(features, weights, groups, shrunk(np.arange(30)), ratio)
-    for row in range(30):
-        others = np.flatnonzero(groups != groups[row])
-        one = features[row]
-        assert found[row] == pytest.approx(1 - one @ shrunk(others) @ one / (one @ one))
 
 
 def test_equal_labels_are_learned_as_they_are(word_embedder: Embedder) -> None:

@@ -30,8 +30,6 @@ SURFACE_SCALE: Final = 0.1
 
 _MAX_DEVIATIONS: Final = 3.0
 _SAME: Final = 1e-6
-_ROUNDING: Final = 1e-5
-"""Of a familiarity in single precision: a prompt that is unfamiliar by less is not unfamiliar."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,21 +74,18 @@ class Ridge:
         scale: Of the features.
         coefficients: Shape (n_features,).
         intercept: The expected gap of a mean prompt, in [-1, 1].
-        covariance: Of the coefficients given the labels, shape (n_features, n_features), in single
-            precision for speed; None where nobody knows it, as of the default router, which then
-            abstains on unread prompts alone.
+        covariance: Of the coefficients given the labels, shape (n_features, n_features); None where
+            nobody knows it, as of the default router.
         prior_variance: Of each coefficient before any label, 0 or more.
         intercept_variance: Of the intercept, 0 or more.
-        least_familiarity: The router abstains on prompts that are less familiar.
     """
 
     scale: FeatureScale
     coefficients: FloatArray
     intercept: float
-    covariance: EmbeddingArray | None
+    covariance: FloatArray | None
     prior_variance: float
     intercept_variance: float
-    least_familiarity: float
 
     def gaps(self, features: FloatArray) -> FloatArray:
         """Return the expected gap per row of features, shape (n_prompts,)."""
@@ -132,8 +127,8 @@ class Ridge:
             "surface_means": self.scale.surface_means,
             "surface_deviations": self.scale.surface_deviations,
             "coefficients": self.coefficients,
-            "numbers": np.array([*numbers, self.least_familiarity]),
-        } | ({} if self.covariance is None else {"covariance": self.covariance})
+            "numbers": np.array(numbers),
+        } | ({} if self.covariance is None else {"covariance": self.covariance.astype(np.float32)})
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, AnyArray]) -> Self:
@@ -150,7 +145,7 @@ class Ridge:
             "surface_means": (n_counts,),
             "surface_deviations": (n_counts,),
             "coefficients": (n_features,),
-            "numbers": (4,),
+            "numbers": (3,),
         }
         if "covariance" in tensors:
             expected["covariance"] = (n_features, n_features)
@@ -160,8 +155,7 @@ class Ridge:
                 f"a ridge router has the tensors {found!r}; it needs {expected!r}: train it again"
             )
         arrays = {name: tensors[name].astype(np.float64) for name in expected}
-        covariance = arrays.pop("covariance", None)
-        intercept, prior_variance, intercept_variance, familiarity = arrays.pop("numbers").tolist()
+        intercept, prior_variance, intercept_variance = arrays.pop("numbers").tolist()
         scale = FeatureScale(
             embedding_mean=arrays.pop("embedding_mean"),
             surface_means=arrays.pop("surface_means"),
@@ -171,11 +165,10 @@ class Ridge:
             raise ArtifactError("a deviation of a ridge router is not above 0; train it again")
         return cls(
             scale=scale,
-            covariance=None if covariance is None else covariance.astype(np.float32),
+            covariance=arrays.pop("covariance", None),
             intercept=intercept,
             prior_variance=prior_variance,
             intercept_variance=intercept_variance,
-            least_familiarity=familiarity,
             **arrays,
         )
 
@@ -198,16 +191,11 @@ class BoundRidge:
     def win_probabilities(self, prompts: Sequence[str]) -> FloatArray:
         """Return P(strong wins) per prompt, shape (n_prompts,), in (0, 1); NaN where it abstains.
 
-        It abstains where the embedder reads nothing, and where a prompt is less familiar than all
-        but one in 200 of the labelled prompts are to the others.
+        It abstains where the embedder reads nothing, and nowhere else.
         """
         embeddings = self.embedder.embed(prompts)
-        features = self._features(prompts, embeddings)
-        gaps = self.ridge.gaps(features)
+        gaps = self.ridge.gaps(self._features(prompts, embeddings))
         gaps[embeddings @ self.nothing > 1.0 - _SAME] = np.nan
-        if self.ridge.least_familiarity > 0.0:
-            familiarity = self.ridge.familiarity(features)
-            gaps[familiarity < self.ridge.least_familiarity - _ROUNDING] = np.nan
         return win_probabilities_of_gaps(gaps)
 
     def win_probability(self, prompt: str) -> float:
@@ -216,12 +204,6 @@ class BoundRidge:
         if embedding.dot(self.nothing) > 1.0 - _SAME:
             return math.nan
         features = ridge.scale.apply(embedding, np.array(features_of(prompt)))
-        if ridge.least_familiarity > 0.0 and ridge.covariance is not None:
-            single = features.astype(np.float32)
-            variance = float(single.dot(ridge.covariance.dot(single)))
-            prior = ridge.prior_variance * float(single.dot(single))
-            if 1.0 - variance / (prior or 1.0) < ridge.least_familiarity - _ROUNDING:
-                return math.nan
         gap = ridge.intercept + float(features.dot(ridge.coefficients))
         return min(max((1.0 + gap) / 2.0, EDGE), 1.0 - EDGE)
 

@@ -6,10 +6,6 @@ the coefficients becomes a covariance: with t the expected ratio of signal to no
 expected variance of a coefficient before any label and W the labels' weights over their mean,
 
     covariance = v (1 + t F' W F)^-1        (Rasmussen and Williams, 2006, equation 2.8)
-
-A labelled prompt's familiarity to the others follows without refitting: where V is the block of the
-gaps' covariance that belongs to a group, over the noise variance v / t, that without the group's
-own labels is V (1 - V)^-1.
 """
 
 import math
@@ -19,16 +15,12 @@ from typing import Final
 import numpy as np
 
 from routecast.errors import DataError
-from routecast.routers.ridge import FeatureScale, Ridge, familiarity_of
+from routecast.routers.ridge import FeatureScale, Ridge
 from routecast.routers.surface import surface_features
-from routecast.stats.groups import groups_of_many
 from routecast.stats.ridge import RidgeFit, fit_ridge
 from routecast.train.pair_labels import PromptLabels, labels_between_sides, placed
 from routecast.train.registry import Family, Fit, Lesson
-from routecast.types import FloatArray, IntArray
-
-ABSTAIN_QUANTILE: Final = 0.005
-"""Share of labelled prompts that are less familiar to the others than the router accepts."""
+from routecast.types import FloatArray
 
 MIN_LABELS: Final = 3
 
@@ -90,8 +82,6 @@ def fit_lesson(lesson: Lesson, settings: RidgeSettings) -> Fit:
     del settings
     line = fit_line(lesson)
     labels, features, fit = line.labels, line.features, line.fit
-    rows = labels.rows
-    groups = lesson.groups[rows]
     weights = labels.weights / labels.weights.mean()
     ratio = fit.signal_share / (1.0 - fit.signal_share)
     precision = np.eye(features.shape[1]) + ratio * (features.T * weights) @ features
@@ -103,36 +93,15 @@ def fit_lesson(lesson: Lesson, settings: RidgeSettings) -> Fit:
         intercept=fit.intercept,
         covariance=(fit.prior_variance * shrunk).astype(np.float32),
         prior_variance=fit.prior_variance,
-        intercept_variance=noise_variance / len(rows),
-        least_familiarity=float(
-            np.quantile(
-                _familiarity_to_others(features, weights, groups, shrunk, ratio),
-                ABSTAIN_QUANTILE,
-                method="lower",
-            )
-        ),
+        intercept_variance=noise_variance / len(features),
     )
     return Fit(
         model=model,
         validation_loss=math.nan,
-        record={"signal_share": fit.signal_share, "least_familiarity": model.least_familiarity},
+        record={"signal_share": fit.signal_share},
         cross_fitted=placed(fit.held_out, labels, lesson),
         by_fold=None if fit.by_fold is None else placed(fit.by_fold, labels, lesson),
     )
-
-
-def _familiarity_to_others(
-    features: FloatArray, weights: FloatArray, groups: IntArray, shrunk: FloatArray, ratio: float
-) -> FloatArray:
-    """Return the familiarity of each labelled prompt, the labels of its group left out."""
-    scaled = features * np.sqrt(ratio * weights)[:, None]
-    own = np.einsum("ij,ij->i", scaled @ shrunk, scaled)
-    without = own / (1.0 - own)
-    for rows in groups_of_many(groups):
-        block = scaled[rows] @ shrunk @ scaled[rows].T
-        without[rows] = np.diagonal(np.linalg.solve(np.eye(len(rows)) - block, block))
-    prior = np.maximum(ratio * weights, 1e-300)
-    return familiarity_of(without / prior, features, 1.0)
 
 
 FAMILY = Family(name="ridge", settings=RidgeSettings, fit=fit_lesson, cross_fits=True)
