@@ -15,20 +15,17 @@ import os
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # read when numpy is loaded
 
 import platform
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from zlib import crc32
 
 import numpy as np
 
 from routecast.data.readers.registry import find_reader
 from routecast.embed.static import load_static
-from routecast.routers.blend import BoundBlend
-from routecast.routers.blend_kernel import describe
+from routecast.routers.blend import FORM, N_DIRECTIONS, BoundBlend
+from routecast.routers.ridge import SURFACE_SCALE
+from routecast.routers.surface import features_of, surface_features
 from routecast.train.blend import Labels, fit_blend
 from routecast.types import AnyArray, FloatArray
 
@@ -37,7 +34,6 @@ LENGTHS = (315, 4_000)
 N_ROUNDS, N_CALLS, N_WALK, N_BULK, N_BULK_ROUNDS = 15, 20, 400, 2_000, 5
 STRONG, WEAK = "gpt-4-1106-preview", "mistralai/Mixtral-8x7B-Instruct-v0.1"
 Score = Callable[[str], object]
-PIECE = re.compile(r"[A-Za-z]+|\d+|\n|[^\sA-Za-z\d]")
 
 
 def main() -> None:
@@ -69,8 +65,8 @@ def main() -> None:
     bulk = time_bulk(bound, others[:N_BULK])
     checked = others[:N_BULK]
     expected = np.array([score_plainly(prompt) for prompt in checked])
-    found = [bound.blend.predict_one(one, embed([one])[0])[0] for one in checked]
-    apart = float(np.abs((1.0 + np.array(found)) / 2.0 - expected).max())
+    found = bound.win_probabilities_from(checked, embed(checked))
+    apart = float(np.abs(found - expected).max())
     page = page_of(tight, walk, bulk, apart)
     options.output.write_text(page)
     print(page)
@@ -87,7 +83,7 @@ def fit_router(folder: Path) -> tuple[BoundBlend, list[str]]:
     labels = Labels(
         gaps=gaps[rows[:N_LABELS]], weights=np.ones(N_LABELS), groups=np.arange(N_LABELS)
     )
-    model = fit_blend(describe(labelled, embedder.embed(labelled)), labels).model
+    model = fit_blend(embedder.embed(labelled), surface_features(labelled), labels).model
     bound = model.bind(strong=[STRONG], weak=[WEAK], embedder=embedder)
     return bound, [prompts[row] for row in rows[N_LABELS:].tolist()]
 
@@ -186,114 +182,33 @@ def table_of(title: str, timings: dict[str, FloatArray]) -> list[str]:
 
 
 class PlainBlend:
-    """The formulas as they are written, in double precision and with a step for every word.
+    """The formulas as they are written, in double precision, a centre after the other.
 
-    It has nothing of routecast's but the tensors of an artifact.
+    It has nothing of routecast's but the tensors of an artifact, the counts and the constants.
     """
 
     def __init__(self, tensors: Mapping[str, AnyArray]) -> None:
-        """Lay out the centres: dense terms, and shares of topics."""
+        """Take an artifact's tensors."""
         self.tensors = {name: np.asarray(value, np.float64) for name, value in tensors.items()}
-        self.sizes = tensors["topic_sizes"].astype(np.int64)
-        self.topics = np.array([self.topics_of(one) for one in self.tensors["embeddings"]])
-        self.words, self.shapes = (self.dense(tensors, kind) for kind in ("word", "shape"))
-
-    def dense(self, tensors: Mapping[str, AnyArray], kind: str) -> FloatArray:
-        """Return the weights of the centres' terms, shape (n_slots, n_centres)."""
-        ends = tensors[f"{kind}_ends"]
-        columns = np.zeros((len(tensors[f"{kind}_rarities"]), len(ends) - 1))
-        for row, (start, end) in enumerate(pairwise(ends.tolist())):
-            slots = tensors[f"{kind}_slots"][start:end]
-            columns[slots, row] = tensors[f"{kind}_values"][start:end]
-        return columns
 
     def win_probability(self, prompt: str, embedding: FloatArray) -> float:
         """Return P(strong wins) before calibration, abstaining on nothing."""
         t = self.tensors
-        content = 2.0 * mixture(np.exp(t["embeddings"] @ embedding - 1.0))
-        content += 2.0 * self.cosines(words_of(prompt[:4_096]), "word", self.words)
-        content += self.topics @ self.topics_of(embedding)
-        surface = (surface_of(prompt) - t["surface_means"]) / t["surface_deviations"]
-        surface = np.clip(surface, -4.0, 4.0) / math.sqrt(len(surface))
-        form = mixture(np.exp(((t["surfaces"] - surface) ** 2).sum(axis=1) / -4.0))
-        form += np.exp(4.0 * self.cosines(shapes_of(prompt[:4_096]), "shape", self.shapes) - 4.0)
-        weight = t["form_weight"][0]
-        kernel = content / 5.0 * (1.0 - weight + weight * form / 2.0)
-        slope = t["length_slope"][0] * surface[0] * math.sqrt(len(surface))
-        return float(1.0 + t["intercept"][0] + slope + kernel @ t["coefficients"]) / 2.0
-
-    def cosines(self, terms: Iterable[str], kind: str, columns: FloatArray) -> FloatArray:
-        """Return the cosines of a prompt's terms with each centre's."""
-        hashes = [crc32(term.encode("utf-8", "surrogatepass")) for term in terms]
-        counts = Counter(one % len(columns) for one in hashes)
-        weights = np.array([1.0 + math.log(n) for n in counts.values()])
-        weights *= self.tensors[f"{kind}_rarities"][list(counts)]
-        weights /= np.linalg.norm(weights) or 1.0
-        return np.asarray(weights @ columns[list(counts)])
-
-    def topics_of(self, embedding: FloatArray) -> FloatArray:
-        """Return the shares of topics of one embedding."""
-        centred = embedding - self.tensors["topic_mean"]
-        centred /= max(float(np.linalg.norm(centred)), 1e-9)
-        shares = np.split(
-            np.exp(12.0 * (self.tensors["topic_centroids"] @ centred)), np.cumsum(self.sizes)[:-1]
-        )
-        scaled = [one / np.linalg.norm(one) for one in shares]
-        return np.asarray(np.concatenate(scaled) / len(shares) ** 0.5)
+        counts = (np.array(features_of(prompt)) - t["surface_means"]) / t["surface_deviations"]
+        counts = np.clip(counts, -3.0, 3.0)
+        centred = embedding - t["embedding_mean"]
+        coarse = [centred @ t["directions"][:, :n] for n in N_DIRECTIONS]
+        parts = [unit(centred), *(unit(part) / math.sqrt(len(coarse)) for part in coarse)]
+        x = np.concatenate([*parts, math.sqrt(FORM) * SURFACE_SCALE * counts])
+        gap = t["intercept"][0] + t["slope"][0] * counts[0]
+        for centre, coefficient in zip(t["centres"], t["coefficients"], strict=True):
+            gap += coefficient * math.exp(-((x - centre) @ (x - centre)) / 2.0)
+        return float(1.0 + gap) / 2.0
 
 
-def mixture(values: FloatArray) -> FloatArray:
-    """Return the mean of three powers."""
-    return (values + values**2 + values**4) / 3.0
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words in small letters."""
-    return re.findall(r"\w+", text.lower())
-
-
-def shapes_of(text: str) -> list[str]:
-    """Return the shapes of a text's pieces, and of each two."""
-    shapes = [shape_of(piece) for piece in PIECE.findall(text)]
-    return [*shapes, *(f"{first} {second}" for first, second in pairwise(shapes))]
-
-
-def shape_of(piece: str) -> str:
-    """Return the shape of one piece."""
-    if piece.isdecimal():
-        return f"d{min(len(piece), 4)}"
-    if not (piece.isascii() and piece.isalpha()):
-        return piece
-    is_upper = piece.isupper() and len(piece) > 1
-    case = "AA" if is_upper else "Aa" if piece[0].isupper() else "a"
-    return f"{case}{1 + (len(piece) > 3) + (len(piece) > 7)}"
-
-
-def surface_of(prompt: str) -> FloatArray:
-    """Return the 15 surface features, counting character by character."""
-    text = prompt[:8_192]
-    words = text.lower().split()
-    n_characters, n_words = len(text) + 1, len(words) or 1
-    n_lines = text.count("\n")
-    return np.array(
-        [
-            math.log1p(len(prompt)),
-            math.log1p(len(words) * max(1.0, len(prompt) / 8_192)),
-            len(text) / n_words,
-            sum(one in "0123456789" for one in text) / n_characters,
-            sum("A" <= one <= "Z" for one in text) / n_characters,
-            sum(one in "+-*/=^<>\\{}()[]_$" for one in text) / n_characters,
-            n_lines / n_words,
-            text.count("?") / n_words,
-            math.log1p(n_lines),
-            math.log1p(text.count("$")),
-            sum(ord(one) > 127 for one in text) / n_characters,
-            len(set(words)) / n_words,
-            "```" in text or "def " in text,
-            sum(map(len, words)) / n_words,
-            math.log1p(len(re.findall("[0-9]+", text))),
-        ]
-    )
+def unit(vector: FloatArray) -> FloatArray:
+    """Return the direction of a vector."""
+    return np.asarray(vector / np.linalg.norm(vector))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
 """`blend` and its halves, fitted to few labels."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from runs.few_labels.sets import Sample
 
 from routecast.calibrate.probability import choose_calibration
 from routecast.evaluate.discrimination import expected_calibration_error
-from routecast.routers.blend_kernel import Descriptions
 from routecast.routers.gaps import win_probabilities_of_gaps
 from routecast.train.blend import BlendSettings, Labels, fit_blend
 from routecast.train.prepare import Prepared
-from routecast.types import FloatArray, IntArray
+from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 BLEND = "blend"
 CONTENT, FORM = HALVES = ("content alone", "form alone")
@@ -46,13 +45,14 @@ def score_blend(
     """
     labels = labels_of(prepared)
     settings = BlendSettings(seed=seed)
-    prompts = sample.described
-    whole = fit_blend(prompts.take(rows), labels, settings=settings)
-    expected, familiarity = whole.model.predict(whole.model.scales.apply(prompts.take(rest)))
+    embeddings, surfaces = sample.embeddings, sample.surfaces
+    whole = fit_blend(embeddings[rows], surfaces[rows], labels, settings=settings)
+    model = whole.model
+    expected, familiarity = model.predict(model.view.apply(embeddings[rest], surfaces[rest]))
     scores = {BLEND: expected}
-    for name, half in halves(prompts).items():
-        model = fit_blend(half.take(rows), labels, settings=settings).model
-        scores[name] = model.predict(model.scales.apply(half.take(rest)))[0]
+    for name, (vectors, counts) in halves(embeddings, surfaces).items():
+        model = fit_blend(vectors[rows], counts[rows], labels, settings=settings).model
+        scores[name] = model.predict(model.view.apply(vectors[rest], counts[rest]))[0]
     calibration = choose_calibration(
         win_probabilities_of_gaps(whole.held_out_gaps),
         (1.0 + labels.gaps) / 2.0,
@@ -80,15 +80,11 @@ def labels_of(prepared: Prepared) -> Labels:
     )
 
 
-def halves(prompts: Descriptions) -> dict[str, Descriptions]:
+def halves(
+    embeddings: EmbeddingArray, surfaces: FloatArray
+) -> dict[str, tuple[EmbeddingArray, FloatArray]]:
     """Return the prompts as those see them who know their content, or their form, alone."""
-    same = np.zeros_like(prompts.embeddings)
-    same[:, 0] = 1.0
     return {
-        CONTENT: replace(
-            prompts,
-            features=np.zeros_like(prompts.features),
-            shapes=prompts.shapes.without_terms(),
-        ),
-        FORM: replace(prompts, embeddings=same, words=prompts.words.without_terms()),
+        CONTENT: (embeddings, np.zeros_like(surfaces)),
+        FORM: (np.zeros_like(embeddings), surfaces),
     }

@@ -75,7 +75,7 @@ class KnownVectors:
     def of(cls, sample: Sample, identity: EmbedderIdentity) -> Self:
         """Take the vectors of a sample."""
         rows = {prompt: row for row, prompt in enumerate(sample.prompts)}
-        return cls(identity, rows, sample.described.embeddings)
+        return cls(identity, rows, sample.embeddings)
 
     def embed(self, texts: Sequence[str]) -> EmbeddingArray:
         """Return their vectors, shape (n_texts, dimension); that of the empty text is 0."""
@@ -135,7 +135,7 @@ def score_split(
 
 def _score_baselines(sample: Sample, labelled: IntArray, rest: IntArray) -> dict[str, FloatArray]:
     """Score by what learns less, or nothing, or knows all."""
-    gaps, vectors = sample.strong - sample.weak, sample.described.embeddings
+    gaps, vectors = sample.strong - sample.weak, sample.embeddings
     neighbours = NearestNeighbours(vectors[labelled], gaps[labelled])
     return {
         NEIGHBOURS: neighbours.scores(vectors[rest]),

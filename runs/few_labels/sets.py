@@ -10,8 +10,8 @@ from routecast.data.leakage import prompt_hashes64
 from routecast.data.outcomes import Outcomes, rescale_quality
 from routecast.data.readers.registry import find_reader
 from routecast.embed.protocol import Embedder
-from routecast.routers.blend_kernel import Descriptions, describe
-from routecast.types import FloatArray, IntArray
+from routecast.routers.surface import surface_features
+from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 GPT_4, MIXTRAL = "gpt-4-1106-preview", "mistralai/Mixtral-8x7B-Instruct-v0.1"
 OTHERS = "the others"
@@ -34,7 +34,7 @@ class Pair:
         weak: The other one; `OTHERS`, or the reference that battles were fought against.
         group: Only rows of this group, or all.
         quality_range: Lowest and highest quality of the set's scale.
-        reader: How the file is read.
+        reader: How the file is read; ``PREFIX|`` names the columns of qualities themselves.
     """
 
     name: str
@@ -84,6 +84,19 @@ PAIRS = (
     Pair("pandalm", "train/pandalm_human_999", "llama-7b", OTHERS, reader="pandalm"),
 )  # fmt: skip
 
+ARENA_HARD, M_IFEVAL = "train/arena_hard_v01_500", "train/m_ifeval"
+
+ADDED_PAIRS = (
+    Pair("arena_hard", ARENA_HARD, "claude-3-5-sonnet-20240620", "mixtral-8x22b-instruct-v0.1",
+         reader="p|"),
+    Pair("arena_hard", ARENA_HARD, "llama-3.1-70b-instruct", "llama-3.1-8b-instruct", reader="p|"),
+    Pair("m_ifeval", M_IFEVAL, "o1-preview-2024-09-12",
+         "hugging-quants/Meta-Llama-3.1-8B-Instruct-AWQ-INT4", reader="correct|"),
+    Pair("m_ifeval", M_IFEVAL, "gpt-4o-2024-08-06", "mistralai/Mistral-7B-Instruct-v0.3",
+         reader="correct|"),
+)  # fmt: skip
+"""Of sets that came later; chosen by the models' names, before anything was fitted to them."""
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -102,22 +115,31 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Sample(Labelled):
-    """Rows that are read, and what tells equal prompts: ``keys``, from 0, shape (n_prompts,)."""
+    """Rows that are read.
+
+    Attributes:
+        keys: What tells equal prompts, from 0, shape (n_prompts,).
+        embeddings: Unit vectors, shape (n_prompts, dimension).
+        surfaces: As in `surface_features`, shape (n_prompts, n_counts).
+    """
 
     keys: IntArray
-    described: Descriptions
+    embeddings: EmbeddingArray
+    surfaces: FloatArray
 
 
 def read_sample(pair: Pair, embedder: Embedder, folder: Path) -> Sample:
     """Read a set and keep the rows where both models are known."""
     rows = read_labelled(pair, folder)
     keys = np.unique(prompt_hashes64(rows.prompts), return_inverse=True)[1].astype(np.int64)
-    described = describe(rows.prompts, embedder.embed(rows.prompts))
-    return Sample(rows.prompts, rows.weak, rows.strong, keys, described)
+    embeddings, surfaces = embedder.embed(rows.prompts), surface_features(rows.prompts)
+    return Sample(rows.prompts, rows.weak, rows.strong, keys, embeddings, surfaces)
 
 
 def read_labelled(pair: Pair, folder: Path) -> Labelled:
     """Read what is known of both models, outcomes or battles."""
+    if pair.reader.endswith("|"):
+        return _of_columns(pl.read_parquet(folder / f"{pair.file}.parquet"), pair)
     is_folder = pair.reader == "routellm-eval"
     path = folder / (pair.file if is_folder else f"{pair.file}.parquet")
     read = find_reader(pair.reader)
@@ -127,6 +149,13 @@ def read_labelled(pair: Pair, folder: Path) -> Labelled:
         return _of_battles(read(path).table.table, pair)
     outcomes = read(path) if is_folder else read(path, quality_range=pair.quality_range)
     return _of_outcomes(outcomes.table, pair)
+
+
+def _of_columns(table: pl.DataFrame, pair: Pair) -> Labelled:
+    names = {side: pair.reader + model for side, model in (("s", pair.strong), ("w", pair.weak))}
+    known = table.select("prompt", **{k: pl.col(v).cast(pl.Float64) for k, v in names.items()})
+    known = known.drop_nulls()
+    return Labelled(known["prompt"].to_list(), known["w"].to_numpy(), known["s"].to_numpy())
 
 
 def _of_outcomes(outcomes: Outcomes, pair: Pair) -> Labelled:

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routecast.embed.protocol import Embedder
+from routecast.routers.surface import surface_features
 from routecast.train.pipeline import TrainSettings
 from routecast.train.run import TrainRequest, read_sets
 
@@ -43,7 +44,8 @@ def sample_of(few_labels: ModuleType, embedder: Embedder, *, n_prompts: int = 16
         weak,
         np.ones(n_prompts),
         np.arange(n_prompts),
-        sets.describe(prompts, embedder.embed(prompts)),
+        embedder.embed(prompts),
+        surface_features(prompts),
     )
     return sample
 

@@ -8,11 +8,12 @@ from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
 from routecast.errors import ConfigError, DataError
 from routecast.evaluate.metrics import routing_metrics
-from routecast.routers.blend_kernel import describe
+from routecast.routers.blend import Centres, lengths_of
+from routecast.routers.surface import surface_features
 from routecast.stats import ridge
 from routecast.train import blend
 from routecast.train.blend import BlendFit, BlendSettings, Labels, fit_blend
-from routecast.types import FloatArray
+from routecast.types import EmbeddingArray, FloatArray
 
 WORDS = ("river", "prove", "tea", "orbit", "poem", "tax", "lemma", "song")
 
@@ -37,11 +38,16 @@ def fit(
     prompts: list[str], gaps: FloatArray, embedder: Embedder, *, n_centres: int = 1_000
 ) -> BlendFit:
     settings = BlendSettings(n_centres=n_centres)
-    return fit_blend(describe(prompts, embedder.embed(prompts)), even(gaps), settings=settings)
+    embeddings, surfaces = embedder.embed(prompts), surface_features(prompts)
+    return fit_blend(embeddings, surfaces, even(gaps), settings=settings)
+
+
+def x_of(found: BlendFit, prompts: list[str], embedder: Embedder) -> EmbeddingArray:
+    return found.model.view.apply(embedder.embed(prompts), surface_features(prompts))
 
 
 def predict(found: BlendFit, prompts: list[str], embedder: Embedder) -> FloatArray:
-    return found.model.predict(found.model.views(prompts, embedder.embed(prompts)))[0]
+    return found.model.predict(x_of(found, prompts, embedder))[0]
 
 
 def test_planted_words_are_found_from_two_hundred_labels(word_embedder: Embedder) -> None:
@@ -84,75 +90,88 @@ def test_fewer_centres_than_labels_predict_nearly_the_same(word_embedder: Embedd
     assert np.corrcoef(whole, part)[0, 1] > 0.95
 
 
-def slow_deviations(
-    kernel: FloatArray, crossed: FloatArray, own: FloatArray, gaps: FloatArray, ratio: float
-) -> FloatArray:
-    """Solve for the posterior of intercept + signal directly, prompt by prompt."""
-    ones = np.ones(len(gaps))
-    inverse = np.linalg.inv(ratio * kernel + np.eye(len(gaps)))
-    intercept = (ones @ inverse @ gaps) / (ones @ inverse @ ones)
-    residual = gaps - intercept
-    noise = residual @ inverse @ residual / (len(gaps) - 3)
-    deviations = []
-    for row, variance in zip(ratio * crossed, ratio * own, strict=True):
-        missing = 1.0 - row @ inverse @ ones
-        spread = variance - row @ inverse @ row + missing**2 / (ones @ inverse @ ones)
-        deviations.append((noise * spread) ** 0.5)
-    return np.array(deviations)
+def kernels(
+    found: BlendFit, fresh: list[str], embedder: Embedder
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return k among the centres, of fresh prompts with the centres, and with themselves."""
+    centres = found.model.centres
+    x = x_of(found, fresh, embedder)
+    own = [float(Centres(row[None]).kernel(row[None])[0, 0]) for row in x]
+    among, crossed = (centres.kernel(rows).astype(np.float64) for rows in (centres.x, x))
+    return among, crossed, np.array(own)
 
 
-def test_deviations_are_those_of_a_gaussian_process_solved_directly(
+def test_gaps_and_deviations_are_those_of_a_gaussian_process_solved_directly(
     word_embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ridge, "SIGNAL_RATIOS", np.array([0.25]))
+    ratio = 0.25
+    monkeypatch.setattr(ridge, "SIGNAL_RATIOS", np.array([ratio]))
     monkeypatch.setattr(ridge, "LOG_PRIOR", np.array([0.0]))
     prompts, gaps = planted(60)
-    model = fit(prompts, gaps, word_embedder).model
+    found = fit(prompts, gaps, word_embedder)
     fresh = [*planted(20, seed=1)[0], "def f(x):\n    return {x: [1, 2]}\n" * 9]
-    views = model.views(fresh, word_embedder.embed(fresh))
-    slope = blend.LENGTH_SLOPE * float(gaps.std()) * model.centres.log_lengths
-    expected = slow_deviations(
-        blend._kernel(model.centres, model.centres),
-        blend._kernel(views, model.centres),
-        np.diag(blend._kernel(views, views)),
-        gaps - slope,
-        0.25,
-    )
-    assert model.gap_deviations(views) == pytest.approx(expected, rel=1e-3)
-    assert model.gap_deviations(views)[-1] == model.gap_deviations(views).max()  # unlike all
+    among, crossed, own = kernels(found, fresh, word_embedder)
+    ones, inverse = np.ones(60), np.linalg.inv(ratio * among + np.eye(60))
+    slope = blend.SLOPE_MEAN * gaps.std()
+    targets = gaps - slope * lengths_of(found.model.centres.x)
+    intercept = (ones @ inverse @ targets) / (ones @ inverse @ ones)
+    residual = targets - intercept
+    line = intercept + slope * lengths_of(x_of(found, fresh, word_embedder))
+    expected = line + ratio * crossed @ inverse @ residual
+    assert predict(found, fresh, word_embedder) == pytest.approx(expected, abs=1e-4)
+    noise = residual @ inverse @ residual / (60 - 3)
+    told = np.einsum("ij,jk,ik->i", ratio * crossed, inverse, ratio * crossed)
+    variances = noise * (ratio * own - told + 1 / 60)  # the intercept is that of 60 labels
+    deviations = found.model.gap_deviations(x_of(found, fresh, word_embedder))
+    assert deviations == pytest.approx(np.sqrt(variances), rel=1e-3)
+    assert deviations[-1] == deviations.max()  # unlike all
 
 
-def test_deviations_over_several_ratios_hold_how_their_means_differ(
+def test_noise_levels_count_by_their_evidence(
     word_embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Var = E[Var | t] + Var[E | t], each ratio counting by its evidence.
     prompts, gaps = planted(60)
     fresh = planted(10, seed=1)[0]
-    ratios, flat = np.array([0.1, 1.0]), np.zeros(2)
-    means, variances, evidence = [], [], []
+    ratios = np.array([0.1, 1.0])
+    contrasts = np.linalg.svd(np.ones((1, 60)))[2][1:]  # without the mean, which is integrated out
+    lengths = lengths_of(x_of(fit(prompts, gaps, word_embedder), prompts, word_embedder))
+    targets = contrasts @ (gaps - blend.SLOPE_MEAN * gaps.std() * lengths)
+    means, evidence = [], []
     monkeypatch.setattr(ridge, "LOG_PRIOR", np.zeros(1))
     for ratio in ratios:
         monkeypatch.setattr(ridge, "SIGNAL_RATIOS", np.array([ratio]))
-        model = fit(prompts, gaps, word_embedder).model
-        views = model.views(fresh, word_embedder.embed(fresh))
-        means.append(model.predict(views)[0])
-        variances.append(model.gap_deviations(views) ** 2)
-        contrasts = np.linalg.svd(np.ones((1, 60)))[2][1:]
-        targets = contrasts @ (
-            gaps - blend.LENGTH_SLOPE * float(gaps.std()) * model.centres.log_lengths
-        )
-        inner = ratio * blend._kernel(model.centres, model.centres) + np.eye(60)
-        inner = contrasts @ inner @ contrasts.T
+        found = fit(prompts, gaps, word_embedder)
+        means.append(predict(found, fresh, word_embedder))
+        among, _, _ = kernels(found, fresh, word_embedder)
+        inner = contrasts @ (ratio * among + np.eye(60)) @ contrasts.T
         squares = targets @ np.linalg.solve(inner, targets)
         evidence.append(-0.5 * np.linalg.slogdet(inner)[1] - 29.5 * np.log(squares))
     shares = np.exp(np.array(evidence) - max(evidence))
     shares /= shares.sum()
-    spread = shares @ (np.array(means) - shares @ np.array(means)) ** 2
-    monkeypatch.setattr(ridge, "SIGNAL_RATIOS", ratios)
-    monkeypatch.setattr(ridge, "LOG_PRIOR", flat)
-    found = fit(prompts, gaps, word_embedder).model.gap_deviations(views) ** 2
     assert shares.min() > 0.02  # both count
-    assert found == pytest.approx(shares @ np.array(variances) + spread, rel=2e-3)
+    monkeypatch.setattr(ridge, "SIGNAL_RATIOS", ratios)
+    monkeypatch.setattr(ridge, "LOG_PRIOR", np.zeros(2))
+    both = predict(fit(prompts, gaps, word_embedder), fresh, word_embedder)
+    assert both == pytest.approx(shares @ np.array(means), abs=1e-4)
+
+
+def test_a_held_out_gap_is_that_of_the_process_without_the_label(
+    word_embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ratio = 0.25
+    monkeypatch.setattr(ridge, "SIGNAL_RATIOS", np.array([ratio]))
+    monkeypatch.setattr(ridge, "LOG_PRIOR", np.array([0.0]))
+    prompts, gaps = planted(40)
+    found = fit(prompts, gaps, word_embedder)
+    among, _, _ = kernels(found, prompts[:1], word_embedder)
+    line = blend.SLOPE_MEAN * gaps.std() * lengths_of(found.model.centres.x)
+    targets = gaps - line
+    for row in range(40):
+        kept = np.arange(40) != row
+        inverse = np.linalg.inv(ratio * among[np.ix_(kept, kept)] + np.eye(39))
+        intercept = inverse.sum(axis=0) @ targets[kept] / inverse.sum()
+        expected = intercept + ratio * among[row, kept] @ inverse @ (targets[kept] - intercept)
+        assert found.held_out_gaps[row] == pytest.approx(line[row] + expected, abs=1e-4)
 
 
 def test_more_labels_leave_smaller_deviations_where_the_signal_is_known(
@@ -162,7 +181,7 @@ def test_more_labels_leave_smaller_deviations_where_the_signal_is_known(
     monkeypatch.setattr(ridge, "LOG_PRIOR", np.array([0.0]))
     fresh, _ = planted(50, seed=1)
     few, many = (
-        found.model.gap_deviations(found.model.views(fresh, word_embedder.embed(fresh)))
+        found.model.gap_deviations(x_of(found, fresh, word_embedder))
         for found in (fit(*planted(n), word_embedder) for n in (50, 400))
     )
     assert many.mean() < 0.9 * few.mean()
@@ -176,9 +195,8 @@ def test_equal_labels_give_that_gap_everywhere(word_embedder: Embedder) -> None:
 
 def test_equal_labels_leave_no_doubt_that_a_formula_could_see(word_embedder: Embedder) -> None:
     prompts, _ = planted(50)
-    model = fit(prompts, np.full(50, 0.5), word_embedder).model
-    views = model.views(prompts, word_embedder.embed(prompts))
-    assert model.gap_deviations(views).tolist() == [0.0] * 50
+    found = fit(prompts, np.full(50, 0.5), word_embedder)
+    assert found.model.gap_deviations(x_of(found, prompts, word_embedder)).tolist() == [0.0] * 50
 
 
 def test_prompts_of_one_group_do_not_vouch_for_one_another(word_embedder: Embedder) -> None:
@@ -186,9 +204,9 @@ def test_prompts_of_one_group_do_not_vouch_for_one_another(word_embedder: Embedd
     prompts += [f"{word} {word} {word}" for word in WORDS * 5]
     gaps = np.tile([1.0, 0.0], 40)
     together = np.concatenate([np.zeros(40, dtype=np.int64), np.arange(1, 41)])
-    described = describe(prompts, word_embedder.embed(prompts))
+    embeddings, surfaces = word_embedder.embed(prompts), surface_features(prompts)
     alone, grouped = (
-        fit_blend(described, Labels(gaps=gaps, weights=np.ones(80), groups=groups))
+        fit_blend(embeddings, surfaces, Labels(gaps=gaps, weights=np.ones(80), groups=groups))
         for groups in (np.arange(80), together)
     )
     assert alone.model.least_familiarity > grouped.model.least_familiarity
@@ -200,8 +218,8 @@ def test_one_labelled_prompt_in_two_hundred_is_less_familiar_than_accepted(
     prompts, gaps = planted(400)
     found = fit(prompts, gaps, word_embedder)
     fresh, _ = planted(400, seed=4)  # no longer numbers, which would have another shape
-    views = found.model.views(fresh, word_embedder.embed(fresh))
-    share = (found.model.predict(views)[1] < found.model.least_familiarity).mean()
+    familiarity = found.model.predict(x_of(found, fresh, word_embedder))[1]
+    share = (familiarity < found.model.least_familiarity).mean()
     assert share < 0.02
 
 

@@ -17,9 +17,9 @@ from routecast.demo.questions import MODEL_NAMES, AnswerTable, Question
 from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
 from routecast.policy.goals import Goal
-from routecast.routers.blend_kernel import describe
 from routecast.routers.calibrated import CalibratedRouter
 from routecast.routers.protocol import Router
+from routecast.routers.surface import surface_features
 from routecast.train.blend import Labels, fit_blend
 from routecast.types import FloatArray
 
@@ -86,7 +86,7 @@ def _fit(prompts: list[str], gaps: FloatArray, embedder: Embedder) -> tuple[Rout
         embedder: What the router reads prompts by.
     """
     labels = Labels(gaps=gaps, weights=np.ones(len(gaps)), groups=np.arange(len(gaps)))
-    fit = fit_blend(describe(prompts, embedder.embed(prompts)), labels)
+    fit = fit_blend(embedder.embed(prompts), surface_features(prompts), labels)
     router = fit.model.bind(
         strong=(MODEL_NAMES["strong"],), weak=(MODEL_NAMES["weak"],), embedder=embedder
     )

@@ -1,44 +1,110 @@
-"""The few-label router: kernel regression of the gap between strong and weak.
+"""The few-label router: a small Gaussian process of the gap between strong and weak.
 
-Wherever the models were labelled on prompts like this one, in content and in form at once, the gap
-there counts. Training is in ``routecast.train.blend``.
+Prompts that are alike, in what they are about and in how they look at once, have like gaps. With e
+a prompt's unit vector less the labelled prompts' mean, P_d its part along their first d principal
+directions, u(v) = v / |v|, and s the standardised surface counts, all as in `ridge`,
+
+    x = (u(e), u(P_64 e) / 3^.5, u(P_16 e) / 3^.5, u(P_4 e) / 3^.5, FORM^.5 s)
+    likeness(x, x') = exp(-|x - x'|^2 / 2)
+    gap = intercept + slope l + likeness(x, centres) . coefficients
+
+where l is the standardised log of the number of words. All directions together tell words apart,
+the few first ones topics. The centres are labelled prompts. Before any label, likeness is the
+covariance of the last part and SLOPE_VARIANCE that of the slope, both over the same variance (see
+Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, section 2.7). Training is in
+``routecast.train.blend``.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
 from routecast.embed.protocol import Embedder, one_by_one
+from routecast.errors import ArtifactError
 from routecast.routers.binding import refuse_overlap
-from routecast.routers.blend_kernel import (
-    PromptViews,
-    Scales,
-    describe,
-    likenesses,
-    mix_kernels,
-)
-from routecast.routers.blend_one import OneToAll
-from routecast.routers.blend_spread import Spread
-from routecast.routers.blend_tensors import (
-    check_tensor_shapes,
-    format_parts,
-    parse_parts,
-    require_tensors,
-)
-from routecast.routers.gaps import EDGE, win_probabilities_of_gaps
+from routecast.routers.gaps import win_probabilities_of_gaps
+from routecast.routers.ridge import SURFACE_SCALE, FeatureScale
+from routecast.routers.surface import SURFACE_NAMES, features_of, surface_features
 from routecast.types import AnyArray, EmbeddingArray, FloatArray
 
-N_FAMILIAR = 5
+N_DIRECTIONS: Final = (64, 16, 4)
+"""How many principal directions a prompt is seen in, finely to coarsely."""
+
+FORM: Final = 4.0
+"""Weight of the squared distance of the surface counts; that of the directions together is 2."""
+
+SLOPE_VARIANCE: Final = 0.05
+"""Of the slope along the standardised length, over the variance of the smooth part."""
+
+N_FAMILIAR: Final = 5
 """Labelled prompts that a prompt's familiarity is the mean over."""
 
-_BLOCK = 64  # of prompts: what is computed of them stays in a core's cache
-_SAME = 1e-6
-_NUMBERS = ("intercept", "length_slope", "least_familiarity")
-_FORM_WEIGHT = "form_weight"  # which the first artifacts lack: it was 1 then
+_LENGTH: Final = SURFACE_NAMES.index("log_words") - len(SURFACE_NAMES)  # column of x, from its end
+_LENGTH_UNIT: Final = np.float32(FORM**0.5 * SURFACE_SCALE)
+_BLOCK: Final = 256  # of prompts: what is computed of them stays in a core's cache
+_SAME: Final = 1e-6
+_NUMBERS: Final = (
+    *("intercept", "slope", "prior_variance", "intercept_variance", "least_familiarity"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """How a prompt becomes x: measured on labelled prompts, their labels unseen.
+
+    Attributes:
+        scale: Means of the vectors and of the counts, and the counts' deviations.
+        directions: Principal directions of the vectors, orthonormal columns, the longest first,
+            shape (dimension, n_directions).
+    """
+
+    scale: FeatureScale
+    directions: EmbeddingArray
+
+    def apply(self, embeddings: EmbeddingArray, surfaces: FloatArray) -> EmbeddingArray:
+        """Return x of each prompt, shape (n_prompts, n_features).
+
+        Args:
+            embeddings: Unit vectors, shape (n_prompts, dimension).
+            surfaces: As in `surface_features`, shape (n_prompts, n_counts).
+        """
+        features = self.scale.apply(embeddings, surfaces).astype(np.float32)
+        centred, counts = np.split(features, [embeddings.shape[1]], axis=1)
+        coarse = centred @ self.directions
+        share = np.float32(len(N_DIRECTIONS) ** -0.5)
+        parts = [_unit(centred), *(share * _unit(coarse[:, :n]) for n in N_DIRECTIONS)]
+        return np.hstack([*parts, np.float32(FORM**0.5) * counts])
+
+
+@dataclass(frozen=True, eq=False)
+class Centres:
+    """Prompts that others are compared with.
+
+    Attributes:
+        x: Shape (n_centres, n_features).
+    """
+
+    x: EmbeddingArray
+
+    def likeness(self, x: EmbeddingArray) -> EmbeddingArray:
+        """Return exp(-|x - x'|^2 / 2), how alike prompts are, shape (n_prompts, n_centres)."""
+        exponents: EmbeddingArray = x @ self.x.T
+        exponents -= half_squares(x)[:, None]
+        exponents -= self._half_squares
+        return np.exp(exponents, out=exponents)
+
+    def kernel(self, x: EmbeddingArray) -> EmbeddingArray:
+        """Return the covariance of what is learned, over its variance, same shape."""
+        kernel = self.likeness(x)
+        kernel += np.float32(SLOPE_VARIANCE) * np.outer(lengths_of(x), lengths_of(self.x))
+        return kernel
+
+    @cached_property
+    def _half_squares(self) -> EmbeddingArray:
+        return half_squares(self.x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,91 +112,63 @@ class Blend:
     """What training found.
 
     Attributes:
+        view: How prompts become x.
         centres: Labelled prompts that others are compared with.
-        scales: What a prompt is measured against before it is compared.
         coefficients: Weight of each centre, shape (n_centres,).
         intercept: The gap far from all centres, about the mean gap, in [-1, 1].
-        length_slope: Rise of the gap per standard deviation of the log of length, beside what the
-            centres say.
+        slope: Rise of the gap per standard deviation of the length.
+        told: What the labels tell: |kernel(x) told|^2 is by how much they lessen the variance of
+            the gap at x, shape (n_centres, n_told).
+        prior_variance: Of the smooth part before any label, 0 or more.
+        intercept_variance: Of the intercept, 0 or more.
         least_familiarity: The router abstains on prompts that are less familiar.
-        form_weight: Of the kernel, in [0, 1].
-        spread: How far the expected gap may be off; None for the first artifacts, which have none.
     """
 
-    centres: PromptViews
-    scales: Scales
+    view: View
+    centres: Centres
     coefficients: FloatArray
     intercept: float
-    length_slope: float
+    slope: float
+    told: EmbeddingArray
+    prior_variance: float
+    intercept_variance: float
     least_familiarity: float
-    form_weight: float = 1.0
-    spread: Spread | None = None
 
-    def views(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> PromptViews:
-        """Return what the kernel compares, given the prompts' embeddings."""
-        return self.scales.apply(describe(prompts, embeddings))
-
-    def predict(self, views: PromptViews) -> tuple[FloatArray, FloatArray]:
+    def predict(self, x: EmbeddingArray) -> tuple[FloatArray, FloatArray]:
         """Return the expected gap and the familiarity of prompts, each of shape (n_prompts,).
 
-        Familiarity is how alike in content times how alike in form the 5 most alike centres are, on
-        average, in (0, 1]: 1 for a prompt that was labelled five times over, 0 for one that is like
-        none.
-        """
-        gaps, familiarity = np.empty(len(views)), np.empty(len(views))
-        for start in range(0, len(views), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            block = views if len(views) <= _BLOCK else views.take(rows)
-            content, form = likenesses(block, self.centres)
-            known = mix_kernels(content, form, form_weight=self.form_weight) @ self.coefficients
-            gaps[rows] = self.intercept + self.length_slope * views.log_lengths[rows] + known
-            familiarity[rows] = mean_of_largest(content * form)
-        return gaps, familiarity
-
-    def predict_one(self, prompt: str, embedding: EmbeddingArray) -> tuple[float, float]:
-        """Return the same for one prompt, in two thirds of the time; see `blend_one`.
+        Familiarity is the mean likeness of the 5 nearest centres, in (0, 1]: 1 for a prompt that
+        was labelled five times over, 0 for one that is like none.
 
         Args:
-            prompt: Any text.
-            embedding: Its unit vector, shape (dimension,).
+            x: As `View.apply` gives it.
         """
-        content, form, log_length = self._one_to_all.likenesses(prompt, embedding)
-        alike = content * form
-        of_content, of_both = self._shares_of_coefficients
-        known = float(content.dot(of_content)) + float(alike.dot(of_both))
-        n_kept = min(N_FAMILIAR, len(alike))
-        alike.partition(-n_kept)
-        familiarity = float(np.add.reduce(alike[-n_kept:])) / n_kept
-        return self.intercept + self.length_slope * log_length + known, familiarity
+        gaps, familiarity = np.empty(len(x)), np.empty(len(x))
+        for start in range(0, len(x), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            alike = self.centres.likeness(x[rows])
+            line = self.intercept + self.slope * lengths_of(x[rows])
+            gaps[rows] = line + alike @ self._weights
+            familiarity[rows] = mean_of_largest(alike)
+        return gaps, familiarity
 
     @cached_property
-    def _one_to_all(self) -> OneToAll:
-        return OneToAll(self.centres.columns, self.scales)
+    def _weights(self) -> EmbeddingArray:
+        return self.coefficients.astype(np.float32)
 
-    @cached_property
-    def _shares_of_coefficients(self) -> tuple[EmbeddingArray, EmbeddingArray]:
-        """Coefficients of content, and of content times form; see `mix_kernels`."""
-        of_both = self.form_weight * self.coefficients
-        of_content = self.coefficients - of_both
-        return of_content.astype(np.float32), of_both.astype(np.float32)
-
-    def gap_deviations(self, views: PromptViews) -> FloatArray:
+    def gap_deviations(self, x: EmbeddingArray) -> FloatArray:
         """Return the standard deviation of the expected gap of prompts, shape (n_prompts,).
 
         It is that of the mean gap of prompts like this one, given the labels; a single answer
         varies more. A prompt unlike any labelled one has about that of the gap before any label.
-        NaN where the artifact says nothing of it.
         """
-        deviations = np.full(len(views), np.nan)
-        if self.spread is None:
-            return deviations
-        for start in range(0, len(views), _BLOCK):
+        variances = self.prior_variance * (1.0 + SLOPE_VARIANCE * lengths_of(x) ** 2.0)
+        for start in range(0, len(x), _BLOCK):
             rows = slice(start, start + _BLOCK)
-            block = views if len(views) <= _BLOCK else views.take(rows)
-            content, form = likenesses(block, self.centres)
-            kernel = mix_kernels(content, form, form_weight=self.form_weight)
-            deviations[rows] = self.spread.deviations(kernel, views.log_lengths[rows])
-        return deviations
+            known = self.centres.kernel(x[rows]) @ self.told
+            variances[rows] -= np.einsum("ij,ij->i", known, known)
+        left = np.maximum(variances.astype(np.float64), 0.0)
+        return np.sqrt(left + self.intercept_variance)
 
     def bind(
         self, *, strong: Sequence[str], weak: Sequence[str], embedder: Embedder
@@ -142,10 +180,14 @@ class Blend:
     def tensors(self) -> dict[str, AnyArray]:
         """Return the arrays that an artifact stores, by name."""
         return {
-            **format_parts(self.centres, self.scales),
-            **(self.spread.tensors() if self.spread else {}),
+            "embedding_mean": self.view.scale.embedding_mean,
+            "surface_means": self.view.scale.surface_means,
+            "surface_deviations": self.view.scale.surface_deviations,
+            "directions": self.view.directions,
+            "centres": self.centres.x,
             "coefficients": self.coefficients,
-            **{name: np.array([getattr(self, name)]) for name in (*_NUMBERS, _FORM_WEIGHT)},
+            "told": self.told,
+            **{name: np.array([getattr(self, name)]) for name in _NUMBERS},
         }
 
     @classmethod
@@ -155,19 +197,48 @@ class Blend:
         Raises:
             ArtifactError: If a tensor is missing, or their shapes do not fit together.
         """
-        tensors = {_FORM_WEIGHT: np.ones(1), **tensors}
-        require_tensors(tensors, ("coefficients", *_NUMBERS))
-        n_centres = tensors["coefficients"].size
-        expected = {"coefficients": (n_centres,), **dict.fromkeys((*_NUMBERS, _FORM_WEIGHT), (1,))}
-        check_tensor_shapes(tensors, expected, n_centres=n_centres)
-        centres, scales = parse_parts(tensors, n_centres=n_centres)
-        return cls(
-            centres=centres,
-            scales=scales,
-            coefficients=tensors["coefficients"].astype(np.float64),
-            spread=Spread.from_tensors(tensors, n_centres=n_centres),
-            **{name: float(tensors[name][0]) for name in (*_NUMBERS, _FORM_WEIGHT)},
+        _check(tensors)
+        arrays = {name: array.astype(np.float64) for name, array in tensors.items()}
+        scale = FeatureScale(
+            embedding_mean=arrays["embedding_mean"],
+            surface_means=arrays["surface_means"],
+            surface_deviations=arrays["surface_deviations"],
         )
+        return cls(
+            view=View(scale, tensors["directions"].astype(np.float32)),
+            centres=Centres(tensors["centres"].astype(np.float32)),
+            coefficients=arrays["coefficients"],
+            told=tensors["told"].astype(np.float32),
+            **{name: float(arrays[name][0]) for name in _NUMBERS},
+        )
+
+
+def _check(tensors: Mapping[str, AnyArray]) -> None:
+    """Refuse tensors that do not fit together."""
+
+    def width(name: str) -> int:
+        return int(tensors[name].shape[-1]) if name in tensors else 0
+
+    dimension, n_centres = width("embedding_mean"), width("coefficients")
+    n_counts, n_directions = len(SURFACE_NAMES), width("directions")
+    n_features = dimension + sum(min(n, n_directions) for n in N_DIRECTIONS) + n_counts
+    expected = {
+        "embedding_mean": (dimension,),
+        "surface_means": (n_counts,),
+        "surface_deviations": (n_counts,),
+        "directions": (dimension, n_directions),
+        "centres": (n_centres, n_features),
+        "coefficients": (n_centres,),
+        "told": (n_centres, width("told")),
+        **dict.fromkeys(_NUMBERS, (1,)),
+    }
+    found = {name: tensors[name].shape for name in expected if name in tensors}
+    if found != expected:
+        raise ArtifactError(
+            f"a blend router has the tensors {found!r}; it needs {expected!r}: train it again"
+        )
+    if not (tensors["surface_deviations"] > 0).all():
+        raise ArtifactError("a deviation of a blend router is not above 0; train it again")
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,47 +262,60 @@ class BoundBlend:
         It abstains where the embedder reads nothing, and where a prompt is less familiar than all
         but one in 200 of the labelled prompts are to the others.
         """
-        if len(prompts) == 1:
-            return np.array([self.win_probability(prompts[0])])
         embeddings = self.embedder.embed(prompts)
-        gaps, familiarity = self.blend.predict(self.blend.views(prompts, embeddings))
-        gaps[self._is_unread(embeddings) | (familiarity < self.blend.least_familiarity)] = np.nan
-        return win_probabilities_of_gaps(gaps)
+        return self._win_probabilities(embeddings, surface_features(prompts))
 
     def win_probability(self, prompt: str) -> float:
-        """Return the same for one prompt."""
-        embedding = self._embed_one(prompt)
-        gap, familiarity = self.blend.predict_one(prompt, embedding)
-        if familiarity < self.blend.least_familiarity or self._is_unread(embedding):
-            return math.nan
-        return min(max((1.0 + gap) / 2.0, EDGE), 1.0 - EDGE)
+        """Return the same for one prompt, in less time."""
+        surfaces = np.array([features_of(prompt)])
+        return float(self._win_probabilities(self._embed_one(prompt)[None], surfaces)[0])
+
+    def _win_probabilities(self, embeddings: EmbeddingArray, surfaces: FloatArray) -> FloatArray:
+        gaps, familiarity = self.blend.predict(self.blend.view.apply(embeddings, surfaces))
+        is_unread = embeddings @ self.nothing > 1.0 - _SAME
+        gaps[is_unread | (familiarity < self.blend.least_familiarity)] = np.nan
+        return win_probabilities_of_gaps(gaps)
 
     @cached_property
     def _embed_one(self) -> Callable[[str], EmbeddingArray]:
         return one_by_one(self.embedder)
 
-    def _is_unread(self, embeddings: EmbeddingArray) -> "np.bool_ | np.typing.NDArray[np.bool_]":
-        return embeddings @ self.nothing > 1.0 - _SAME
+    def _x(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> EmbeddingArray:
+        return self.blend.view.apply(embeddings, surface_features(prompts))
 
     def familiarity(self, prompts: Sequence[str]) -> FloatArray:
-        """Return how much each prompt is like labelled ones, shape (n_prompts,), in (0, 1]."""
-        return self.blend.predict(self.blend.views(prompts, self.embedder.embed(prompts)))[1]
+        """Return how much each prompt is like labelled ones, shape (n_prompts,), in [0, 1]."""
+        return self.blend.predict(self._x(prompts, self.embedder.embed(prompts)))[1]
 
     def gap_deviations(self, prompts: Sequence[str]) -> FloatArray:
         """Return how far the expected gap may be off, shape (n_prompts,); see `Blend`."""
-        return self.blend.gap_deviations(self.blend.views(prompts, self.embedder.embed(prompts)))
+        return self.blend.gap_deviations(self._x(prompts, self.embedder.embed(prompts)))
 
     def win_probabilities_from(
         self, prompts: Sequence[str], embeddings: EmbeddingArray
     ) -> FloatArray:
         """Return P(strong wins) for prompts whose embeddings are at hand, abstaining on none."""
-        return win_probabilities_of_gaps(
-            self.blend.predict(self.blend.views(prompts, embeddings))[0]
-        )
+        return win_probabilities_of_gaps(self.blend.predict(self._x(prompts, embeddings))[0])
 
 
-def mean_of_largest(kernel: EmbeddingArray) -> FloatArray:
+def lengths_of(x: EmbeddingArray) -> EmbeddingArray:
+    """Return l, the standardised log of the number of words of prompts, shape (n_prompts,)."""
+    return np.asarray(x[:, _LENGTH] / _LENGTH_UNIT)
+
+
+def half_squares(x: EmbeddingArray) -> EmbeddingArray:
+    """Return |x|^2 / 2 per row."""
+    return np.asarray(np.float32(0.5) * np.einsum("ij,ij->i", x, x))
+
+
+def mean_of_largest(likeness: EmbeddingArray) -> FloatArray:
     """Return the mean of the 5 largest values of each row, or of all where there are fewer."""
-    n_kept = min(N_FAMILIAR, kernel.shape[1])
-    largest = np.partition(kernel, -n_kept, axis=1)[:, -n_kept:]
+    n_kept = min(N_FAMILIAR, likeness.shape[1])
+    largest = np.partition(likeness, -n_kept, axis=1)[:, -n_kept:]
     return np.asarray(largest.mean(axis=1, dtype=np.float64))
+
+
+def _unit(rows: EmbeddingArray) -> EmbeddingArray:
+    """Return the directions of rows; a row of about 0 stays so."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return np.asarray(rows / np.maximum(lengths, np.float32(1e-9))[:, None])

@@ -27,11 +27,12 @@ class RidgeFit:
         by_fold: The same from the rows of other folds; None without folds.
         signal_share: Expected share of signal in the variance of a target whose features have
             length 1, in [0, 1).
+        ratio: Expected variance of the signal, at features of length 1, over that of the noise.
         prior_variance: Variance, before any target, of the signal at features of length 1.
-        directions: With z = (1, features), the variance of the signal after the targets is
-            prior_variance |features|^2 + sum of signs (z . directions)^2, which counts the
-            intercept's own; shape (1 + n_features, n_directions), those of most effect first.
-        signs: 1 or -1, shape (n_directions,).
+        intercept_variance: Of the intercept, given the targets.
+        lengths: Eigenvalues of features' weights features, with weights of mean 1, ascending, shape
+            (n_features,).
+        directions: Their eigenvectors, as columns.
     """
 
     coefficients: FloatArray
@@ -39,9 +40,11 @@ class RidgeFit:
     held_out: FloatArray
     by_fold: FloatArray | None
     signal_share: float
+    ratio: float
     prior_variance: float
+    intercept_variance: float
+    lengths: FloatArray
     directions: FloatArray
-    signs: FloatArray
 
 
 def fit_ridge(
@@ -68,47 +71,47 @@ def fit_ridge(
     Returns:
         Where all targets are equal, the intercept is that value and the coefficients are 0.
     """
-    if np.ptp(targets) == 0.0:
-        return _constant(features, targets, has_folds=folds is not None)
     roots = np.sqrt(weights / weights.mean())
     rows = features * roots[:, None]
     lengths, directions = symmetric_eigen(rows.T @ rows)
-    rotated = _Rotated.of(rows @ directions, np.maximum(lengths, 0.0), roots, targets * roots)
+    lengths = np.maximum(lengths, 0.0)
+    if np.ptp(targets) == 0.0:
+        return _constant(targets, lengths, directions, has_folds=folds is not None)
+    rotated = _Rotated.of(rows @ directions, lengths, roots, targets * roots)
     log_shares = LOG_PRIOR + [rotated.log_evidence(ratio) for ratio in SIGNAL_RATIOS]
     shares = np.exp(log_shares - log_shares.max())
     shares /= shares.sum()
     solutions = [rotated.solve(ratio) for ratio in SIGNAL_RATIOS]
-    prior_variance, moments = rotated.spread(shares, solutions)
-    effects, axes = _by_effect(moments)
+    noise = np.array([rotated.noise_variance(ratio) for ratio in SIGNAL_RATIOS])
+    signal_share = float(shares @ (SIGNAL_RATIOS / (1.0 + SIGNAL_RATIOS)))
     return RidgeFit(
         coefficients=directions @ (shares @ np.array([found for found, _ in solutions])),
         intercept=float(shares @ np.array([intercept for _, intercept in solutions])),
         held_out=rotated.left_out(shares, groups),
         by_fold=None if folds is None else rotated.left_out(shares, folds),
-        signal_share=float(shares @ (SIGNAL_RATIOS / (1.0 + SIGNAL_RATIOS))),
-        prior_variance=prior_variance,
-        directions=np.vstack([axes[:1], directions @ axes[1:]]) * np.sqrt(np.abs(effects)),
-        signs=np.sign(effects),
+        signal_share=signal_share,
+        ratio=signal_share / (1.0 - signal_share),
+        prior_variance=float(shares @ (noise * SIGNAL_RATIOS)),
+        intercept_variance=float(shares @ noise) / len(targets),
+        lengths=lengths,
+        directions=directions,
     )
 
 
-def _by_effect(moments: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the eigenvalues and axes of a symmetric matrix, the largest by amount first."""
-    values, axes = symmetric_eigen(moments)
-    order = np.argsort(-np.abs(values), kind="stable")
-    return values[order], axes[:, order]
-
-
-def _constant(features: FloatArray, targets: FloatArray, *, has_folds: bool) -> RidgeFit:
+def _constant(
+    targets: FloatArray, lengths: FloatArray, directions: FloatArray, *, has_folds: bool
+) -> RidgeFit:
     return RidgeFit(
-        coefficients=np.zeros(features.shape[1]),
+        coefficients=np.zeros(len(lengths)),
         intercept=float(targets[0]),
         held_out=targets.copy(),
         by_fold=targets.copy() if has_folds else None,
         signal_share=0.0,
+        ratio=0.0,
         prior_variance=0.0,
-        directions=np.zeros((1 + features.shape[1], 0)),
-        signs=np.zeros(0),
+        intercept_variance=0.0,
+        lengths=lengths,
+        directions=directions,
     )
 
 
@@ -159,31 +162,10 @@ class _Rotated:
         intercept = crossed / ones
         return gains * (self.of_targets - intercept * self.of_ones), intercept
 
-    def spread(
-        self, shares: FloatArray, solutions: list[tuple[FloatArray, float]]
-    ) -> tuple[float, FloatArray]:
-        """Return the prior variance at length 1, and N so that z'Nz is what targets change in it.
-
-        Given t, the signal at z = (1, x) has the variance
-        s^2 (t |x|^2 - sum_i t g_i d_i x_i^2 + (1 - sum_i g_i (Z'1)_i x_i)^2 / 1'M^-1 1)
-        (Rasmussen and Williams, 2006, equation 2.42), where s^2 is on average the residual over
-        n - 3. Over the values of t their expected means spread, too.
-        """
-        n_features = len(self.lengths)
-        prior, moments = 0.0, np.zeros((1 + n_features, 1 + n_features))
-        lines = np.array([[intercept, *found] for found, intercept in solutions])
-        for share, ratio in zip(shares, SIGNAL_RATIOS, strict=True):
-            gains = self._gains(ratio)
-            ones, crossed, squares = self._forms(gains)
-            noise = share * max(squares - crossed**2 / ones, 0.0) / max(len(self.targets) - 3, 1)
-            told = np.concatenate([[0.0], ratio * gains * self.lengths])
-            shift = np.concatenate([[1.0], -gains * self.of_ones])
-            prior += noise * ratio
-            moments += noise * np.outer(shift, shift) / ones
-            moments[np.diag_indices_from(moments)] -= noise * told
-        around = lines - shares @ lines
-        moments += (around * shares[:, None]).T @ around
-        return prior, moments
+    def noise_variance(self, ratio: float) -> float:
+        """Return the expected variance of the noise of a row of weight 1."""
+        ones, crossed, squares = self._forms(self._gains(ratio))
+        return max(squares - crossed**2 / ones, 0.0) / max(len(self.targets) - 3, 1)
 
     def left_out(self, shares: FloatArray, groups: IntArray) -> FloatArray:
         """Predict each row from the rows of other groups, averaged over the noise levels."""

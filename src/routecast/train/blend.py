@@ -1,54 +1,55 @@
-"""Fitting the few-label router: Gaussian-process regression of the gap on labelled prompts.
+"""Fitting the few-label router: a Gaussian process of the gap on labelled prompts.
 
-The gap of a prompt is taken to be a mean plus a smooth function of the prompt plus noise, with a
-slight rise with length as what is expected before any label says otherwise. How much
-of the spread is signal is not chosen but averaged over, weighted by how well each value explains
-the labels (the evidence), so that a hundred noisy labels shrink towards the mean gap by themselves.
-Each labelled prompt's own gap is also predicted from the others' alone, in closed form, so that
-calibration and abstention need no labels of their own.
+With k the kernel of a prompt with the centres, K that among the centres and B such that B' K B = 1,
+the process is the line f . w, f = k B, with independent normal w: nothing is approximated where all
+labelled prompts are centres, and with more of them it is Nystroem's approximation (Rasmussen and
+Williams, 2006, section 8.1). `fit_ridge` finds w, averaged over noise levels by evidence, and
+predicts each labelled prompt's gap from the others' alone, so that calibration and abstention need
+no labels of their own. With F the labelled prompts' features, W their weights, v the variance of w
+before any label, t its ratio to that of the noise and U d U' = F' W F, the labels lessen the
+variance of the gap by
+
+    v sum_i t d_i / (1 + t d_i) (f . U_i)^2     (the same, equation 2.8, in the directions U)
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from routecast.errors import ConfigError, DataError
-from routecast.routers.blend import Blend, mean_of_largest
-from routecast.routers.blend_kernel import (
-    Descriptions,
-    PromptViews,
-    Scales,
-    SurfaceScale,
-    likenesses,
-    mix_kernels,
+from routecast.routers.blend import (
+    N_DIRECTIONS,
+    SLOPE_VARIANCE,
+    Blend,
+    Centres,
+    View,
+    lengths_of,
+    mean_of_largest,
 )
-from routecast.routers.blend_spread import Spread
-from routecast.routers.blend_terms import TermScale
+from routecast.routers.ridge import FeatureScale
+from routecast.routers.surface import surface_features
 from routecast.stats.eigen import symmetric_eigen
 from routecast.stats.ridge import RidgeFit, fit_ridge
-from routecast.train.blend_topics import find_topics
-from routecast.types import FloatArray, IntArray
+from routecast.train.pair_labels import labels_between_sides, placed
+from routecast.train.registry import Family, Fit, Lesson
+from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 ABSTAIN_QUANTILE: Final = 0.005
 """Share of labelled prompts that are less familiar to the others than the router accepts."""
 
-LENGTH_SLOPE: Final = 0.03
-"""Rise of the gap that is expected of longer prompts before any label, in its standard deviations
-per standard deviation of the log of length. Near the mean correlation of the two over all labelled
-sets that are known, on which it was chosen: .036; .030 without MMLU, .019 without GSM8K."""
+SLOPE_MEAN: Final = 0.015
+"""Expected slope before any label, in standard deviations of the gap per standard deviation of the
+length. Over thirteen labelled sets the two correlate by .027 +- .018 in the mean; that is shrunk by
+its own noise, as a set may well be unlike these."""
 
-LENGTH_VARIANCE: Final = 0.03
-"""How far the slope of length may be from what is expected: its variance over the kernel's."""
+N_TOLD: Final = 256
+"""Directions in which the labels' effect on the variance is kept; others hardly have any."""
 
-FORM_WEIGHT: Final = 0.85
-"""How much of what is learned about a prompt carries over only to prompts of a like form."""
-
-N_SQUARES: Final = 256
-"""Directions that the spread of the expected gap is kept by; others hardly lessen it."""
-
-_BLOCK = 1_024
-_LEAST_EIGENVALUE = 1e-7  # of the largest; below it a direction is rounding error
+_MIN_LABELS: Final = 3
+_BLOCK: Final = 1_024
+_LEAST_EIGENVALUE: Final = 1e-6  # of the largest; below it a direction is rounding error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +58,8 @@ class BlendSettings:
 
     Attributes:
         n_centres: Labelled prompts that others are compared with; with more labels than that, all
-            labels are learned from, at centres drawn among them (Nystroem's approximation).
-        seed: Of the draw, and of the topics.
+            labels are learned from, at centres drawn among them.
+        seed: Of the draw.
     """
 
     n_centres: int = 1_000
@@ -106,8 +107,36 @@ class BlendFit:
     signal_share: float
 
 
+def fit_lesson(lesson: Lesson, settings: BlendSettings) -> Fit:
+    """Learn from the comparisons between the sides; others say nothing about this pair."""
+    labels = labels_between_sides(lesson, lesson.training)
+    rows = labels.rows
+    fit = fit_blend(
+        lesson.embeddings[rows],
+        surface_features([lesson.prompts[row] for row in rows.tolist()]),
+        Labels(
+            gaps=labels.gaps,
+            weights=labels.weights,
+            groups=lesson.groups[rows],
+            folds=None if lesson.folds is None else lesson.folds[rows],
+        ),
+        settings=replace(settings, seed=lesson.seed),
+    )
+    return Fit(
+        model=fit.model,
+        validation_loss=math.nan,
+        record={
+            "signal_share": fit.signal_share,
+            "least_familiarity": fit.model.least_familiarity,
+        },
+        cross_fitted=placed(fit.held_out_gaps, labels, lesson),
+        by_fold=None if fit.gaps_by_fold is None else placed(fit.gaps_by_fold, labels, lesson),
+    )
+
+
 def fit_blend(
-    prompts: Descriptions,
+    embeddings: EmbeddingArray,
+    surfaces: FloatArray,
     labels: Labels,
     *,
     settings: BlendSettings | None = None,
@@ -115,7 +144,8 @@ def fit_blend(
     """Fit the router.
 
     Args:
-        prompts: Labelled prompts, each once, see `describe`.
+        embeddings: Unit vectors of labelled prompts, each once, shape (n_labelled, dimension).
+        surfaces: Their `surface_features`, shape (n_labelled, n_counts).
         labels: Their gaps.
         settings: How; the defaults when None.
 
@@ -123,17 +153,19 @@ def fit_blend(
         DataError: If there are fewer than 3 prompts.
     """
     settings = settings or BlendSettings()
-    if len(prompts) < 3:
-        raise DataError(f"{len(prompts)} labelled prompts; 3 are the fewest to learn from")
-    scales = _scales(prompts, seed=settings.seed)
-    views = scales.apply(prompts)
-    chosen = _draw(len(prompts), settings)
-    centres = views.take(chosen)
-    basis = _basis(_kernel(centres, centres))  # (n_centres, n_directions)
-    slope = LENGTH_SLOPE * float(labels.gaps.std())
-    expected = slope * views.log_lengths
+    if len(embeddings) < _MIN_LABELS:
+        raise DataError(
+            f"{len(embeddings)} labelled prompts; {_MIN_LABELS} are the fewest to learn from"
+        )
+    view = find_view(embeddings, surfaces)
+    x = view.apply(embeddings, surfaces)
+    chosen = _draw(len(x), settings)
+    centres = Centres(x[chosen])
+    basis = _basis(centres.kernel(centres.x))  # (n_centres, n_directions)
+    slope = SLOPE_MEAN * float(labels.gaps.std())
+    expected = slope * lengths_of(x).astype(np.float64)
     ridge = fit_ridge(
-        _project(views, centres, basis),
+        _features(x, centres, basis),
         labels.gaps - expected,
         weights=labels.weights,
         groups=labels.groups,
@@ -141,14 +173,15 @@ def fit_blend(
     )
     coefficients = basis @ ridge.coefficients
     model = Blend(
+        view=view,
         centres=centres,
-        scales=scales,
         coefficients=coefficients,
         intercept=ridge.intercept,
-        length_slope=slope + LENGTH_VARIANCE * float(centres.log_lengths @ coefficients),
+        slope=slope + SLOPE_VARIANCE * float(lengths_of(centres.x) @ coefficients),
+        told=_told(ridge, basis),
+        prior_variance=ridge.prior_variance,
+        intercept_variance=ridge.intercept_variance,
         least_familiarity=_least_familiarity(centres, labels.groups[chosen]),
-        form_weight=FORM_WEIGHT,
-        spread=_spread(ridge, basis, centres),
     )
     return BlendFit(
         model=model,
@@ -158,14 +191,13 @@ def fit_blend(
     )
 
 
-def _scales(prompts: Descriptions, *, seed: int) -> Scales:
-    """Measure the labelled prompts, their labels unseen."""
-    return Scales(
-        surface=SurfaceScale.of(prompts.features),
-        topics=find_topics(prompts.embeddings, seed=seed),
-        words=TermScale.of(prompts.words),
-        shapes=TermScale.of(prompts.shapes),
-    )
+def find_view(embeddings: EmbeddingArray, surfaces: FloatArray) -> View:
+    """Measure prompts: no more directions than they can have."""
+    scale = FeatureScale.of(embeddings, surfaces)
+    centred = embeddings - scale.embedding_mean
+    _, axes = symmetric_eigen(centred.T @ centred)
+    n_kept = min(max(N_DIRECTIONS), len(embeddings) - 1)
+    return View(scale, axes[:, ::-1][:, :n_kept].astype(np.float32))
 
 
 def _draw(n_prompts: int, settings: BlendSettings) -> IntArray:
@@ -176,50 +208,34 @@ def _draw(n_prompts: int, settings: BlendSettings) -> IntArray:
     return np.sort(generator.choice(n_prompts, settings.n_centres, replace=False))
 
 
-def _kernel(left: PromptViews, right: PromptViews) -> FloatArray:
-    """Return the kernel of what is learned: of the centres' part and of the slope of length."""
-    slope = LENGTH_VARIANCE * np.outer(left.log_lengths, right.log_lengths)
-    content, form = likenesses(left, right)
-    return mix_kernels(content, form, form_weight=FORM_WEIGHT) + slope
-
-
-def _basis(kernel: FloatArray) -> FloatArray:
+def _basis(kernel: EmbeddingArray) -> FloatArray:
     """Return B with B'KB = 1, so that the features k(x, centres) B have the kernel K at centres."""
-    values, vectors = symmetric_eigen(kernel)
+    values, vectors = symmetric_eigen(kernel.astype(np.float64))
     kept = values > _LEAST_EIGENVALUE * values[-1]
     return np.asarray(vectors[:, kept] / np.sqrt(values[kept]))
 
 
-def _project(views: PromptViews, centres: PromptViews, basis: FloatArray) -> FloatArray:
+def _features(x: EmbeddingArray, centres: Centres, basis: FloatArray) -> FloatArray:
     """Return the features of prompts, shape (n_prompts, n_directions), block by block."""
-    features = np.empty((len(views), basis.shape[1]))
-    for start in range(0, len(views), _BLOCK):
+    features = np.empty((len(x), basis.shape[1]))
+    for start in range(0, len(x), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        features[rows] = _kernel(views.take(rows), centres) @ basis
+        features[rows] = centres.kernel(x[rows]) @ basis
     return features
 
 
-def _spread(ridge: RidgeFit, basis: FloatArray, centres: PromptViews) -> Spread:
-    """Return the spread in terms of the kernel with the centres, rather than of the features."""
-    directions = ridge.directions[:, :N_SQUARES]
-    of_centres = basis @ directions[1:]
-    return Spread(
-        of_centres=of_centres,
-        of_length=LENGTH_VARIANCE * (centres.log_lengths @ of_centres),
-        of_ones=directions[0],
-        signs=ridge.signs[:N_SQUARES],
-        prior=ridge.prior_variance,
-        length_variance=LENGTH_VARIANCE,
-    )
+def _told(ridge: RidgeFit, basis: FloatArray) -> EmbeddingArray:
+    """Return the directions in which labels lessen the variance, those of most effect first."""
+    known = ridge.ratio * ridge.lengths
+    effects = np.sqrt(ridge.prior_variance * known / (1.0 + known))[::-1][:N_TOLD]
+    return np.asarray(basis @ ridge.directions[:, ::-1][:, :N_TOLD] * effects, dtype=np.float32)
 
 
-def _least_familiarity(centres: PromptViews, groups: IntArray) -> float:
+def _least_familiarity(centres: Centres, groups: IntArray) -> float:
     """Return how familiar all but one in 200 centres are to the centres of other groups."""
-    familiarity = np.empty(len(centres))
-    for start in range(0, len(centres), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        content, form = likenesses(centres.take(rows), centres)
-        alike = content * form
-        alike[groups[rows, None] == groups] = 0.0
-        familiarity[rows] = mean_of_largest(alike)
-    return float(np.quantile(familiarity, ABSTAIN_QUANTILE, method="lower"))
+    alike = centres.likeness(centres.x)
+    alike[groups[:, None] == groups] = 0.0
+    return float(np.quantile(mean_of_largest(alike), ABSTAIN_QUANTILE, method="lower"))
+
+
+FAMILY = Family(name="blend", settings=BlendSettings, fit=fit_lesson, cross_fits=True)

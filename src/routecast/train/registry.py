@@ -196,7 +196,7 @@ class Family:
 
 _HOMES = {
     "bert": "routecast.train.bert_family",
-    "blend": "routecast.train.blend_family",
+    "blend": "routecast.train.blend",
     "causal": "routecast.train.causal_family",
     "causal-endpoint": "routecast.train.causal_endpoint_family",
     "mf": "routecast.train.mf_family",
