@@ -31,14 +31,14 @@ from routecast.stats.ridge import fit_ridge
 from routecast.train.blend import SLOPE_MEAN, find_view
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
-N_LABELS = {100: 30, 300: 30, 1_000: 10}
+N_LABELS = {100: 20, 300: 20, 1_000: 10}
 """How many draws, by number of labels."""
 
 MIN_EVALUATED = 200
-FORMER, RIDGE, BLEND, MEAN = "former", "ridge", "blend", "mean of blend and ridge"
+FORMER, RIDGE, BLEND, MEAN, LENGTH = "former", "ridge", "blend", "mean of blend and ridge", "length"
 PLAIN, SLOPED, DIRECTED = "process", "process, slope", "process, directions"
 LEARNERS = (PLAIN, SLOPED, DIRECTED, BLEND)
-SHOWN = (RIDGE, *LEARNERS, MEAN, FORMER)
+SHOWN = (RIDGE, *LEARNERS, MEAN, FORMER, LENGTH)
 _WIDTH = 1.4**0.5
 
 Apgr = dict[str, dict[str, list[float]]]
@@ -97,9 +97,10 @@ def write_json(path: Path, found: Apgr) -> None:
 def measure(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     """Yield the APGR of all draws of each pair and number of labels."""
     embedder = load_embedder("static")
-    for pair in (*PAIRS, *ADDED_PAIRS):
-        sample = read_sample(pair, embedder, folder)
-        for n_labels, n_draws in N_LABELS.items():
+    pairs = (*PAIRS, *ADDED_PAIRS)
+    samples = {pair.title: read_sample(pair, embedder, folder) for pair in pairs}
+    for n_labels, n_draws in N_LABELS.items():
+        for title, sample in samples.items():
             if len(sample.prompts) - n_labels < MIN_EVALUATED:
                 continue
             rows: dict[str, list[float]] = {}
@@ -107,8 +108,8 @@ def measure(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
                 labelled, rest = draw_split(sample.keys, n_labels, seed)
                 for name, scores in score_all(sample, labelled, rest).items():
                     rows.setdefault(name, []).append(apgr_of(scores, sample, rest))
-            yield f"{pair.title}|{n_labels}", rows
-            print(pair.title, n_labels, file=sys.stderr, flush=True)
+            yield f"{title}|{n_labels}", rows
+            print(title, n_labels, file=sys.stderr, flush=True)
 
 
 def apgr_of(scores: FloatArray, sample: Sample, rest: IntArray) -> float:
@@ -139,6 +140,7 @@ def score_all(sample: Sample, labelled: IntArray, rest: IntArray) -> dict[str, F
         DIRECTED: score(seen_from, fresh_from, gaps, mean=0.0, variance=0.0),
         BLEND: score(seen_from, fresh_from, gaps, mean=SLOPE_MEAN, variance=SLOPE_VARIANCE),
     }
+    scores[LENGTH] = np.array([len(sample.prompts[row]) for row in rest], np.float64)
     return {**scores, MEAN: (scores[RIDGE] + scores[BLEND]) / 2.0}
 
 
@@ -219,7 +221,7 @@ def mean_lines(found: Apgr) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for n_labels in N_LABELS:
         means = set_means(found, n_labels)
-        for other in (RIDGE, PLAIN, MEAN, FORMER):
+        for other in (RIDGE, PLAIN, MEAN, FORMER, LENGTH):
             ahead = {name: row[BLEND] - row[other] for name, row in means.items()}
             low, high = interval_of(np.array(list(ahead.values())))
             worst = min(ahead, key=lambda name: ahead[name])

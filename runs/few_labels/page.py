@@ -35,13 +35,19 @@ Ties count in expectation, so a random order has {RANDOM_APGR:.3f}; the oracle k
 Splits are seeds 0 and up; settings of `blend` were chosen on other splits (seeds 100 and up), over
 most of these sets together.
 
-`sentence` is all-MiniLM-L6-v2. `{HALVES[0]}` (embedding, words, topics) and `{HALVES[1]}` are
-`blend` with one half of its kernel. `mf` and `sw` are trained as `routecast train
+`sentence` is all-MiniLM-L6-v2. `{HALVES[0]}` and `{HALVES[1]}` are `blend`
+with one half of its kernel. `mf` and `sw` are trained as `routecast train
 --outcomes` does it: labels become comparisons of the two models that keep their margins, and
 near-duplicates stay together. `mf` and `sw` are fitted to {FRACTIONS[0]:.0%} of the labels, and
 {FRACTIONS[1]:.0%} are for validation (they choose the weight decay of `mf`). `blend` is fitted to
 all, each label predicted from the others where something is calibrated.
 `{NEIGHBOURS}` is the mean gap of the 50 nearest labels."""
+
+
+FORMER = """\
+The full study was last run on 2026-11-21: its `blend`, both halves of it and `ridge` are those of
+then, with other surface counts, and `blend` was three times as large. What today's has on the same
+pairs, and on two sets more, is in small_blend.md."""
 
 
 FURTHER = f"""\
@@ -71,7 +77,8 @@ def page_lines(
     yield "# Few labels of one's own"
     yield ""
     yield from _command(cells)
-    for paragraph in (*INTRODUCTION.split("\n\n"), LEFT_OUT):
+    is_full = any(cell.embedder != "static" for cell in cells)
+    for paragraph in (*((FORMER,) if is_full else ()), *INTRODUCTION.split("\n\n"), LEFT_OUT):
         yield from textwrap.wrap(paragraph, width=100, break_on_hyphens=False)
         yield ""
     further = [cell for cell in cells if cell.first_seed]
