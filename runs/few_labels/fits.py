@@ -22,9 +22,6 @@ from routecast.train.sources import set_of_outcomes
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 FAMILIES = ("mf", "sw")
-RIDGE = "ridge"
-"""Measured by `runs.study_ridge`, on the same draws."""
-
 NEIGHBOURS, LENGTH, ORACLE = "nearest neighbours", "length", "oracle"
 MEMBERS = (*HALVES, NEIGHBOURS, LENGTH)
 """What `blend` is made of, as far as it can stand alone, and what it must not fall behind."""
@@ -111,7 +108,7 @@ def score_split(
     prepared = prepare_labels(sample, labelled, embedder=embedder, seed=seed)
     whole = prepare_labels(sample, labelled, embedder=embedder, seed=seed, fractions=WHOLE)
     scores, refused = {}, []
-    for name in [name for name in (*FAMILIES, RIDGE) if name in routers]:
+    for name in [name for name in FAMILIES if name in routers]:
         family = find_family(name)
         try:
             win_probabilities = _fitted(

@@ -45,8 +45,8 @@ all, each label predicted from the others where something is calibrated.
 
 
 FORMER = """\
-The full study was last run on 2026-11-21: its `blend`, both halves of it and `ridge` are those of
-then, with other surface counts, and `blend` was three times as large. What today's has on the same
+The full study was last run on 2026-11-21: its `blend` and both halves of it are those of
+then, three times as large and with other surface counts. What today's has on the same
 pairs, and on two sets more, is in small_blend.md."""
 
 
