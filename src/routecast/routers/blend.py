@@ -47,8 +47,8 @@ _LENGTH_UNIT: Final = np.float32(FORM**0.5 * SURFACE_SCALE)
 _BLOCK: Final = 256  # of prompts: what is computed of them stays in a core's cache
 _SAME: Final = 1e-6
 _NUMBERS: Final = (
-    *("intercept", "slope", "prior_variance", "intercept_variance", "least_familiarity"),
-)
+    "intercept", "slope", "prior_variance", "intercept_variance", "least_familiarity",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
