@@ -6,7 +6,10 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "routecast"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -46,6 +49,45 @@ def functions() -> Iterator[tuple[str, int]]:
                 last = node.end_lineno or node.lineno
                 first = body[0].lineno if body else last
                 yield f"{path.relative_to(SOURCE)}:{node.name}", last - first + 1
+
+
+def imports_by_module(modules: list[Path], root: Path) -> dict[str, set[str]]:
+    """Modules that each module imports: at the top, late in a function, and for types only.
+
+    Of ``from package import name``, where the name is no module, the package is imported. Modules
+    that a table names by text (``import_module``) do not count: nobody who reads the table imports
+    them all.
+    """
+    paths = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in modules
+    }
+    found: dict[str, set[str]] = {name: set() for name in paths}
+    for name, path in paths.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found[name].update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                ours = (f"{node.module}.{alias.name}" for alias in node.names)
+                found[name].update(one if one in paths else node.module or "" for one in ours)
+    return {name: (imported & paths.keys()) - {name} for name, imported in found.items()}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    modules = imports_by_module(MODULES, SOURCE.parent)
+    assert len(modules["routecast.cli.main"]) > 5  # the reader of imports does see some
+    TopologicalSorter(modules).prepare()  # raises CycleError, which names the modules
+
+
+def test_a_circle_by_a_late_import_and_one_for_types_is_found(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("def late():\n    from two import x\n    return x\n")
+    (tmp_path / "two.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from one import y\nx = 1\n"
+    )
+    modules = imports_by_module(sorted(tmp_path.glob("*.py")), tmp_path)
+    assert modules == {"one": {"two"}, "two": {"one"}}
+    with pytest.raises(CycleError, match="cycle"):
+        TopologicalSorter(modules).prepare()
 
 
 def test_importing_routecast_loads_nothing_heavier_than_numpy() -> None:

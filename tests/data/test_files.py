@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from routecast.data.files import file_format, read_table, require_file, whole_file
+from routecast.data.files import file_format, require_file, whole_file
+from routecast.data.sources import read_table
 from routecast.errors import DataError
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from routecast.data.files import read_table
 from routecast.data.importing import import_table
 from routecast.data.readers.context import ReadOptions
 from routecast.data.readers.native import read_comparisons, read_outcomes
 from routecast.data.reading import Dropped
+from routecast.data.sources import read_table
 from routecast.errors import ConfigError, DataError
 
 ENDINGS = [".parquet", ".jsonl", ".csv"]

@@ -14,12 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from routecast.cli.main import app
-from routecast.data.files import disk_fault, read_table
+from routecast.data.files import disk_fault
 from routecast.data.limits import FILE_RULES, MIB, FileRules, safe_for_spreadsheets
 from routecast.data.prompts import iter_prompts
 from routecast.data.rows import json_objects, rows_or_faults
 from routecast.data.scores import write_scores
-from routecast.data.sources import open_file
+from routecast.data.sources import open_file, read_table
 from routecast.data.tally import Tally
 from routecast.data.writing import write_table
 from routecast.errors import DataError

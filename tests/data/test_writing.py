@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from routecast.data.batches import batch_of_rows
-from routecast.data.files import read_table
-from routecast.data.sources import open_file
+from routecast.data.sources import open_file, read_table
 from routecast.data.tally import Tally
 from routecast.data.writing import table_writer, write_table
 from routecast.errors import DataError

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from routecast.data.comparisons import Comparisons
-from routecast.data.files import read_table
 from routecast.data.outcomes import Outcomes
+from routecast.data.sources import read_table
 from routecast.errors import ConfigError, DataError
 from routecast.label.asking import Answers
 from routecast.label.items import Item

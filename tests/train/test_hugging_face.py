@@ -15,8 +15,8 @@ from routecast.routers.bert import load_classifier
 from routecast.routers.token_windows import open_token_windows
 from routecast.train import pair_trainer
 from routecast.train.bert_tuning import row_losses
-from routecast.train.hugging_face import FineTuned, FineTuning, RowLosses, fine_tune, seeded
-from routecast.train.training_rows import TrainingRows
+from routecast.train.hugging_face import FineTuned, fine_tune, seeded
+from routecast.train.training_rows import FineTuning, RowLosses, TrainingRows
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.slow

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from routecast.data.files import FrameT
 from routecast.data.reading import require_polars
 
 if TYPE_CHECKING:
     import polars as pl
+
+FrameT = TypeVar("FrameT", "pl.DataFrame", "pl.LazyFrame")
 
 _TEXTS = frozenset({"prompt", "messages", "model", "model_a", "model_b", "source"})
 _TEXT_PREFIX = "answer|"

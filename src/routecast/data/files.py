@@ -5,10 +5,10 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from routecast.data.durable import held_workspace, sync_folder
 from routecast.data.limits import FILE_RULES, MIB, RAISE_LIMIT
@@ -19,7 +19,6 @@ from routecast.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-FrameT = TypeVar("FrameT", "pl.DataFrame", "pl.LazyFrame")
 FileFormat = Literal["jsonl", "csv", "parquet"]
 _DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 MAKE_ROOM = "make room or raise the limit (df, quota, ulimit -f), or write elsewhere"
@@ -106,45 +105,6 @@ def require_file(path: str | Path) -> Path:
     return path
 
 
-def read_table(path: str | Path, *, columns: Collection[str] | None = None) -> "pl.DataFrame":
-    """Read a whole table.
-
-    Lone surrogates become U+FFFD. Lists and objects in JSONL become JSON texts. A column of a CSV
-    file becomes numbers or truth values where every text is one and is written in the usual way.
-
-    Args:
-        path: Parquet, JSONL or CSV, told by the ending.
-        columns: Which columns to keep of those that the file has; all when None.
-
-    Raises:
-        DataError: If the file is missing, has another ending, or cannot be read; the message names
-            the line where it can. JSONL and CSV need at least one row.
-        MissingExtraError: If polars is not installed.
-    """
-    path = require_file(path)
-    if file_format(path) == "parquet":
-        return _read_parquet(path, columns)
-    from routecast.data.csv_types import kinds_of, with_kinds
-    from routecast.data.sources import open_file
-    from routecast.data.tally import Tally
-
-    polars = require_polars("reading tables")
-    source = open_file(path)
-    tables = [_select(batch.table, columns) for batch in source.batches(Tally())]
-    table: pl.DataFrame = polars.concat(tables, how="diagonal_relaxed")
-    return table if source.is_typed else with_kinds(table, kinds_of(table))
-
-
-def _read_parquet(path: Path, columns: Collection[str] | None) -> "pl.DataFrame":
-    polars = require_polars("reading Parquet")
-    try:
-        table: pl.DataFrame = _select(scan_parquet(path), columns).collect()
-    except (polars.exceptions.PolarsError, OSError) as error:
-        raise unreadable_file(path, error) from error
-    check_unpacked(path, int(table.estimated_size()))
-    return table
-
-
 def scan_parquet(path: Path) -> "pl.LazyFrame":
     """Open a Parquet file that does not say that it unpacks to more than `FileRules` allow.
 
@@ -173,11 +133,6 @@ def check_unpacked(path: Path, n_bytes: int) -> None:
             f"{str(path)!r} has {n_packed:,} bytes and unpacks to {n_bytes / MIB:,.0f} MiB or "
             f"more; accepted are {limit / MIB:,.0f} MiB: {RAISE_LIMIT}"
         )
-
-
-def _select(table: FrameT, columns: Collection[str] | None) -> FrameT:
-    names = table.collect_schema().names()
-    return table.select([name for name in names if columns is None or name in columns])
 
 
 def unreadable_file(path: Path, error: Exception) -> DataError:

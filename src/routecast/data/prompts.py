@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from routecast.data.files import file_format, read_table, require_file
+from routecast.data.files import file_format, require_file
 from routecast.data.rows import (
     BadRowError,
     csv_rows,
@@ -21,6 +21,7 @@ from routecast.data.rows import (
     parse_json_object,
     shorten,
 )
+from routecast.data.sources import read_table
 from routecast.errors import DataError
 
 STDIN = "-"

@@ -12,10 +12,9 @@ import numpy as np
 
 from routecast.data.columns import Fault, number_faults, numbers_of, refuse_faults, text_faults
 from routecast.data.comparisons import AGAINST_ITSELF, settle_comparisons
-from routecast.data.files import read_table
 from routecast.data.ratings import RatedModel, rate_models
 from routecast.data.reading import require_polars
-from routecast.data.sources import open_file
+from routecast.data.sources import open_file, read_table
 from routecast.data.tiers import TierTable
 from routecast.data.winners import WINNER_ACCEPTED, outcomes_of_winners
 from routecast.data.writing import write_table

@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from routecast.errors import MissingExtraError
 
-if TYPE_CHECKING:
-    from routecast.data.comparisons import Comparisons
-    from routecast.data.outcomes import Outcomes
-
-TableT = TypeVar("TableT", "Outcomes", "Comparisons")
+TableT = TypeVar("TableT")
+"""`Outcomes` or `Comparisons`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
-"""Where rows come from: a file, read batch by batch whatever its format."""
+"""Where rows come from: a file, read batch by batch, or whole, whatever its format."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from routecast.data.batches import ROWS_PER_BATCH, Batch, batch_of_rows, in_batches
+from routecast.data.csv_types import FrameT, kinds_of, with_kinds
 from routecast.data.files import (
     check_unpacked,
     file_format,
@@ -223,3 +224,43 @@ def _json_list(path: Path) -> Iterator[RowOrFault]:
 def _count_lines(path: Path) -> int:
     with path.open("rb") as file:
         return 1 + sum(part.count(b"\n") for part in iter(lambda: file.read(2**20), b""))
+
+
+def read_table(path: str | Path, *, columns: Collection[str] | None = None) -> "pl.DataFrame":
+    """Read a whole table.
+
+    Lone surrogates become U+FFFD. Lists and objects in JSONL become JSON texts. A column of a CSV
+    file becomes numbers or truth values where every text is one and is written in the usual way.
+
+    Args:
+        path: Parquet, JSONL or CSV, told by the ending.
+        columns: Which columns to keep of those that the file has; all when None.
+
+    Raises:
+        DataError: If the file is missing, has another ending, or cannot be read; the message names
+            the line where it can. JSONL and CSV need at least one row.
+        MissingExtraError: If polars is not installed.
+    """
+    path = require_file(path)
+    if file_format(path) == "parquet":
+        return _read_parquet(path, columns)
+    polars = require_polars("reading tables")
+    source = open_file(path)
+    tables = [_select(batch.table, columns) for batch in source.batches(Tally())]
+    table: pl.DataFrame = polars.concat(tables, how="diagonal_relaxed")
+    return table if source.is_typed else with_kinds(table, kinds_of(table))
+
+
+def _read_parquet(path: Path, columns: Collection[str] | None) -> "pl.DataFrame":
+    polars = require_polars("reading Parquet")
+    try:
+        table: pl.DataFrame = _select(scan_parquet(path), columns).collect()
+    except (polars.exceptions.PolarsError, OSError) as error:
+        raise unreadable_file(path, error) from error
+    check_unpacked(path, int(table.estimated_size()))
+    return table
+
+
+def _select(table: FrameT, columns: Collection[str] | None) -> FrameT:
+    names = table.collect_schema().names()
+    return table.select([name for name in names if columns is None or name in columns])

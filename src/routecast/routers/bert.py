@@ -5,7 +5,7 @@ head in transformers reads: for BERT its pooled first token. Training is in
 ``routecast.train.bert_family``. Scoring takes torch, or an int8 copy of the network by onnxruntime.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 
 from routecast.embed.protocol import Cut
 from routecast.errors import ArtifactError
+from routecast.routers.bert_onnx import FEATURE, LogOdds, onnx_log_odds
 from routecast.routers.binding import refuse_overlap
 from routecast.routers.length_batches import MAX_BATCH_TOKENS, score_by_length
 from routecast.routers.stored_model import StoredModel
@@ -25,15 +26,9 @@ from routecast.types import FloatArray, IntArray
 INT8_NAME: Final = "model.int8.onnx"
 """The int8 copy in a model's folder."""
 
-FEATURE: Final = "the router 'bert'"
-
 CPU_BATCH_TOKENS: Final = 512
 """Of a batch on a CPU, whose caches larger ones outgrow; on an accelerator it is
 `MAX_BATCH_TOKENS`."""
-
-LogOdds = Callable[[IntArray, IntArray], FloatArray]
-"""Called with token ids and attention mask, shape (n_rows, n_tokens); returns W h_CLS + b of each
-row, shape (n_rows,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +114,6 @@ def _network(folder: Path, device: str | None) -> tuple[LogOdds, int]:
     """Load the int8 copy or the network itself; return it with the tokens of a batch."""
     has_onnx = (folder / INT8_NAME).is_file() and find_spec("onnxruntime") is not None
     if has_onnx and device in (None, "cpu"):
-        from routecast.routers.bert_onnx import onnx_log_odds
-
         return onnx_log_odds(folder / INT8_NAME), CPU_BATCH_TOKENS
     from routecast.routers.torch_device import pick_device
 

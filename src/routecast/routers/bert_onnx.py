@@ -1,15 +1,22 @@
 """The int8 copy of an encoder, run by onnxruntime: no torch."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from routecast.errors import ArtifactError, MissingExtraError
-from routecast.routers.bert import FEATURE, LogOdds
 from routecast.types import FloatArray, IntArray
+
+FEATURE: Final = "the router 'bert'"
 
 INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "log_odds"
+
+LogOdds = Callable[[IntArray, IntArray], FloatArray]
+"""Called with token ids and attention mask, shape (n_rows, n_tokens); returns W h_CLS + b of each
+row, shape (n_rows,)."""
 
 
 def onnx_log_odds(path: Path, *, n_threads: int | None = None) -> LogOdds:

@@ -6,7 +6,8 @@ from typing import Any, Final, Literal, get_args
 
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError, DataError
-from routecast.routers.bert import FEATURE, INT8_NAME, BertRouter, load_classifier, rebuild
+from routecast.routers.bert import INT8_NAME, BertRouter, load_classifier, rebuild
+from routecast.routers.bert_onnx import FEATURE
 from routecast.routers.model_folder import ModelFolder, temporary_model_folder
 from routecast.routers.pretrained import digest_of_folder, find_pretrained
 from routecast.routers.stored_model import StoredModel
@@ -20,10 +21,10 @@ from routecast.train.bert_tuning import (
     row_losses,
     save_classifier,
 )
-from routecast.train.hugging_face import FineTuning, fine_tune, seeded
+from routecast.train.hugging_face import fine_tune, seeded
 from routecast.train.pair_labels import PromptLabels, labels_between_sides
 from routecast.train.registry import Family, Fit, Lesson
-from routecast.train.training_rows import TrainingRows
+from routecast.train.training_rows import FineTuning, TrainingRows
 from routecast.types import AnyArray
 
 Tune = Literal["full", "head", "lora"]

@@ -10,13 +10,12 @@ import numpy as np
 
 from routecast.errors import MissingExtraError
 from routecast.routers.bert import (
-    FEATURE,
     INT8_NAME,
     BertRouter,
     load_classifier,
     model_log_odds,
 )
-from routecast.routers.bert_onnx import INPUTS, OUTPUT, onnx_log_odds
+from routecast.routers.bert_onnx import FEATURE, INPUTS, OUTPUT, onnx_log_odds
 from routecast.routers.token_windows import open_token_windows
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from routecast.embed.quiet_loading import quiet_loading
 from routecast.errors import ConfigError, MissingExtraError
-from routecast.routers.bert import FEATURE
+from routecast.routers.bert_onnx import FEATURE
 from routecast.routers.model_folder import read_json_object
 
 if TYPE_CHECKING:

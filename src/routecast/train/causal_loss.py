@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from routecast.train.hugging_face import RowLosses
+from routecast.train.training_rows import RowLosses
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@ from typing import Final
 from routecast.errors import ConfigError
 from routecast.routers.causal_labels import GOOD_GRADE, LabelSet, find_labels
 from routecast.routers.causal_template import Template, default_template, read_template
-from routecast.train.hugging_face import FineTuning
+from routecast.train.training_rows import FineTuning
 
 TRAINED_LABELS: Final = ("win", "grade")
 _TUNES: Final = ("full", "lora")

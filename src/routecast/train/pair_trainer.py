@@ -14,9 +14,8 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
 from routecast.errors import ConfigError
 from routecast.routers.length_batches import score_by_length
 from routecast.routers.memory import is_out_of_memory, smaller_batch
-from routecast.train.hugging_face import FineTuning, RowLosses
 from routecast.train.registry import Step
-from routecast.train.training_rows import TrainingRows, training_order
+from routecast.train.training_rows import FineTuning, RowLosses, TrainingRows, training_order
 from routecast.types import FloatArray, IntArray
 
 Batch = dict[str, torch.Tensor]
