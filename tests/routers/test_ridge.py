@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from routecast.embed.protocol import Embedder
+from routecast.embed.static import load_static
 from routecast.errors import ArtifactError
+from routecast.routers.belonging import Belonging
 from routecast.routers.ridge import FeatureScale, Ridge
 from routecast.routers.surface import SURFACE_NAMES, surface_features
 
@@ -54,6 +56,36 @@ def test_no_prompt_gets_further_by_its_length_alone(ridge: Ridge, word_embedder:
         for power in (4, 6)
     )
     np.testing.assert_allclose(long[:, 8:10], longer[:, 8:10])
+
+
+def test_what_does_not_belong_cannot_lift_a_score(ridge: Ridge) -> None:
+    embedder = load_static()
+    n_features = embedder.identity.dimension + N_COUNTS
+    coefficients = np.concatenate([np.zeros(embedder.identity.dimension), np.full(N_COUNTS, 0.1)])
+    guarded = replace(
+        ridge,
+        scale=FeatureScale.of(embedder.embed(PROMPTS), surface_features(PROMPTS)),
+        coefficients=coefficients,
+        covariance=0.02 * np.eye(n_features),
+        belonging=Belonging(first=0.3, tail=0.3),
+    )
+    router, plain = (
+        one.bind(strong=["big"], weak=["small"], embedder=embedder)
+        for one in (guarded, replace(guarded, belonging=Belonging()))
+    )
+    prompt = (
+        "how long does a pot of white rice have to cook on a small stove, and with how much water"
+    )
+    prefix = "prove theorem integral derive therefore compute suppose evaluate debug matrix"
+    texts = [prompt, f"{prefix} {prompt}", f"{prompt} and how is it kept warm in a kitchen"]
+    found, before = router.win_probabilities(texts), plain.win_probabilities(texts)
+    assert before[1] > before[0] + 0.03
+    assert found[1] == found[0] == before[0]
+    alone = [router.win_probability(text) for text in texts]
+    np.testing.assert_allclose(alone, found, rtol=0, atol=1e-12)
+    assert router.explain(texts[1]) == router.explain(prompt)
+    again = Ridge.from_tensors(guarded.tensors())
+    assert again.belonging == guarded.belonging
 
 
 def test_a_prompt_scores_alone_as_among_others(ridge: Ridge, word_embedder: Embedder) -> None:

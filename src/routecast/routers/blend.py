@@ -24,6 +24,7 @@ import numpy as np
 
 from routecast.embed.protocol import Embedder, one_by_one
 from routecast.errors import ArtifactError
+from routecast.routers.belonging import NOTHING_SUSPECTED, Belonging
 from routecast.routers.binding import refuse_overlap
 from routecast.routers.gaps import win_probabilities_of_gaps
 from routecast.routers.ridge import SURFACE_SCALE, FeatureScale
@@ -122,6 +123,7 @@ class Blend:
         prior_variance: Of the smooth part before any label, 0 or more.
         intercept_variance: Of the intercept, 0 or more.
         least_familiarity: The router abstains on prompts that are less familiar.
+        belonging: How alike the parts of a prompt must be.
     """
 
     view: View
@@ -133,6 +135,7 @@ class Blend:
     prior_variance: float
     intercept_variance: float
     least_familiarity: float
+    belonging: Belonging = NOTHING_SUSPECTED
 
     def predict(self, x: EmbeddingArray) -> tuple[FloatArray, FloatArray]:
         """Return the expected gap and the familiarity of prompts, each of shape (n_prompts,).
@@ -187,6 +190,7 @@ class Blend:
             "centres": self.centres.x,
             "coefficients": self.coefficients,
             "told": self.told,
+            **self.belonging.tensors(),
             **{name: np.array([getattr(self, name)]) for name in _NUMBERS},
         }
 
@@ -209,6 +213,7 @@ class Blend:
             centres=Centres(tensors["centres"].astype(np.float32)),
             coefficients=arrays["coefficients"],
             told=tensors["told"].astype(np.float32),
+            belonging=Belonging.from_tensors(tensors),
             **{name: float(arrays[name][0]) for name in _NUMBERS},
         )
 
@@ -260,13 +265,23 @@ class BoundBlend:
         """Return P(strong wins) per prompt, shape (n_prompts,), in (0, 1); NaN where it abstains.
 
         It abstains where the embedder reads nothing, and where a prompt is less familiar than all
-        but one in 200 of the labelled prompts are to the others.
+        but one in 200 of the labelled prompts are to the others. Parts of a prompt that do not
+        belong to it count only where they lower what it returns.
         """
-        embeddings = self.embedder.embed(prompts)
-        return self._win_probabilities(embeddings, surface_features(prompts))
+        return self.blend.belonging.guarded(prompts, score=self._score, embed_one=self._embed_one)
 
     def win_probability(self, prompt: str) -> float:
         """Return the same for one prompt, in less time."""
+        return self.blend.belonging.guarded_one(
+            prompt, score_one=self._score_one, embed_one=self._embed_one
+        )
+
+    def _score(self, prompts: Sequence[str]) -> FloatArray:
+        """Return P(strong wins) of whole texts, whatever belongs to them."""
+        return self._win_probabilities(self.embedder.embed(prompts), surface_features(prompts))
+
+    def _score_one(self, prompt: str) -> float:
+        """Return the same of one text."""
         surfaces = np.array([features_of(prompt)])
         return float(self._win_probabilities(self._embed_one(prompt)[None], surfaces)[0])
 

@@ -5,8 +5,9 @@ With e the prompt's unit vector and s its surface counts, the expected gap is
     gap = intercept + f . coefficients,   f = (e - mean e, SURFACE_SCALE (s - mean s) / deviation s)
 
 means and deviations being those of the training prompts. Each standardised count is kept within
-three deviations, so that no prompt gets anywhere by its length alone. Training is in
-``routecast.train.ridge``.
+three deviations, so that no prompt gets anywhere by its length alone. What counts is the smallest
+of the gaps of the whole prompt and of what is left without parts that do not belong to it
+(``routecast.routers.belonging``). Training is in ``routecast.train.ridge``.
 """
 
 import math
@@ -19,6 +20,7 @@ import numpy as np
 
 from routecast.embed.protocol import Embedder, one_by_one
 from routecast.errors import ArtifactError
+from routecast.routers.belonging import NOTHING_SUSPECTED, Belonging
 from routecast.routers.binding import refuse_overlap
 from routecast.routers.explanation import Explanation, explain_line
 from routecast.routers.gaps import EDGE, win_probabilities_of_gaps
@@ -78,6 +80,7 @@ class Ridge:
             nobody knows it, as of the default router.
         prior_variance: Of each coefficient before any label, 0 or more.
         intercept_variance: Of the intercept, 0 or more.
+        belonging: How alike the parts of a prompt must be.
     """
 
     scale: FeatureScale
@@ -86,6 +89,7 @@ class Ridge:
     covariance: FloatArray | None
     prior_variance: float
     intercept_variance: float
+    belonging: Belonging = NOTHING_SUSPECTED
 
     def gaps(self, features: FloatArray) -> FloatArray:
         """Return the expected gap per row of features, shape (n_prompts,)."""
@@ -128,6 +132,7 @@ class Ridge:
             "surface_deviations": self.scale.surface_deviations,
             "coefficients": self.coefficients,
             "numbers": np.array(numbers),
+            **self.belonging.tensors(),
         } | ({} if self.covariance is None else {"covariance": self.covariance.astype(np.float32)})
 
     @classmethod
@@ -165,6 +170,7 @@ class Ridge:
             raise ArtifactError("a deviation of a ridge router is not above 0; train it again")
         return cls(
             scale=scale,
+            belonging=Belonging.from_tensors(tensors),
             covariance=arrays.pop("covariance", None),
             intercept=intercept,
             prior_variance=prior_variance,
@@ -193,13 +199,23 @@ class BoundRidge:
 
         It abstains where the embedder reads nothing, and nowhere else.
         """
+        return self.ridge.belonging.guarded(prompts, score=self._score, embed_one=self._embed_one)
+
+    def win_probability(self, prompt: str) -> float:
+        """Return what ``win_probabilities`` returns for this prompt alone, in less time."""
+        return self.ridge.belonging.guarded_one(
+            prompt, score_one=self._score_one, embed_one=self._embed_one
+        )
+
+    def _score(self, prompts: Sequence[str]) -> FloatArray:
+        """Return P(strong wins) of whole texts, whatever belongs to them."""
         embeddings = self.embedder.embed(prompts)
         gaps = self.ridge.gaps(self._features(prompts, embeddings))
         gaps[embeddings @ self.nothing > 1.0 - _SAME] = np.nan
         return win_probabilities_of_gaps(gaps)
 
-    def win_probability(self, prompt: str) -> float:
-        """Return what ``win_probabilities`` returns for this prompt alone, in less time."""
+    def _score_one(self, prompt: str) -> float:
+        """Return the same of one text."""
         embedding, ridge = self._embed_one(prompt), self.ridge
         if embedding.dot(self.nothing) > 1.0 - _SAME:
             return math.nan
@@ -223,8 +239,13 @@ class BoundRidge:
         return self.ridge.gap_deviations(self._features(prompts, self.embedder.embed(prompts)))
 
     def explain(self, prompt: str) -> Explanation:
-        """Return what each feature adds to the expected gap, also where the router abstains."""
-        features = self._features([prompt], self.embedder.embed([prompt]))[0]
+        """Return what each feature adds to the expected gap, also where the router abstains.
+
+        Of a prompt with parts that do not belong to it, that is the gap of the text that decides.
+        """
+        texts = [prompt, *self.ridge.belonging.belonging_parts(prompt, self._embed_one)]
+        decides = int(np.argmin(np.nan_to_num(self._score(texts), nan=np.inf)))
+        features = self._features(texts, self.embedder.embed(texts))[decides]
         terms = features * self.ridge.coefficients
         n_content = len(self.ridge.scale.embedding_mean)
         return explain_line(

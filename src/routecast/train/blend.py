@@ -32,7 +32,7 @@ from routecast.routers.ridge import FeatureScale
 from routecast.routers.surface import surface_features
 from routecast.stats.eigen import symmetric_eigen
 from routecast.stats.ridge import RidgeFit, fit_ridge
-from routecast.train.pair_labels import labels_between_sides, placed
+from routecast.train.pair_labels import belonging_of, labels_between_sides, placed
 from routecast.train.registry import Family, Fit, Lesson
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
@@ -123,7 +123,7 @@ def fit_lesson(lesson: Lesson, settings: BlendSettings) -> Fit:
         settings=replace(settings, seed=lesson.seed),
     )
     return Fit(
-        model=fit.model,
+        model=replace(fit.model, belonging=belonging_of(lesson, rows)),
         validation_loss=math.nan,
         record={
             "signal_share": fit.signal_share,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from routecast.embed.protocol import Embedder
+from routecast.embed.protocol import Embedder, EmbedsOne
 from routecast.routers.protocol import Router
 from routecast.stats.platt import fit_platt
 from routecast.train.calibrating import unseen_prompts
@@ -87,7 +87,13 @@ def fit_all(
         training labels where each is predicted from the others.
     """
     sides = prepared.sides
-    lesson = replace(lesson_of(prepared), seed=seed, device=device, environ=environ or {})
+    lesson = replace(
+        lesson_of(prepared),
+        seed=seed,
+        device=device,
+        environ=environ or {},
+        embed_one=embedder.embed_one if isinstance(embedder, EmbedsOne) else None,
+    )
     tried = []
     for number, options in enumerate(candidates, start=1):
         stage = "fitting" if len(candidates) == 1 else f"fitting {number} of {len(candidates)}"

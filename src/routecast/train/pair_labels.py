@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from routecast.data.preferences import PreferenceArrays
+from routecast.routers.belonging import NOTHING_SUSPECTED, Belonging
 from routecast.routers.gaps import win_probabilities_of_gaps
 from routecast.train.registry import Lesson
 from routecast.types import FloatArray, IntArray
@@ -47,6 +48,18 @@ class PromptLabels:
             name: float(self.weights[sides == sign].sum()) / total
             for name, sign in (("strong", 1.0), ("tie", 0.0), ("weak", -1.0))
         }
+
+
+def belonging_of(lesson: Lesson, rows: IntArray) -> Belonging:
+    """Measure which parts of labelled prompts belong to them, where the embedder is quick enough.
+
+    Args:
+        lesson: Has the prompts, and their embedder if it is quick with one text.
+        rows: Positions of the labelled prompts, shape (n_labels,).
+    """
+    if lesson.embed_one is None:
+        return NOTHING_SUSPECTED
+    return Belonging.of([lesson.prompts[row] for row in rows.tolist()], lesson.embed_one)
 
 
 def labels_between_sides(lesson: Lesson, comparisons: PreferenceArrays) -> PromptLabels:

@@ -83,6 +83,8 @@ class Lesson:
             picks.
         weak_quality: Mean quality of the weak models' answers per prompt, on the scale [0, 1], NaN
             where labels do not say it, shape (n_prompts,); None where none do.
+        embed_one: Gives the vector of any other text, where the embedder is quick with one; else
+            None.
         environ: Where ``env:NAME`` secrets are looked up.
         on_step: Called after each step, where given.
     """
@@ -100,6 +102,7 @@ class Lesson:
     checkpoint: Path | None = None
     device: str | None = None
     weak_quality: FloatArray | None = None
+    embed_one: Callable[[str], EmbeddingArray] | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
     on_step: Step | None = None
 

@@ -18,7 +18,12 @@ from routecast.errors import DataError
 from routecast.routers.ridge import FeatureScale, Ridge
 from routecast.routers.surface import surface_features
 from routecast.stats.ridge import RidgeFit, fit_ridge
-from routecast.train.pair_labels import PromptLabels, labels_between_sides, placed
+from routecast.train.pair_labels import (
+    PromptLabels,
+    belonging_of,
+    labels_between_sides,
+    placed,
+)
 from routecast.train.registry import Family, Fit, Lesson
 from routecast.types import FloatArray
 
@@ -94,6 +99,7 @@ def fit_lesson(lesson: Lesson, settings: RidgeSettings) -> Fit:
         covariance=(fit.prior_variance * shrunk).astype(np.float32),
         prior_variance=fit.prior_variance,
         intercept_variance=noise_variance / len(features),
+        belonging=belonging_of(lesson, labels.rows),
     )
     return Fit(
         model=model,
