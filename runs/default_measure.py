@@ -7,8 +7,10 @@ import numpy as np
 from runs.default_sets import Trial
 
 from routecast.artifacts import MetricRecord
+from routecast.embed.protocol import Embedder
 from routecast.evaluate.intervals import MetricSamples, bootstrap_metrics
 from routecast.evaluate.metrics import oracle_scores, routing_metrics
+from routecast.evaluate.own_labels import own_label_ranks
 from routecast.routers.length import LengthRouter
 from routecast.routers.protocol import Router
 from routecast.stats.bootstrap import percentile_interval
@@ -16,7 +18,8 @@ from routecast.types import FloatArray
 
 SEED = 20261201
 DEFAULT, LENGTH, ORACLE = "default", "length", "oracle"
-SHIPPED = (DEFAULT, LENGTH, ORACLE)
+OWN_LABELS = "ridge, own labels"
+SHOWN = (DEFAULT, LENGTH, OWN_LABELS, ORACLE)
 METRICS = ("apgr", "cpt_50", "cpt_80")
 MIXED = (
     "mmlu",
@@ -69,7 +72,7 @@ class Measured:
                 high=interval.high,
                 n_prompts=len(self.trial.prompts),
             )
-            for router in SHIPPED
+            for router in SHOWN
             for metric in METRICS
         ]
 
@@ -91,12 +94,16 @@ class Measured:
         return (self.trial.strong - self.trial.weak) / (high - low)
 
 
-def measure(trial: Trial, routers: Mapping[str, Router]) -> Measured:
-    """Score a trial by some routers, by its prompts' lengths and by the oracle."""
+def measure(trial: Trial, routers: Mapping[str, Router], embedder: Embedder) -> Measured:
+    """Score a trial by some routers and by the baselines.
+
+    These are its prompts' lengths, ridge on the trial's own labels in ten folds, and the oracle.
+    """
     weak, strong = trial.weak, trial.strong
     scores = {
         **{name: one.win_probabilities(trial.prompts) for name, one in routers.items()},
         LENGTH: LengthRouter().win_probabilities(trial.prompts),
+        OWN_LABELS: own_label_ranks(trial.prompts, strong - weak, embedder),
         ORACLE: oracle_scores(weak_quality=weak, strong_quality=strong),
     }
     samples = bootstrap_metrics(

@@ -62,7 +62,7 @@ def main() -> None:
     measured = [
         *(_left_out(sets, one, embedder, slope) for one in sets),
         *(
-            measure(trial, {DEFAULT: router, **members})
+            measure(trial, {DEFAULT: router, **members}, embedder)
             for trial in far_trials(arguments.data, artifact.training_prompt_hashes)
         ),
     ]
@@ -122,7 +122,7 @@ def _left_out(
         name: _bound(judges.router(line, base_gap=0.0, slope=slope), embedder)
         for name, line in lines.items()
     }
-    return measure(one.trial(), routers)
+    return measure(one.trial(), routers, embedder)
 
 
 def _bound(model: Ridge, embedder: Embedder) -> Router:

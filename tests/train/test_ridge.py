@@ -7,6 +7,8 @@ import pytest
 from routecast.artifacts import load_artifact, save_artifact
 from routecast.data.outcomes import Outcomes
 from routecast.embed.protocol import Embedder
+from routecast.embed.registry import load_embedder
+from routecast.routers.ridge import BoundRidge
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
 from routecast.train.sources import set_of_outcomes
 
@@ -65,3 +67,57 @@ def test_equal_labels_are_learned_as_they_are(word_embedder: Embedder) -> None:
     labels = [set_of_outcomes(Outcomes(table=table), soft=True)]
     router = train_router(labels, SETTINGS, embedder=word_embedder).artifact.router(word_embedder)
     assert router.win_probabilities(prompts[:2]) == pytest.approx([0.75, 0.75], abs=0.02)
+
+
+def test_calibration_counts_prompts_as_they_are_served_parts_that_do_not_belong_and_all() -> None:
+    import polars as pl
+
+    draw = np.random.default_rng(0)
+    numbers = [
+        "theorem",
+        "lemma",
+        "proof",
+        "integer",
+        "prime",
+        "divisor",
+        "residue",
+        "group",
+        "ring",
+        "field",
+    ]
+    kitchen = [
+        "oven",
+        "flour",
+        "butter",
+        "sugar",
+        "bake",
+        "whisk",
+        "dough",
+        "cream",
+        "vanilla",
+        "pastry",
+    ]
+    topics = [numbers, kitchen]
+    rows = []
+    for number in range(400):
+        topic, other = draw.permutation(2) if number % 3 == 0 else (number % 2, number % 2)
+        words = [*draw.choice(topics[other], 10), *draw.choice(topics[topic], 30)]
+        strong = float(draw.random() < 0.5 + 0.3 * (topic == 0))
+        rows.append(
+            {"prompt": " ".join(words), "quality|big": strong, "quality|small": float(1 - strong)}
+        )
+    outcomes = Outcomes(table=pl.DataFrame(rows), source="planted")
+    embedder = load_embedder("static")
+    run = train_router([set_of_outcomes(outcomes, soft=True)], SETTINGS, embedder=embedder)
+    router = run.artifact.router(embedder)
+    assert isinstance(router.router, BoundRidge)
+    lowering = router.router.lowering(outcomes.prompts)
+    assert lowering.min() < -0.02
+    assert 0.05 < (lowering < 0).mean() < 0.3
+    quantiles = np.array(run.artifact.manifest.calibration.win_probability_quantiles)
+    served = router.win_probabilities(outcomes.prompts)
+    whole = router.calibration.apply(
+        router.router.win_probabilities_from(outcomes.prompts, embedder.embed(outcomes.prompts))
+    )
+    assert served.mean() < whole.mean() - 0.002
+    assert quantiles.mean() == pytest.approx(served.mean(), abs=0.005)

@@ -60,10 +60,13 @@ class LoadedRouter:
     def gap_deviations(self, prompts: Sequence[str]) -> FloatArray | None:
         """Return how far the expected gap of each prompt may be off, see `StatesDoubt`.
 
-        Shape (n_prompts,), NaN where it is not known; None if the router never knows.
+        Shape (n_prompts,), NaN where it is not known; None if it is known of none.
         """
         scorer = self._scorer
-        return scorer.gap_deviations(prompts) if isinstance(scorer, StatesDoubt) else None
+        if not isinstance(scorer, StatesDoubt):
+            return None
+        deviations = scorer.gap_deviations(prompts)
+        return None if np.isnan(deviations).all() else deviations
 
     def explain(self, prompt: str) -> Explanation:
         """Return what the prompt's win probability is made of, before calibration.
@@ -75,7 +78,7 @@ class LoadedRouter:
         if not isinstance(scorer, Explains):
             raise ConfigError(
                 f"router {self.name!r} cannot say which features count; accepted are linear "
-                "routers: the folder of one trained by 'routecast train ridge'"
+                "routers: default, or the folder of one trained by 'routecast train ridge'"
             )
         return scorer.explain(prompt)
 

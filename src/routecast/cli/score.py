@@ -89,7 +89,7 @@ def score(
         endpoint=named_endpoint(endpoint, endpoint_key),
         device=device,
     ) as loaded:
-        if deviation and loaded.gap_deviations([]) is None:
+        if deviation and loaded.gap_deviations([""]) is None:
             raise ConfigError(
                 f"router {router!r} does not know how far it may be off; leave out --deviation, or "
                 "give one that `routecast train blend` or `ridge` made"

@@ -60,8 +60,9 @@ class DemoResult:
         return sum(one.cost_usd for one in self.graded) / len(self.graded)
 
     def examples(self, n_examples: int) -> list[GradedAnswer]:
-        """Return answers at even steps from the highest score to the lowest."""
-        ordered = sorted(self.graded, key=_score, reverse=True)
+        """Return answers at even steps from the highest score to the lowest; all have one."""
+        scored = [one for one in self.graded if one.answer.win_probability is not None]
+        ordered = sorted(scored, key=_score, reverse=True)
         places = np.rint(np.linspace(0, len(ordered) - 1, n_examples)).astype(int)
         return [ordered[place] for place in places.tolist()]
 

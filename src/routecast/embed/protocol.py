@@ -64,6 +64,19 @@ class EmbedsOne(Protocol):
         ...
 
 
+@runtime_checkable
+class PoolsTokens(Protocol):
+    """An embedder whose vector of a text is that of its tokens, in any order."""
+
+    def token_ids(self, text: str) -> list[int]:
+        """Return the ids of a text's tokens."""
+        ...
+
+    def pool(self, ids: list[int]) -> EmbeddingArray:
+        """Return the unit vector of some tokens, shape (dimension,)."""
+        ...
+
+
 def one_by_one(embedder: Embedder) -> Callable[[str], EmbeddingArray]:
     """Return the quickest way to the vector of a single text, shape (dimension,)."""
     if isinstance(embedder, EmbedsOne):

@@ -59,12 +59,12 @@ class StaticEmbedder:
         for start in range(0, len(texts), _BLOCK_TEXTS):
             block = [self.token_ids(text) for text in texts[start : start + _BLOCK_TEXTS]]
             for row, ids in enumerate(block, start):
-                embeddings[row] = self._pool(ids)
+                embeddings[row] = self.pool(ids)
         return embeddings
 
     def embed_one(self, text: str) -> EmbeddingArray:
         """Return the unit vector of one text, shape (dimension,), float32."""
-        return self._pool(self.token_ids(text))
+        return self.pool(self.token_ids(text))
 
     def token_ids(self, text: str) -> list[int]:
         """Return the ids of the tokens that are read; over 2,048, the middle is not pooled."""
@@ -90,7 +90,7 @@ class StaticEmbedder:
             n_tokens=max(0, n_tokens - MAX_TOKENS),
         )
 
-    def _pool(self, ids: list[int]) -> EmbeddingArray:
+    def pool(self, ids: list[int]) -> EmbeddingArray:
         """Return the unit vector of the tokens that are pooled."""
         if len(ids) > MAX_TOKENS:
             ids = ids[: MAX_TOKENS // 2] + ids[-MAX_TOKENS // 2 :]

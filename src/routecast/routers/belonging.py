@@ -1,26 +1,29 @@
 """Parts of a prompt that do not belong to the request, such as are put there to lift its score.
 
-Two places are looked at: the first ten words, and what comes after the first forty. Each is
-compared, by the cosine of their vectors, with the 200 characters that follow the first ten words.
-Where it is less alike than in most labelled prompts, the prompt is scored without that part too,
-and the smallest score counts: what does not belong can lower a score, and not lift it. It takes an
-embedder that is quick with one text (`EmbedsOne`); with others nothing is suspected.
+Two places are looked at: the first ten tokens, and the last fifty after the first forty. Each is
+compared, by the cosine of their vectors, with the fifty that follow the first ten. Where it is less
+alike than in most labelled prompts, the prompt is scored without its first ten words, or without
+what comes after the first forty, too, and the smallest score counts: what does not belong can lower
+a score, and not lift it. It takes an embedder of tokens (`PoolsTokens`); with others nothing is
+suspected.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
 
+from routecast.embed.protocol import Embedder, PoolsTokens, one_by_one
 from routecast.errors import ArtifactError
 from routecast.types import AnyArray, EmbeddingArray, FloatArray
 
 N_FIRST: Final = 10
-"""First words that may not belong to what follows."""
+"""First words, or tokens, that may not belong to what follows."""
 
 N_HEAD: Final = 40
-"""First words to which what follows may not belong."""
+"""First words, or tokens, to which what follows may not belong."""
 
 SUSPECT_FIRST: Final = 0.2
 SUSPECT_TAIL: Final = 0.1
@@ -30,11 +33,8 @@ NEVER: Final = -2.0
 """A likeness that no text falls below."""
 
 _MIN_REST: Final = 6  # words that follow; of less, nothing can be told
-_N_COMPARED: Final = 200  # characters
+_N_COMPARED: Final = 50  # tokens
 _NAME: Final = "belonging"
-
-EmbedOne = Callable[[str], EmbeddingArray]
-"""Gives a text's unit vector, shape (dimension,)."""
 
 
 @dataclass(frozen=True)
@@ -42,75 +42,21 @@ class Belonging:
     """The likeness that parts of a prompt must have to the rest of it, in [-1, 1] or `NEVER`.
 
     Attributes:
-        first: Of the first ten words.
-        tail: Of the last 200 characters, after the first forty words.
+        first: Of the first ten tokens.
+        tail: Of the last fifty tokens.
     """
 
     first: float = NEVER
     tail: float = NEVER
 
     @classmethod
-    def of(cls, prompts: Sequence[str], embed_one: EmbedOne) -> Self:
+    def of(cls, prompts: Sequence[str], embedder: Embedder) -> Self:
         """Measure labelled prompts, their labels unseen."""
-        found = np.array([_likenesses(prompt, embed_one) for prompt in prompts])
-        first, tail = found.reshape(-1, 2).T
+        if not isinstance(embedder, PoolsTokens):
+            return cls()
+        found = [_likenesses(embedder.token_ids(prompt), embedder) for prompt in prompts]
+        first, tail = np.array(found).reshape(-1, 2).T
         return cls(_quantile(first, SUSPECT_FIRST), _quantile(tail, SUSPECT_TAIL))
-
-    def belonging_parts(self, prompt: str, embed_one: EmbedOne) -> list[str]:
-        """Return the prompt without what is suspected; nothing where nothing is.
-
-        Args:
-            prompt: Any text.
-            embed_one: Of the router's embedder.
-
-        Returns:
-            The prompt without its first ten words, if these are suspected; then the first forty
-            words of what is left, if what comes later is.
-        """
-        if self == NOTHING_SUSPECTED:
-            return []
-        first, tail = _likenesses(prompt, embed_one)
-        parts = []
-        if first < self.first:
-            prompt = _after(prompt, N_FIRST)
-            parts.append(prompt)
-        if tail < self.tail:
-            parts.append(prompt[: len(prompt) - len(_after(prompt, N_HEAD))])
-        return parts
-
-    def guarded(
-        self,
-        prompts: Sequence[str],
-        *,
-        score: Callable[[Sequence[str]], FloatArray],
-        embed_one: EmbedOne,
-    ) -> FloatArray:
-        """Return scores that parts which do not belong cannot lift.
-
-        Args:
-            prompts: What to score.
-            score: Scores any texts, shape (n_texts,); NaN where a text cannot be scored.
-            embed_one: Of the router's embedder.
-
-        Returns:
-            The smallest score that is known of each prompt and its belonging parts, shape
-            (n_prompts,).
-        """
-        scores = score(prompts)
-        parts = [self.belonging_parts(prompt, embed_one) for prompt in prompts]
-        rows = [row for row, those in enumerate(parts) for _ in those]
-        if rows:
-            np.fmin.at(scores, rows, score([part for those in parts for part in those]))
-        return scores
-
-    def guarded_one(
-        self, prompt: str, *, score_one: Callable[[str], float], embed_one: EmbedOne
-    ) -> float:
-        """Return the same of one prompt."""
-        score = score_one(prompt)
-        for part in self.belonging_parts(prompt, embed_one):
-            score = float(np.fmin(score, score_one(part)))
-        return score
 
     def tensors(self) -> dict[str, AnyArray]:
         """Return the array that an artifact stores; none where nothing is suspected."""
@@ -136,6 +82,99 @@ class Belonging:
 NOTHING_SUSPECTED: Final = Belonging()
 
 
+@dataclass(frozen=True, eq=False)
+class Guard:
+    """Scores prompts so that parts which do not belong cannot lift them.
+
+    Attributes:
+        belonging: How alike the parts of a prompt must be.
+        embedder: Of the router.
+    """
+
+    belonging: Belonging
+    embedder: Embedder
+
+    def scores(
+        self,
+        prompts: Sequence[str],
+        score: Callable[[Sequence[str], EmbeddingArray], FloatArray],
+    ) -> FloatArray:
+        """Return the smallest score that is known of each prompt and its belonging parts.
+
+        Args:
+            prompts: What to score.
+            score: Scores texts by themselves and their vectors, shape (n_texts,); NaN where a text
+                cannot be scored.
+
+        Returns:
+            Shape (n_prompts,).
+        """
+        if self._tokens is None:
+            return score(prompts, self.embedder.embed(prompts))
+        embeddings = np.empty((len(prompts), self.embedder.identity.dimension), np.float32)
+        rows, parts = [], []
+        for row, prompt in enumerate(prompts):
+            ids = self._tokens.token_ids(prompt)
+            embeddings[row] = self._tokens.pool(ids)
+            found = self._parts(prompt, ids, self._tokens)
+            rows += [row] * len(found)
+            parts += found
+        scores = score(prompts, embeddings)
+        if parts:
+            np.fmin.at(scores, rows, score(parts, self.embedder.embed(parts)))
+        return scores
+
+    def lowering(
+        self,
+        prompts: Sequence[str],
+        score: Callable[[Sequence[str], EmbeddingArray], FloatArray],
+    ) -> FloatArray:
+        """Return what `scores` is less than the score of the whole prompts, 0 or below."""
+        return self.scores(prompts, score) - score(prompts, self.embedder.embed(prompts))
+
+    def score_one(self, prompt: str, score: Callable[[str, EmbeddingArray], float]) -> float:
+        """Return the same of one prompt, given what scores one text by itself and its vector."""
+        tokens = self._tokens
+        if tokens is None:
+            return score(prompt, self._embed_one(prompt))
+        ids = tokens.token_ids(prompt)
+        smallest = score(prompt, tokens.pool(ids))
+        for part in self._parts(prompt, ids, tokens):
+            smallest = float(np.fmin(smallest, score(part, self._embed_one(part))))
+        return smallest
+
+    def parts(self, prompt: str) -> list[str]:
+        """Return the prompt without what is suspected; nothing where nothing is.
+
+        That is the prompt without its first ten words, if these are suspected; then the first forty
+        words of what is left, if what comes later is.
+        """
+        if self._tokens is None:
+            return []
+        return self._parts(prompt, self._tokens.token_ids(prompt), self._tokens)
+
+    def _parts(self, prompt: str, ids: list[int], tokens: PoolsTokens) -> list[str]:
+        first, tail = _likenesses(ids, tokens)
+        parts = []
+        if first < self.belonging.first:
+            prompt = _after(prompt, N_FIRST)
+            parts.append(prompt)
+        if tail < self.belonging.tail:
+            parts.append(prompt[: len(prompt) - len(_after(prompt, N_HEAD))])
+        return [part for part in parts if part]
+
+    @cached_property
+    def _tokens(self) -> PoolsTokens | None:
+        """The embedder of tokens; None where nothing is suspected."""
+        if self.belonging == NOTHING_SUSPECTED or not isinstance(self.embedder, PoolsTokens):
+            return None
+        return self.embedder
+
+    @cached_property
+    def _embed_one(self) -> Callable[[str], EmbeddingArray]:
+        return one_by_one(self.embedder)
+
+
 def _after(prompt: str, n_words: int) -> str:
     """Return what follows the first words; nothing where that is less than six words."""
     parts = prompt.split(None, n_words)
@@ -144,15 +183,15 @@ def _after(prompt: str, n_words: int) -> str:
     return parts[-1]
 
 
-def _likenesses(prompt: str, embed_one: EmbedOne) -> tuple[float, float]:
-    """Return how alike the first words, and the last ones, are to those between; NaN if too few."""
-    rest = _after(prompt, N_FIRST)
-    if not rest:
+def _likenesses(ids: list[int], tokens: PoolsTokens) -> tuple[float, float]:
+    """Return how alike the first and the last tokens are to those between; NaN if too few."""
+    if len(ids) < N_FIRST + _MIN_REST:
         return np.nan, np.nan
-    middle = embed_one(rest[:_N_COMPARED])
-    first = embed_one(prompt[: len(prompt) - len(rest)]).dot(middle)
-    tail = _after(rest, N_HEAD - N_FIRST)
-    return float(first), float(embed_one(tail[-_N_COMPARED:]).dot(middle)) if tail else np.nan
+    middle = tokens.pool(ids[N_FIRST : N_FIRST + _N_COMPARED])
+    first = float(tokens.pool(ids[:N_FIRST]).dot(middle))
+    if len(ids) < N_HEAD + _MIN_REST:
+        return first, np.nan
+    return first, float(tokens.pool(ids[N_HEAD:][-_N_COMPARED:]).dot(middle))
 
 
 def _quantile(likeness: FloatArray, share: float) -> float:

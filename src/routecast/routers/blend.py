@@ -15,16 +15,16 @@ Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, section 2
 ``routecast.train.blend``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
 
-from routecast.embed.protocol import Embedder, one_by_one
+from routecast.embed.protocol import Embedder
 from routecast.errors import ArtifactError
-from routecast.routers.belonging import NOTHING_SUSPECTED, Belonging
+from routecast.routers.belonging import NOTHING_SUSPECTED, Belonging, Guard
 from routecast.routers.binding import refuse_overlap
 from routecast.routers.gaps import win_probabilities_of_gaps
 from routecast.routers.ridge import SURFACE_SCALE, FeatureScale
@@ -268,32 +268,29 @@ class BoundBlend:
         but one in 200 of the labelled prompts are to the others. Parts of a prompt that do not
         belong to it count only where they lower what it returns.
         """
-        return self.blend.belonging.guarded(prompts, score=self._score, embed_one=self._embed_one)
+        return self._guard.scores(prompts, self._score)
 
     def win_probability(self, prompt: str) -> float:
         """Return the same for one prompt, in less time."""
-        return self.blend.belonging.guarded_one(
-            prompt, score_one=self._score_one, embed_one=self._embed_one
-        )
+        return self._guard.score_one(prompt, self._score_one)
 
-    def _score(self, prompts: Sequence[str]) -> FloatArray:
+    @cached_property
+    def _guard(self) -> Guard:
+        return Guard(self.blend.belonging, self.embedder)
+
+    def _score(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> FloatArray:
         """Return P(strong wins) of whole texts, whatever belongs to them."""
-        return self._win_probabilities(self.embedder.embed(prompts), surface_features(prompts))
+        return self._win_probabilities(embeddings, surface_features(prompts))
 
-    def _score_one(self, prompt: str) -> float:
+    def _score_one(self, prompt: str, embedding: EmbeddingArray) -> float:
         """Return the same of one text."""
-        surfaces = np.array([features_of(prompt)])
-        return float(self._win_probabilities(self._embed_one(prompt)[None], surfaces)[0])
+        return float(self._win_probabilities(embedding[None], np.array([features_of(prompt)]))[0])
 
     def _win_probabilities(self, embeddings: EmbeddingArray, surfaces: FloatArray) -> FloatArray:
         gaps, familiarity = self.blend.predict(self.blend.view.apply(embeddings, surfaces))
         is_unread = embeddings @ self.nothing > 1.0 - _SAME
         gaps[is_unread | (familiarity < self.blend.least_familiarity)] = np.nan
         return win_probabilities_of_gaps(gaps)
-
-    @cached_property
-    def _embed_one(self) -> Callable[[str], EmbeddingArray]:
-        return one_by_one(self.embedder)
 
     def _x(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> EmbeddingArray:
         return self.blend.view.apply(embeddings, surface_features(prompts))
@@ -305,6 +302,10 @@ class BoundBlend:
     def gap_deviations(self, prompts: Sequence[str]) -> FloatArray:
         """Return how far the expected gap may be off, shape (n_prompts,); see `Blend`."""
         return self.blend.gap_deviations(self._x(prompts, self.embedder.embed(prompts)))
+
+    def lowering(self, prompts: Sequence[str]) -> FloatArray:
+        """Return what parts that do not belong take from P(strong wins), shape (n_prompts,)."""
+        return self._guard.lowering(prompts, self.win_probabilities_from)
 
     def win_probabilities_from(
         self, prompts: Sequence[str], embeddings: EmbeddingArray

@@ -11,16 +11,16 @@ of the gaps of the whole prompt and of what is left without parts that do not be
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
 
-from routecast.embed.protocol import Embedder, one_by_one
+from routecast.embed.protocol import Embedder
 from routecast.errors import ArtifactError
-from routecast.routers.belonging import NOTHING_SUSPECTED, Belonging
+from routecast.routers.belonging import NOTHING_SUSPECTED, Belonging, Guard
 from routecast.routers.binding import refuse_overlap
 from routecast.routers.explanation import Explanation, explain_line
 from routecast.routers.gaps import EDGE, win_probabilities_of_gaps
@@ -199,33 +199,29 @@ class BoundRidge:
 
         It abstains where the embedder reads nothing, and nowhere else.
         """
-        return self.ridge.belonging.guarded(prompts, score=self._score, embed_one=self._embed_one)
+        return self._guard.scores(prompts, self._score)
 
     def win_probability(self, prompt: str) -> float:
         """Return what ``win_probabilities`` returns for this prompt alone, in less time."""
-        return self.ridge.belonging.guarded_one(
-            prompt, score_one=self._score_one, embed_one=self._embed_one
-        )
+        return self._guard.score_one(prompt, self._score_one)
 
-    def _score(self, prompts: Sequence[str]) -> FloatArray:
+    @cached_property
+    def _guard(self) -> Guard:
+        return Guard(self.ridge.belonging, self.embedder)
+
+    def _score(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> FloatArray:
         """Return P(strong wins) of whole texts, whatever belongs to them."""
-        embeddings = self.embedder.embed(prompts)
         gaps = self.ridge.gaps(self._features(prompts, embeddings))
         gaps[embeddings @ self.nothing > 1.0 - _SAME] = np.nan
         return win_probabilities_of_gaps(gaps)
 
-    def _score_one(self, prompt: str) -> float:
+    def _score_one(self, prompt: str, embedding: EmbeddingArray) -> float:
         """Return the same of one text."""
-        embedding, ridge = self._embed_one(prompt), self.ridge
         if embedding.dot(self.nothing) > 1.0 - _SAME:
             return math.nan
-        features = ridge.scale.apply(embedding, np.array(features_of(prompt)))
-        gap = ridge.intercept + float(features.dot(ridge.coefficients))
+        features = self.ridge.scale.apply(embedding, np.array(features_of(prompt)))
+        gap = self.ridge.intercept + float(features.dot(self.ridge.coefficients))
         return min(max((1.0 + gap) / 2.0, EDGE), 1.0 - EDGE)
-
-    @cached_property
-    def _embed_one(self) -> Callable[[str], EmbeddingArray]:
-        return one_by_one(self.embedder)
 
     def _features(self, prompts: Sequence[str], embeddings: EmbeddingArray) -> FloatArray:
         return self.ridge.scale.apply(embeddings, surface_features(prompts))
@@ -243,9 +239,10 @@ class BoundRidge:
 
         Of a prompt with parts that do not belong to it, that is the gap of the text that decides.
         """
-        texts = [prompt, *self.ridge.belonging.belonging_parts(prompt, self._embed_one)]
-        decides = int(np.argmin(np.nan_to_num(self._score(texts), nan=np.inf)))
-        features = self._features(texts, self.embedder.embed(texts))[decides]
+        texts = [prompt, *self._guard.parts(prompt)]
+        embeddings = self.embedder.embed(texts)
+        scores = self._score(texts, embeddings)
+        features = self._features(texts, embeddings)[np.argmin(np.nan_to_num(scores, nan=np.inf))]
         terms = features * self.ridge.coefficients
         n_content = len(self.ridge.scale.embedding_mean)
         return explain_line(
@@ -254,6 +251,10 @@ class BoundRidge:
             terms[n_content:],
             features[n_content:],
         )
+
+    def lowering(self, prompts: Sequence[str]) -> FloatArray:
+        """Return what parts that do not belong take from P(strong wins), shape (n_prompts,)."""
+        return self._guard.lowering(prompts, self.win_probabilities_from)
 
     def win_probabilities_from(
         self, prompts: Sequence[str], embeddings: EmbeddingArray

@@ -51,15 +51,15 @@ class PromptLabels:
 
 
 def belonging_of(lesson: Lesson, rows: IntArray) -> Belonging:
-    """Measure which parts of labelled prompts belong to them, where the embedder is quick enough.
+    """Measure which parts of labelled prompts belong to them.
 
     Args:
-        lesson: Has the prompts, and their embedder if it is quick with one text.
+        lesson: Has the prompts and their embedder.
         rows: Positions of the labelled prompts, shape (n_labels,).
     """
-    if lesson.embed_one is None:
+    if lesson.embedder is None:
         return NOTHING_SUSPECTED
-    return Belonging.of([lesson.prompts[row] for row in rows.tolist()], lesson.embed_one)
+    return Belonging.of([lesson.prompts[row] for row in rows.tolist()], lesson.embedder)
 
 
 def labels_between_sides(lesson: Lesson, comparisons: PreferenceArrays) -> PromptLabels:

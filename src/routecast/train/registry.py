@@ -52,7 +52,14 @@ class ReadsEmbeddings(Protocol):
 
 @runtime_checkable
 class ReadsPromptsAndEmbeddings(Protocol):
-    """A bound router that needs texts and embeddings, and may abstain when it is used."""
+    """A bound router that needs texts and embeddings.
+
+    When it is used, it may abstain, and parts that do not belong to a prompt may lower its score.
+    """
+
+    def lowering(self, prompts: Sequence[str]) -> FloatArray:
+        """Return what such parts take from P(strong wins), 0 or less, shape (n_prompts,)."""
+        ...
 
     def win_probabilities_from(
         self, prompts: Sequence[str], embeddings: EmbeddingArray
@@ -83,8 +90,7 @@ class Lesson:
             picks.
         weak_quality: Mean quality of the weak models' answers per prompt, on the scale [0, 1], NaN
             where labels do not say it, shape (n_prompts,); None where none do.
-        embed_one: Gives the vector of any other text, where the embedder is quick with one; else
-            None.
+        embedder: Gives the vector of any other text; None where no family asks for one.
         environ: Where ``env:NAME`` secrets are looked up.
         on_step: Called after each step, where given.
     """
@@ -102,7 +108,7 @@ class Lesson:
     checkpoint: Path | None = None
     device: str | None = None
     weak_quality: FloatArray | None = None
-    embed_one: Callable[[str], EmbeddingArray] | None = None
+    embedder: Embedder | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
     on_step: Step | None = None
 
