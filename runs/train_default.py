@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import polars as pl
-from runs.default_fit import SHRINKAGE, base_gap, fit_judges, slope_within
+from runs.default_fit import SHRINKAGE, base_gap, belonging_of, fit_judges, slope_within
 from runs.default_measure import DEFAULT, Measured, measure
 from runs.default_page import results_page
 from runs.default_sets import STRONG, WEAK, TrainingSet, far_trials, read_training_sets
@@ -52,7 +52,10 @@ def main() -> None:
     sets = read_training_sets(arguments.data, embedder)
     judges, base = fit_judges(sets), base_gap(sets)
     slope = slope_within(sets, judges)
-    model = judges.router(judges.ensemble, base_gap=base, slope=slope)
+    model = replace(
+        judges.router(judges.ensemble, base_gap=base, slope=slope),
+        belonging=belonging_of(sets, embedder),
+    )
     members = {
         name: _bound(judges.router(line, base_gap=base, slope=slope), embedder)
         for name, line in judges.lines.items()
@@ -116,12 +119,15 @@ def _left_out(
     sets: Sequence[TrainingSet], one: TrainingSet, embedder: Embedder, slope: float
 ) -> Measured:
     """Measure on a set what was fitted on the others."""
-    judges = fit_judges([other for other in sets if other is not one])
-    lines = {DEFAULT: judges.ensemble, **judges.lines}
-    routers = {
+    others = [other for other in sets if other is not one]
+    judges = fit_judges(others)
+    members = {
         name: _bound(judges.router(line, base_gap=0.0, slope=slope), embedder)
-        for name, line in lines.items()
+        for name, line in judges.lines.items()
     }
+    whole = judges.router(judges.ensemble, base_gap=0.0, slope=slope)
+    ensemble = replace(whole, belonging=belonging_of(others, embedder))
+    routers = {DEFAULT: _bound(ensemble, embedder), **members}
     return measure(one.trial(), routers, embedder)
 
 

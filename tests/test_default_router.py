@@ -1,6 +1,7 @@
 """The router that ships: what it is made of, and what it never saw."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -92,7 +93,10 @@ def test_what_asks_for_more_scores_higher() -> None:
 def test_it_is_the_fit_of_the_run(fit: ModuleType, training_sets: list[Any]) -> None:
     judges = fit.fit_judges(training_sets)
     slope, base = fit.slope_within(training_sets, judges), fit.base_gap(training_sets)
-    model = judges.router(judges.ensemble, base_gap=base, slope=slope)
+    model = replace(
+        judges.router(judges.ensemble, base_gap=base, slope=slope),
+        belonging=fit.belonging_of(training_sets, load_embedder("static")),
+    )
     shipped = load_artifact(FOLDER).tensors
     assert set(shipped) == set(model.tensors())
     for name, values in model.tensors().items():
