@@ -1,5 +1,6 @@
 """What tokens cost."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,13 @@ def test_cost_is_price_per_million_times_tokens() -> None:
 def test_a_million_tokens_each_way_cost_the_two_prices() -> None:
     price = Price(input=0.15, output=0.6)
     assert cost_usd(price, n_input_tokens=10**6, n_output_tokens=10**6) == pytest.approx(0.75)
+
+
+def test_arrays_of_tokens_cost_one_by_one_and_unknown_tokens_an_unknown_amount() -> None:
+    price = Price(input=3.0, output=15.0)
+    n_input, n_output = np.array([10.0, np.nan, 7.0]), np.array([1.0, 2.0, 0.0])
+    costs = cost_usd(price, n_input_tokens=n_input, n_output_tokens=n_output)
+    assert np.array_equal(costs, [45e-6, np.nan, 21e-6], equal_nan=True)
 
 
 @given(counts, counts)

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from routecast.calibrate.threshold import SampleOutcomes
-from routecast.data.outcomes import INPUT_TOKENS, OUTPUT_TOKENS, PairOutcomes
 from routecast.data.prompts import iter_prompts
 from routecast.errors import DataError
-from routecast.types import FloatArray, IntArray
+from routecast.evaluate.costs import answer_costs_usd
+from routecast.types import IntArray
 from routecast.upstream.prices import Price
 
 MAX_PROMPTS = 20_000
@@ -115,7 +115,8 @@ def read_outcome_sample(
 
     pair = read_outcomes(path, quality_range=quality_range).table.pair(strong=strong, weak=weak)
     strong_cost, weak_cost = (
-        _costs(pair, model, price) for model, price in ((strong, strong_price), (weak, weak_price))
+        answer_costs_usd(pair, model, price)
+        for model, price in ((strong, strong_price), (weak, weak_price))
     )
     known = np.ones(len(pair), dtype=np.bool_)
     if strong_cost is None or weak_cost is None:
@@ -160,16 +161,3 @@ def _named(n_prompts: int, path: str | Path, *, n_rows: int, seed: int) -> str:
     if n_prompts < n_rows:
         return f"{n_prompts:,} of {n_rows:,} prompts of {source}, drawn at random (seed {seed})"
     return f"{n_prompts:,} {'prompt' if n_prompts == 1 else 'prompts'} of {source}"
-
-
-def _costs(pair: PairOutcomes, model: str, price: Price | None) -> FloatArray | None:
-    """Return one model's costs, shape (n_prompts,), NaN where unknown; None where it has none."""
-    if price is None:
-        return pair.outcomes.cost_usd(model)
-    tokens = pair.outcomes.input_tokens(model), pair.outcomes.output_tokens(model)
-    if tokens[0] is None or tokens[1] is None:
-        raise DataError(
-            f"a price of {model!r} is given, but {pair.outcomes.source} has no columns "
-            f"{INPUT_TOKENS + model!r} and {OUTPUT_TOKENS + model!r} to multiply it with"
-        )
-    return (price.input * tokens[0] + price.output * tokens[1]) / 1e6

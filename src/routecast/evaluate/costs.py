@@ -7,7 +7,7 @@ import numpy as np
 from routecast.data.outcomes import COST_USD, INPUT_TOKENS, OUTPUT_TOKENS, PairOutcomes
 from routecast.errors import DataError
 from routecast.types import FloatArray
-from routecast.upstream.prices import Price
+from routecast.upstream.prices import Price, cost_usd
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +41,7 @@ def pair_costs(
         DataError: If a price is given for a model without columns of tokens.
     """
     sides = ((pair.strong, strong_price), (pair.weak, weak_price))
-    costs = [_costs(pair, model, price) for model, price in sides]
+    costs = [answer_costs_usd(pair, model, price) for model, price in sides]
     warnings = []
     for model, known, other in zip((pair.strong, pair.weak), costs, costs[::-1], strict=True):
         if known is None and other is not None:
@@ -57,7 +57,20 @@ def pair_costs(
     return PairCosts(weak_usd=weak_usd, strong_usd=strong_usd)
 
 
-def _costs(pair: PairOutcomes, model: str, price: Price | None) -> FloatArray | None:
+def answer_costs_usd(pair: PairOutcomes, model: str, price: Price | None) -> FloatArray | None:
+    """Return what the answers of one model cost, in US dollars.
+
+    Args:
+        pair: The outcomes.
+        model: One of the pair.
+        price: Its tokens are multiplied by that; None for its column ``cost_usd|MODEL``.
+
+    Returns:
+        Shape (n_prompts,), NaN where unknown; None without a price and without that column.
+
+    Raises:
+        DataError: If a price is given and the model has no columns of tokens.
+    """
     if price is None:
         return pair.outcomes.cost_usd(model)
     n_input, n_output = pair.outcomes.input_tokens(model), pair.outcomes.output_tokens(model)
@@ -67,4 +80,4 @@ def _costs(pair: PairOutcomes, model: str, price: Price | None) -> FloatArray | 
             f"{OUTPUT_TOKENS + model!r} to multiply a price with; leave the price out, or give "
             f"costs in {COST_USD + model!r}"
         )
-    return (price.input * n_input + price.output * n_output) / 1e6
+    return cost_usd(price, n_input_tokens=n_input, n_output_tokens=n_output)

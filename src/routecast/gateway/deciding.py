@@ -1,6 +1,5 @@
 """From a request to the models that may answer it, in order, and why; nothing is called here."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from routecast.errors import ConfigError, RequestError
 from routecast.gateway.body import RequestBody
 from routecast.gateway.conversations import Conversations, read_origins
 from routecast.gateway.headers import RawHeaders
+from routecast.gateway.large_bodies import in_thread_if_large
 from routecast.gateway.needs import read_needs
 from routecast.gateway.overrides import Wish, read_wish, refuse_wish
 from routecast.gateway.prompt import text_to_score
@@ -18,12 +18,9 @@ from routecast.gateway.scorer import Scorer
 from routecast.gateway.scoring import decide_route
 from routecast.gateway.surfaces import Surface
 from routecast.policy.decide import Decision, Reason
-from routecast.policy.gates import Needs, choose_capable
+from routecast.policy.gates import choose_capable
 from routecast.policy.goals import Goal
 from routecast.upstream.apis import Api
-
-MAX_BYTES_ON_LOOP = 1 << 18
-"""Larger bodies are read in a thread, so that the loop stays free."""
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -92,7 +89,7 @@ class Decider:
             return Decision(origin, None, None, Reason.SAME_CONVERSATION), ()
         capable: Sequence[str] = route.models_by_api[surface.api]
         if route.has_gates:
-            needs = await _read_needs(body, surface)
+            needs = await in_thread_if_large(len(body.content), read_needs, body, surface.api)
             capable = choose_capable(needs, {name: route.models[name] for name in capable})
         if wish is not None and forced is not None:
             if forced not in capable:
@@ -102,10 +99,14 @@ class Decider:
         pair = [name for name in (route.strong, route.weak) if name in capable]
         if len(pair) < 2:
             return Decision((pair or capable)[0], None, None, Reason.ONLY_CAPABLE), fallbacks
-        if len(body.content) <= MAX_BYTES_ON_LOOP:
-            text = _text_of(route, surface, body)
-        else:
-            text = await asyncio.to_thread(_text_of, route, surface, body)
+        text = await in_thread_if_large(
+            len(body.content),
+            text_to_score,
+            body.fields,
+            surface.api,
+            choice=route.text,
+            sticky=route.sticky,
+        )
         scorer = self.scorers[route.router_name]
         timeout_s = route.router_timeout_s
         return await decide_route(route, text, scorer=scorer, timeout_s=timeout_s), fallbacks
@@ -129,16 +130,6 @@ class Decider:
                     code="foreign_conversation",
                 )
         return model if origins else None
-
-
-def _text_of(route: Route, surface: Surface, body: RequestBody) -> str | None:
-    return text_to_score(body.fields, surface.api, choice=route.text, sticky=route.sticky)
-
-
-async def _read_needs(body: RequestBody, surface: Surface) -> Needs:
-    if len(body.content) <= MAX_BYTES_ON_LOOP:
-        return read_needs(body, surface.api)
-    return await asyncio.to_thread(read_needs, body, surface.api)
 
 
 def _grant(wish: Wish, route: Route) -> Route:

@@ -1,16 +1,15 @@
 """Our key in what an upstream answers: some repeat what they were sent, in headers or errors."""
 
-import zlib
 from typing import Final
 
 from routecast.gateway.events import Tap
 from routecast.gateway.headers import RawHeaders
+from routecast.gateway.unpacking import PACKED, Unpacker
 
 MIN_SECRET_CHARACTERS: Final = 8
 """Shorter keys are placeholders such as ``none`` or ``ollama``, which stand in innocent answers."""
 
 _MAX_DECODED_BYTES: Final = 1 << 22
-_DECODABLE: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 _OF_THE_PACKED: Final = frozenset({b"content-encoding", b"content-length"})
 
 
@@ -28,7 +27,7 @@ def erase_secret(headers: RawHeaders, secret: bytes) -> tuple[RawHeaders, tuple[
     and its length. Other codings cannot be read here: their bodies pass as they are.
     """
     encoding = dict(headers).get(b"content-encoding", b"identity").strip().lower()
-    if encoding in _DECODABLE:
+    if encoding in PACKED:
         kept = [header for header in headers if header[0] not in _OF_THE_PACKED]
         return kept, (SecretEraser(secret, is_packed=True),)
     return headers, (SecretEraser(secret),) if encoding == b"identity" else ()
@@ -48,14 +47,14 @@ class SecretEraser:
         """
         self._secret = secret
         self._held = b""
-        self._n_decoded = 0
-        # 32 + 15: a gzip or zlib header tells which of the two it is
-        self._unpacker = zlib.decompressobj(32 + zlib.MAX_WBITS) if is_packed else None
+        self._n_left = _MAX_DECODED_BYTES
+        self._unpacker = Unpacker() if is_packed else None
 
     def feed(self, chunk: bytes) -> bytes:
         """Return what goes on: all but an end that may be the beginning of the secret."""
         if self._unpacker is not None:
-            chunk = self._unpack(self._unpacker, chunk)
+            chunk = b"".join(self._unpacker.pieces(chunk, max_bytes=self._n_left))
+            self._n_left -= len(chunk)
         secret = self._secret
         window = (self._held + chunk).replace(secret, b"*" * len(secret))
         n_held = min(len(window), len(secret) - 1)
@@ -68,16 +67,3 @@ class SecretEraser:
         """Return what was held back: the end of the answer, and not the secret."""
         held, self._held = self._held, b""
         return held
-
-    def _unpack(self, unpacker: "zlib._Decompress", packed: bytes) -> bytes:
-        """Return what a chunk unpacks to, cut off where it is broken or has grown too large."""
-        left = _MAX_DECODED_BYTES - self._n_decoded
-        if left <= 0:
-            return b""
-        try:
-            plain = unpacker.decompress(packed, left)
-        except zlib.error:
-            self._n_decoded = _MAX_DECODED_BYTES
-            return b""
-        self._n_decoded += len(plain)
-        return plain

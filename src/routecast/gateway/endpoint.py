@@ -11,13 +11,14 @@ from starlette.types import Receive, Scope, Send
 from routecast.errors import RoutecastError
 from routecast.gateway.ask_usage import UsageChunkFilter, ask_for_usage
 from routecast.gateway.body import RequestBody, read_request_body
-from routecast.gateway.deciding import MAX_BYTES_ON_LOOP, Decided, Decider
+from routecast.gateway.deciding import Decided, Decider
 from routecast.gateway.errors import code_of, send_error, status_of
 from routecast.gateway.events import Tap
 from routecast.gateway.exchange import Observer, RelayResult, Served
 from routecast.gateway.guard import Guard
 from routecast.gateway.headers import RawHeaders, decision_headers, upstream_headers
 from routecast.gateway.intake import read_body, send_then_drain
+from routecast.gateway.large_bodies import MAX_BYTES_ON_LOOP, in_thread_if_large
 from routecast.gateway.leaving import watch_client
 from routecast.gateway.plan import Plan, Upstream
 from routecast.gateway.relay import relay
@@ -117,16 +118,13 @@ class SurfaceEndpoint:
         if content is None:
             return
         request.began_s, request.is_read = perf_counter(), True
-        is_small = len(content) <= MAX_BYTES_ON_LOOP
-        if is_small:
-            request.body = body = read_request_body(content)
-        else:
-            request.body = body = await asyncio.to_thread(read_request_body, content)
+        body = await in_thread_if_large(len(content), read_request_body, content)
+        request.body = body
         request.decided = decided = await gateway.decider.decide(self.surface, body, headers)
         candidates = tuple(gateway.upstreams[name] for name in decided.candidates)
         body_for: BodyFor = partial(self._body_for, request, body)
-        if not is_small:
-            body_for = await _prepare_body(body_for, candidates[0])
+        if len(content) > MAX_BYTES_ON_LOOP:
+            body_for = await _prepare_body(body_for, candidates[0], len(content))
         plan = Plan(
             candidates=candidates,
             surface=self.surface,
@@ -212,9 +210,9 @@ class SurfaceEndpoint:
             observe(served)
 
 
-async def _prepare_body(body_for: BodyFor, first: Upstream) -> BodyFor:
+async def _prepare_body(body_for: BodyFor, first: Upstream, n_bytes: int) -> BodyFor:
     """Return the same, with the body of the first upstream made ready in a thread."""
-    prepared = await asyncio.to_thread(body_for, first)
+    prepared = await in_thread_if_large(n_bytes, body_for, first)
     return lambda upstream: prepared if upstream is first else body_for(upstream)
 
 

@@ -1,12 +1,12 @@
 """A tap that reads which response, and which conversation, an answer belongs to."""
 
-import zlib
 from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
 
 from routecast.gateway.exchange import Usage
+from routecast.gateway.unpacking import PACKED, Unpacker
 
 _MAX_KEPT_BYTES = 1 << 22  # an answer that is larger is not remembered
 
@@ -53,8 +53,8 @@ class ResponseIdReader:
         self._unpacker = None
         self._kept: bytearray | None = bytearray()
         name = encoding.strip().lower()
-        if name in {b"gzip", b"x-gzip", b"deflate"}:
-            self._unpacker = zlib.decompressobj(32 + zlib.MAX_WBITS)
+        if name in PACKED:
+            self._unpacker = Unpacker()
         elif name != b"identity":
             self._kept = None
 
@@ -76,18 +76,15 @@ class ResponseIdReader:
         kept = self._kept
         if kept is None:
             return
-        try:
-            kept += chunk if self._unpacker is None else self._unpack(chunk)
-        except zlib.error:
-            self._kept = None
-            return
+        is_whole = True
+        if self._unpacker is None:
+            kept += chunk
+        else:
+            kept += b"".join(self._unpacker.pieces(chunk, max_bytes=_MAX_KEPT_BYTES))
+            is_whole = self._unpacker.is_whole
         is_told = self._is_stream and self._read_events(bytes(kept))
-        if is_told or len(kept) > _MAX_KEPT_BYTES:
+        if is_told or not is_whole or len(kept) > _MAX_KEPT_BYTES:
             self._kept = None
-
-    def _unpack(self, chunk: bytes) -> bytes:
-        """Decode no more than is kept, whatever a chunk unpacks to."""
-        return self._unpacker.decompress(chunk, _MAX_KEPT_BYTES) if self._unpacker else chunk
 
     def _read_events(self, events: bytes) -> bool:
         """Return whether an event has told which response this is."""

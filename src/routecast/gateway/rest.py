@@ -1,6 +1,5 @@
 """Everything that is not the hot path: models, a decision without a call, health, metrics."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from os import urandom
@@ -17,11 +16,11 @@ from starlette.types import Receive, Scope, Send
 from routecast.errors import RequestError, RoutecastError
 from routecast.gateway.body import RequestBody, read_request_body
 from routecast.gateway.breaker import BreakerState
-from routecast.gateway.deciding import MAX_BYTES_ON_LOOP
 from routecast.gateway.endpoint import Gateway
 from routecast.gateway.errors import error_body, status_of
 from routecast.gateway.headers import decision_headers
 from routecast.gateway.intake import read_body, send_then_drain
+from routecast.gateway.large_bodies import in_thread_if_large
 from routecast.gateway.metrics import CONTENT_TYPE, GatewayMetrics
 from routecast.gateway.routes import RouteTable
 from routecast.gateway.surfaces import SURFACES, Surface, api_of_path
@@ -175,10 +174,7 @@ async def _decide_only(gateway: Gateway, request: Request) -> Response:
     content = await read_body(headers, request.receive, max_bytes=max_bytes)
     if content is None:
         return Response()
-    if len(content) <= MAX_BYTES_ON_LOOP:
-        body = read_request_body(content)
-    else:
-        body = await asyncio.to_thread(read_request_body, content)
+    body = await in_thread_if_large(len(content), read_request_body, content)
     surface = _surface_of(body, gateway.decider.table, request.query_params.get("api"))
     decided = await gateway.decider.decide(surface, body, headers)
     decision = decided.decision

@@ -7,7 +7,6 @@ an API sends them as an object; every API that does so ends with the true one, a
 """
 
 import re
-import zlib
 from functools import lru_cache
 from typing import Annotated
 
@@ -15,13 +14,13 @@ import msgspec
 
 from routecast.gateway.exchange import Usage
 from routecast.gateway.headers import RawHeaders
+from routecast.gateway.unpacking import PACKED, Unpacker
 
 _KEY = b'"usage"'
 _MEMBER = re.compile(_KEY + rb"[ \t\r\n]*+(?::[ \t\r\n]*+(\{)?)?")
 _MAX_OBJECT_BYTES = 1 << 13
-_DECODED_AT_ONCE = 1 << 16
 _MAX_DECODED_BYTES = 1 << 23  # of one chunk: what unpacks to more is not worth the event loop
-_READABLE = frozenset({b"gzip", b"x-gzip", b"deflate", b"identity"})
+_READABLE = PACKED | {b"identity"}
 
 
 def _nest(inner: bytes) -> bytes:
@@ -69,12 +68,8 @@ class UsageReader:
         self._counts: _Counts | None = None
         self._usage: Usage | None = None
         self._held = b""
-        self._is_readable = True
-        self._unpacker: zlib._Decompress | None = None
-        if encoding != b"identity":
-            self._is_readable = encoding.strip().lower() in _READABLE
-            # 32 + 15: a gzip or zlib header tells which of the two it is
-            self._unpacker = zlib.decompressobj(32 + zlib.MAX_WBITS)
+        self._is_readable = encoding == b"identity" or encoding.strip().lower() in _READABLE
+        self._unpacker = None if encoding == b"identity" else Unpacker()
 
     @property
     def usage(self) -> Usage | None:
@@ -88,25 +83,13 @@ class UsageReader:
         if self._unpacker is None:
             self._look(chunk)
         elif self._is_readable:
-            self._look_inside(self._unpacker, chunk)
+            for plain in self._unpacker.pieces(chunk, max_bytes=_MAX_DECODED_BYTES):
+                self._look(plain)
         return chunk
 
     def finish(self) -> bytes:
         """End the answer; nothing was held back."""
         return b""
-
-    def _look_inside(self, unpacker: "zlib._Decompress", packed: bytes) -> None:
-        n_bytes = 0
-        try:
-            while packed and n_bytes < _MAX_DECODED_BYTES:
-                plain = unpacker.decompress(packed, _DECODED_AT_ONCE)
-                self._look(plain)
-                n_bytes += len(plain)
-                packed = unpacker.unconsumed_tail
-        except zlib.error:
-            self._is_readable = False
-        if packed:
-            self._is_readable = False
 
     def _look(self, chunk: bytes) -> None:
         window = self._held + chunk if self._held else chunk

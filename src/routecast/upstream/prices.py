@@ -1,6 +1,11 @@
 """What tokens cost."""
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+from routecast.types import FloatArray
+
+_Tokens = TypeVar("_Tokens", float, FloatArray)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,14 +25,19 @@ class Price:
 
 
 def cost_usd(
-    price: Price, *, n_input_tokens: int, n_output_tokens: int, n_cached_input_tokens: int = 0
-) -> float:
-    """Return what one answer costs, in US dollars.
+    price: Price,
+    *,
+    n_input_tokens: _Tokens,
+    n_output_tokens: _Tokens,
+    n_cached_input_tokens: float = 0,
+) -> _Tokens:
+    """Return what one answer costs, or each of several, in US dollars.
 
     Args:
         price: Of the model that answered.
-        n_input_tokens: Of the prompt, those that were cached included.
-        n_output_tokens: Of the answer.
+        n_input_tokens: Of the prompt, those that were cached included; a number, or an array of
+            any shape, one per answer.
+        n_output_tokens: Of the answer; same shape.
         n_cached_input_tokens: How many of the prompt's were cached.
     """
     cached = price.input if price.cached_input is None else price.cached_input
