@@ -17,7 +17,7 @@ import typer
 from packaging.requirements import Requirement
 
 from routecast.cli.main import app
-from routecast.train.registry import family_names
+from routecast.routers.families import family_names
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

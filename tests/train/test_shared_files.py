@@ -15,9 +15,10 @@ from routecast.data.outcomes import Outcomes
 from routecast.embed.protocol import Embedder, EmbedderIdentity
 from routecast.embed.registry import load_embedder
 from routecast.errors import RoutecastError
+from routecast.routers.families import family_names
 from routecast.testing import FakeFirstTokens, serve_upstream
 from routecast.train.pipeline import TrainSettings, train_router
-from routecast.train.registry import family_names, find_family
+from routecast.train.registry import find_family
 from routecast.train.sources import set_of_outcomes
 
 KEY_NAME = "A_VARIABLE_OF_MINE"

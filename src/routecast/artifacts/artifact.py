@@ -7,9 +7,10 @@ from routecast.artifacts.records import Manifest
 from routecast.embed.protocol import Embedder, EmbedderIdentity
 from routecast.errors import ArtifactError
 from routecast.routers.calibrated import CalibratedRouter
+from routecast.routers.families import reads_vectors
 from routecast.routers.model_folder import ModelFolder
 from routecast.routers.protocol import Router
-from routecast.routers.registry import reads_vectors, rebuild_router
+from routecast.routers.registry import rebuild_router
 from routecast.types import AnyArray, EmbeddingArray
 from routecast.upstream.endpoint import Endpoint
 

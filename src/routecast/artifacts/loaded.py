@@ -16,8 +16,9 @@ from routecast.embed.registry import load_embedder
 from routecast.errors import ConfigError
 from routecast.routers.calibrated import CalibratedRouter
 from routecast.routers.explanation import Explanation
+from routecast.routers.families import reads_vectors
 from routecast.routers.protocol import Explains, Router, StatesDoubt
-from routecast.routers.registry import BASELINES, reads_vectors
+from routecast.routers.registry import BASELINES
 from routecast.routers.torch_device import check_device_name
 from routecast.types import FloatArray
 from routecast.upstream.endpoint import Endpoint

@@ -37,7 +37,7 @@ def n_cores() -> int:
 
 def scores_in_workers(loaded: "LoadedRouter") -> bool:
     """Tell whether workers help: not with networks, endpoints and what costs next to nothing."""
-    from routecast.routers.registry import reads_vectors
+    from routecast.routers.families import reads_vectors
 
     return (
         loaded.manifest is not None

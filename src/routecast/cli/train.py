@@ -9,6 +9,7 @@ import typer
 from routecast.cli.embedders import DeviceName, EmbedderName
 from routecast.cli.extras import require_lab
 from routecast.cli.progress import said_when_stopped
+from routecast.routers.families import family_names
 
 if TYPE_CHECKING:
     from routecast.train.overlap import OnOverlap
@@ -20,7 +21,7 @@ def train(
     router: Annotated[
         str,
         typer.Argument(
-            help="What to train: bert, blend, causal, causal-endpoint, mf, ridge or sw."
+            help=f"What to train: {', '.join(family_names()[:-1])} or {family_names()[-1]}."
         ),
     ],
     output: Annotated[Path, typer.Option(help="Folder for the router; replaced if it is one.")],

@@ -1,9 +1,7 @@
-"""Router families that can be trained, by name. Each is imported when it is first asked for."""
+"""The contract of a family that can be trained; the table is `routecast.routers.families`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from difflib import get_close_matches
-from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -11,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from routecast.data.preferences import PreferenceArrays
 from routecast.embed.protocol import Embedder
 from routecast.errors import ConfigError
+from routecast.routers.families import find_record
 from routecast.routers.model_folder import ModelFolder
 from routecast.routers.protocol import Router
 from routecast.train.battles import ModelScores
@@ -203,31 +202,11 @@ class Family:
         return names[0] if names else repr(value)
 
 
-_HOMES = {
-    "bert": "routecast.train.bert_family",
-    "blend": "routecast.train.blend",
-    "causal": "routecast.train.causal_family",
-    "causal-endpoint": "routecast.train.causal_endpoint_family",
-    "mf": "routecast.train.mf_family",
-    "ridge": "routecast.train.ridge",
-    "sw": "routecast.train.sw_family",
-}
-
-
-def family_names() -> tuple[str, ...]:
-    """Return the names of all families, sorted."""
-    return tuple(sorted(_HOMES))
-
-
 def find_family(name: str) -> Family:
-    """Return a family by name.
+    """Return a family by name, imported when it is first asked for.
 
     Raises:
         ConfigError: If no family has this name; the message lists those that exist.
     """
-    if name not in _HOMES:
-        nearest = get_close_matches(name, family_names(), n=1)
-        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise ConfigError(f"unknown router {name!r}; {hint}choose one of {list(family_names())!r}")
-    family: Family = import_module(_HOMES[name]).FAMILY
+    family: Family = find_record(name).load_training()
     return family
