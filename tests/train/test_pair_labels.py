@@ -1,11 +1,24 @@
+from collections.abc import Callable
+
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routecast.data.preferences import PreferenceArrays
-from routecast.train.pair_labels import PromptLabels, labels_between_sides
+from routecast.data.comparisons import Comparisons
+from routecast.data.outcomes import Outcomes
+from routecast.data.preferences import PreferenceArrays, merge_preferences
+from routecast.train.pair_labels import (
+    PairLabels,
+    PromptLabels,
+    join_labels,
+    labels_between_sides,
+    labels_of,
+)
 from routecast.train.registry import Lesson
+from routecast.train.sides import Sides
+from routecast.train.sources import LabelledSet, set_of_comparisons, set_of_outcomes
 
 Battle = tuple[int, int, int, float, float]  # prompt, model a, model b, outcome, weight
 
@@ -33,13 +46,13 @@ def lesson_of(battles: list[Battle], *, strong: tuple[str, ...] = ("big", "large
     )
 
 
-def labels_of(battles: list[Battle]) -> PromptLabels:
+def by_prompt(battles: list[Battle]) -> PromptLabels:
     lesson = lesson_of(battles)
     return labels_between_sides(lesson, lesson.training)
 
 
 def test_labels_are_weighted_means_over_a_prompts_battles_between_the_sides() -> None:
-    labels = labels_of(
+    labels = by_prompt(
         [
             (2, 0, 1, 1.0, 3.0),  # big beats small, weight 3
             (2, 1, 2, 1.0, 1.0),  # small beats large, weight 1: wins (3 x 1 + 1 x 0) / 4
@@ -55,13 +68,13 @@ def test_labels_are_weighted_means_over_a_prompts_battles_between_the_sides() ->
 
 
 def test_sides_that_never_met_have_no_labels() -> None:
-    labels = labels_of([(1, 0, 2, 1.0, 1.0)])
+    labels = by_prompt([(1, 0, 2, 1.0, 1.0)])
     assert len(labels) == 0
     assert np.isnan(list(labels.balance().values())).all()
 
 
 def test_the_balance_is_by_weight() -> None:
-    labels = labels_of([(0, 0, 1, 1.0, 2.0), (1, 0, 1, 0.5, 1.0), (2, 0, 1, 0.2, 1.0)])
+    labels = by_prompt([(0, 0, 1, 1.0, 2.0), (1, 0, 1, 0.5, 1.0), (2, 0, 1, 0.2, 1.0)])
     assert labels.balance() == {"strong": 0.5, "tie": 0.25, "weak": 0.25}
 
 
@@ -78,7 +91,7 @@ def test_labels_agree_with_a_slow_loop(
     rows: list[tuple[int, tuple[int, int], float, float]],
 ) -> None:
     battles = [(prompt, a, b, outcome, weight) for prompt, (a, b), outcome, weight in rows]
-    labels = labels_of(battles)
+    labels = by_prompt(battles)
     sums: dict[int, list[float]] = {}
     for prompt, a, b, outcome, weight in battles:
         if {a, b} in ({0, 1}, {1, 2}):
@@ -89,3 +102,85 @@ def test_labels_agree_with_a_slow_loop(
     assert labels.rows.tolist() == sorted(sums)
     expected = [sums[prompt][0] / sums[prompt][1] for prompt in sorted(sums)]
     assert labels.wins.tolist() == pytest.approx(expected)
+
+
+def battles(*rows: tuple[str, str, str, float]) -> LabelledSet:
+    columns = ("prompt", "model_a", "model_b", "outcome")
+    return set_of_comparisons(Comparisons(table=pl.DataFrame(rows, schema=columns, orient="row")))
+
+
+def labels_for(one: LabelledSet, *, strong: str, weak: str) -> PairLabels:
+    positions = {prompt: i for i, prompt in enumerate(one.preferences.prompts)}
+    return labels_of(one, Sides(strong=tuple(strong), weak=tuple(weak)), positions)
+
+
+def test_a_battle_counts_for_the_strong_side_whichever_place_it_has() -> None:
+    one = battles(("p", "s", "w", 1.0), ("q", "w", "s", 0.25), ("r", "s", "x", 1.0))
+    labels = labels_for(one, strong="s", weak="w")
+    assert labels.wins.tolist() == [1.0, 0.75]
+    assert [one.preferences.prompts[i] for i in labels.prompt_index] == ["p", "q"]
+    assert np.isnan(labels.weak_quality).all()
+
+
+def test_outcomes_of_several_models_are_the_mean_over_their_pairs() -> None:
+    # Strong s (1) and t (0), weak w (0) and x (1): s beats w (1), ties x (.5), t ties w (.5) and
+    # loses to x (0); their mean is .5. Qualities are means: strong .5, weak .5.
+    table = pl.DataFrame(
+        {"prompt": ["p"], "quality|s": [1], "quality|t": [0], "quality|w": [0], "quality|x": [1]}
+    )
+    labels = labels_for(set_of_outcomes(Outcomes(table=table)), strong="st", weak="wx")
+    assert labels.wins.tolist() == [0.5]
+    assert labels.strong_quality.tolist() == labels.weak_quality.tolist() == [0.5]
+
+
+def test_soft_labels_keep_the_margin_on_the_scale_from_0_to_1() -> None:
+    # Grades 9 and 3 of a scale from 1 to 10 are 8/9 and 2/9: the gap is 6/9, the label (1 + 6/9)/2.
+    table = pl.DataFrame({"prompt": ["p"], "quality|s": [9.0], "quality|w": [3.0]})
+    outcomes = Outcomes(table=table, quality_range=(1.0, 10.0))
+    soft = labels_for(set_of_outcomes(outcomes, soft=True), strong="s", weak="w")
+    hard = labels_for(set_of_outcomes(outcomes), strong="s", weak="w")
+    assert soft.wins == pytest.approx([5 / 6])
+    assert hard.wins.tolist() == [1.0]
+
+
+def test_rows_where_a_side_is_unknown_have_no_label() -> None:
+    table = pl.DataFrame(
+        {
+            "prompt": ["p", "q"],
+            "quality|s": [1.0, 1.0],
+            "quality|w": [None, 0.0],
+            "quality|x": [0.0, 0.0],
+        }
+    )
+    labels = labels_for(set_of_outcomes(Outcomes(table=table)), strong="s", weak="w")
+    assert labels.prompt_index.tolist() == [1]
+
+
+def test_a_set_that_knows_one_side_only_has_no_labels() -> None:
+    table = pl.DataFrame({"prompt": ["p"], "quality|s": [1.0], "quality|x": [0.0]})
+    assert len(labels_for(set_of_outcomes(Outcomes(table=table)), strong="s", weak="w")) == 0
+
+
+def test_labels_of_several_sets_are_put_one_after_the_other() -> None:
+    first = battles(("p", "s", "w", 1.0))
+    second = set_of_outcomes(
+        Outcomes(table=pl.DataFrame({"prompt": ["q"], "quality|s": [0.0], "quality|w": [1.0]}))
+    )
+    merged = merge_preferences([first.preferences, second.preferences])
+    positions = {prompt: i for i, prompt in enumerate(merged.prompts)}
+    sides = Sides(strong=("s",), weak=("w",))
+    joined = join_labels([labels_of(one, sides, positions) for one in (first, second)])
+    assert joined.wins.tolist() == [1.0, 0.0]
+    assert joined.prompt_index.tolist() == [0, 1]
+    assert joined.take(np.array([1])).wins.tolist() == [0.0]
+
+
+def test_planted_outcomes_and_their_comparisons_say_the_same(
+    planted_outcomes: Callable[..., Outcomes], planted_comparisons: Callable[..., Comparisons]
+) -> None:
+    sides = Sides(strong=("big",), weak=("small",))
+    found = []
+    for one in (set_of_outcomes(planted_outcomes(50)), set_of_comparisons(planted_comparisons(50))):
+        positions = {prompt: i for i, prompt in enumerate(one.preferences.prompts)}
+        found.append(labels_of(one, sides, positions).wins.tolist())
+    assert found[0] == found[1]

@@ -7,8 +7,8 @@ from routecast.calibrate.probability import choose_calibration
 from routecast.calibrate.quantiles import win_probability_quantiles
 from routecast.calibrate.threshold import SampleOutcomes, outcomes_along_quantiles
 from routecast.routers.calibrated import CalibrationMap
+from routecast.train.pair_labels import PairLabels
 from routecast.train.prepare import Prepared
-from routecast.train.sides import PairLabels
 from routecast.types import FloatArray, IntArray
 
 

@@ -29,10 +29,10 @@ from routecast.train.measure import (
     measure_routing,
     measure_wins,
 )
+from routecast.train.pair_labels import PairLabels
 from routecast.train.prepare import Prepared
 from routecast.train.resampled import AUROC, LOG_LOSS
 from routecast.train.rival import RIDGE, has_rival, rival_by_fold, rival_scores
-from routecast.train.sides import PairLabels
 from routecast.types import FloatArray, IntArray
 
 ROUTER, LENGTH, BASE_RATE = "router", "length", "base rate"

@@ -15,8 +15,9 @@ from routecast.stats.platt import sigmoid
 from routecast.train.battles import ModelScores
 from routecast.train.measure import Contender, Measurement, measure_wins
 from routecast.train.mf_new_model import VectorPrior, fit_new_model
+from routecast.train.pair_labels import labels_of
 from routecast.train.prepare import MIN_LABELLED
-from routecast.train.sides import Sides, labels_of
+from routecast.train.sides import Sides
 from routecast.train.sources import LabelledSet
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 

@@ -11,8 +11,9 @@ from routecast.data.preferences import PreferenceArrays, merge_preferences
 from routecast.data.splits import PromptSplit, folds_by_prompt, split_by_prompt
 from routecast.embed.protocol import Embedder
 from routecast.errors import DataError
+from routecast.train.pair_labels import PairLabels, join_labels, labels_of
 from routecast.train.progress import Watch, tell
-from routecast.train.sides import PairLabels, Sides, join_labels, labels_of, resolve_sides
+from routecast.train.sides import Sides, resolve_sides
 from routecast.train.sources import LabelledSet, conversation_labels
 from routecast.types import AnyArray, EmbeddingArray, IntArray
 
