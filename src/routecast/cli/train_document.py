@@ -6,7 +6,7 @@ from routecast.cli.counts import finite_or_none
 
 if TYPE_CHECKING:
     from routecast.evaluate.study import Figure
-    from routecast.train.measure import Measurement
+    from routecast.evaluate.wins import Measurement
     from routecast.train.run import TrainingRun
 
 

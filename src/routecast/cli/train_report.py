@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from routecast.evaluate.study import Figure
+    from routecast.evaluate.wins import Measurement
     from routecast.train.held_out import HeldOut
-    from routecast.train.measure import Measurement
     from routecast.train.progress import Progress, Watch
     from routecast.train.run import TrainingRun
 

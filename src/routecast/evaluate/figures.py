@@ -9,15 +9,21 @@ from routecast.evaluate.baselines import RANDOM, baseline_figures
 from routecast.evaluate.discrimination import win_labels
 from routecast.evaluate.exact import exact_figures
 from routecast.evaluate.fixed import FixedBlock
-from routecast.evaluate.intervals import N_RESAMPLES, MetricSamples, bootstrap_metrics
+from routecast.evaluate.intervals import (
+    N_RESAMPLES,
+    MetricSamples,
+    bootstrap_metrics,
+    figure_of,
+    figure_of_difference,
+)
 from routecast.evaluate.metrics import RANDOM_APGR
-from routecast.evaluate.names import APGR, ECE
+from routecast.evaluate.names import APGR
 from routecast.evaluate.pair import PairArrays
 from routecast.evaluate.power import study_warnings
 from routecast.evaluate.reliability import ReliabilityCurve, reliability_curve
 from routecast.evaluate.study import CurveBand, Difference, Figure
 from routecast.evaluate.sweep import SHARES, resample_totals
-from routecast.stats.bootstrap import percentile_interval, pivotal_interval, two_sided_p_value
+from routecast.stats.bootstrap import two_sided_p_value
 from routecast.stats.holm import holm_adjusted
 from routecast.types import FloatArray, IntArray
 
@@ -159,15 +165,10 @@ def _with_intervals(
     router: str, exact: Mapping[str, float], samples: MetricSamples
 ) -> dict[str, Figure]:
     """Put the interval of its resamples around each figure of one router."""
-    figures = {}
-    for metric, value in exact.items():
-        interval = (
-            pivotal_interval(value, samples.samples(router, metric))
-            if metric == ECE
-            else samples.interval(router, metric)
-        )
-        figures[metric] = Figure(value=value, low=interval.low, high=interval.high)
-    return figures
+    return {
+        metric: figure_of(metric, value, samples.samples(router, metric))
+        for metric, value in exact.items()
+    }
 
 
 def _band(router: str, samples: MetricSamples) -> CurveBand:
@@ -202,13 +203,12 @@ def _differences(
     for (router, other), gaps, value, p_value, adjusted in zip(
         compare, drawn, values, p_values, holm_adjusted(p_values), strict=True
     ):
-        ends = percentile_interval(gaps)
         differences.append(
             Difference(
                 router=router,
                 other=other,
                 metric=APGR,
-                figure=Figure(value=value, low=ends.low, high=ends.high),
+                figure=figure_of_difference(value, gaps),
                 p_value=float(p_value),
                 holm_p_value=float(adjusted),
             )

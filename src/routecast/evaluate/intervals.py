@@ -16,6 +16,7 @@ from routecast.evaluate.metrics import RANDOM_APGR, REACHED, oracle_scores
 from routecast.evaluate.names import APGR, APGR_NORMALISED, BRIER, CPTS, ECE, LOG_LOSS
 from routecast.evaluate.pair import PairArrays
 from routecast.evaluate.steps import RealArray, count_type
+from routecast.evaluate.study import Figure
 from routecast.evaluate.sweep import (
     SHARES,
     ResampleBlock,
@@ -28,7 +29,13 @@ from routecast.evaluate.sweep import (
     resampled_sums,
     router_steps,
 )
-from routecast.stats.bootstrap import CountArray, Interval, percentile_interval, resample_counts
+from routecast.stats.bootstrap import (
+    CountArray,
+    Interval,
+    percentile_interval,
+    pivotal_interval,
+    resample_counts,
+)
 from routecast.types import FloatArray, IntArray
 
 N_RESAMPLES = 10_000
@@ -68,6 +75,25 @@ class MetricSamples:
         """Return the interval of one router's metric minus another's on the same resamples."""
         gaps = self.samples(router, metric) - self.samples(other, metric)
         return percentile_interval(gaps, level=level)
+
+
+def figure_of(metric: str, value: float, samples: FloatArray) -> Figure:
+    """Return a metric's value with the 95% interval of its resamples.
+
+    Args:
+        metric: Its name. The calibration error, which binning noise makes larger on resamples, has
+            a pivotal interval; all others have percentiles.
+        value: On the sample itself.
+        samples: On each resample, shape (n_resamples,).
+    """
+    interval = pivotal_interval(value, samples) if metric == ECE else percentile_interval(samples)
+    return Figure(value=value, low=interval.low, high=interval.high)
+
+
+def figure_of_difference(value: float, samples: FloatArray) -> Figure:
+    """Return a difference of one metric with the 95% percentiles of its resamples."""
+    interval = percentile_interval(samples)
+    return Figure(value=value, low=interval.low, high=interval.high)
 
 
 def bootstrap_metrics(

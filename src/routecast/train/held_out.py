@@ -16,22 +16,22 @@ from routecast.data.ratings import rate_models
 from routecast.errors import DataError
 from routecast.evaluate.fixed import FixedBlock
 from routecast.evaluate.metrics import oracle_scores
+from routecast.evaluate.names import AUROC, LOG_LOSS
 from routecast.evaluate.own_labels import ranks_by_fold
 from routecast.evaluate.study import Figure
-from routecast.policy.abstaining import DEFAULT_ON_ROUTER_ERROR, routed_scores
-from routecast.routers.length import LengthRouter
-from routecast.stats.bradley_terry import ELO_PER_LOG_ODDS
-from routecast.stats.platt import sigmoid
-from routecast.train.battles import ModelScores
-from routecast.train.measure import (
+from routecast.evaluate.wins import (
     Contender,
     Measurement,
     measure_routing,
     measure_wins,
 )
+from routecast.policy.abstaining import DEFAULT_ON_ROUTER_ERROR, routed_scores
+from routecast.routers.length import LengthRouter
+from routecast.stats.bradley_terry import ELO_PER_LOG_ODDS
+from routecast.stats.platt import sigmoid
+from routecast.train.battles import ModelScores
 from routecast.train.pair_labels import PairLabels
 from routecast.train.prepare import Prepared
-from routecast.train.resampled import AUROC, LOG_LOSS
 from routecast.train.rival import RIDGE, has_rival, rival_by_fold, rival_scores
 from routecast.types import FloatArray, IntArray
 

@@ -25,9 +25,9 @@ from routecast.data.preferences import (
 from routecast.data.rating_files import read_ratings
 from routecast.embed.registry import load_embedder
 from routecast.errors import ConfigError, DataError
+from routecast.evaluate.wins import Measurement
 from routecast.routers.binding import resolve_name
 from routecast.routers.mf import MatrixFactorization
-from routecast.train.measure import Measurement
 from routecast.train.mf_new_model import (
     VectorPrior,
     fit_new_model,

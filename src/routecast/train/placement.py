@@ -10,10 +10,10 @@ from routecast.calibrate.quantiles import win_probability_quantiles
 from routecast.data.preferences import PreferenceArrays
 from routecast.data.splits import folds_by_prompt
 from routecast.errors import DataError
+from routecast.evaluate.wins import Contender, Measurement, measure_wins
 from routecast.routers.mf import BoundMatrixFactorization, MatrixFactorization
 from routecast.stats.platt import sigmoid
 from routecast.train.battles import ModelScores
-from routecast.train.measure import Contender, Measurement, measure_wins
 from routecast.train.mf_new_model import VectorPrior, fit_new_model
 from routecast.train.pair_labels import labels_of
 from routecast.train.prepare import MIN_LABELLED

@@ -1,32 +1,47 @@
-"""Figures of a trained router on held-out labels, with intervals, beside its baselines."""
+"""Figures of a router beside its baselines, with intervals: on labels of wins, or on outcomes.
 
-from collections.abc import Mapping, Sequence
+Labels of wins may be soft, and may come without qualities (battles), which a study's figures need.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 
+from routecast.evaluate.discrimination import (
+    N_CALIBRATION_BINS,
+    auroc,
+    brier_score,
+    calibration_bins,
+    expected_calibration_error,
+    log_loss,
+    log_losses,
+)
 from routecast.evaluate.exact import exact_figures
 from routecast.evaluate.fixed import FixedBlock
-from routecast.evaluate.intervals import bootstrap_metrics
+from routecast.evaluate.intervals import bootstrap_metrics, figure_of, figure_of_difference
+from routecast.evaluate.names import APGR, AUROC, BRIER, CPTS, ECE, LOG_LOSS
 from routecast.evaluate.pair import PairArrays
 from routecast.evaluate.study import Figure
-from routecast.stats.bootstrap import percentile_interval, pivotal_interval
-from routecast.train.resampled import (
-    AUROC,
-    BRIER,
-    ECE,
-    EXACT,
-    LOG_LOSS,
-    count_blocks,
-    resampled,
-)
+from routecast.stats.bootstrap import resample_counts
 from routecast.types import FloatArray, IntArray
 
 N_RESAMPLES = 2000
 _MAX_CELLS = 2 * 10**7  # resamples times labels: with more labels, fewer resamples will do
 _MIN_RESAMPLES = 200
-APGR, CPT_50, CPT_80 = "apgr", "cpt_50", "cpt_80"
+_BLOCK_CELLS = 2**21
+
+EXACT: Mapping[str, Callable[[FloatArray, FloatArray], float]] = {
+    AUROC: auroc,
+    LOG_LOSS: log_loss,
+    BRIER: brier_score,
+    ECE: expected_calibration_error,
+}
+"""Each metric of scores and labels on the sample itself."""
+
+Statistic = Callable[[FloatArray], FloatArray]
+"""Maps counts, shape (n_block, n_labels), to a metric per resample, shape (n_block,)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,7 +121,7 @@ def measure_wins(
         for metric in metrics:
             samples[one.name, metric] = np.concatenate(values[metric])
             exact = EXACT[metric](given[metric], wins)
-            figures[one.name][metric] = _figure(exact, samples[one.name, metric], metric)
+            figures[one.name][metric] = figure_of(metric, exact, samples[one.name, metric])
     return Measurement(
         n_labels=len(wins),
         n_clusters=len(np.unique(clusters)),
@@ -158,8 +173,8 @@ def measure_routing(
     for name, values in scores.items():
         exact = exact_figures(values, pair, fixed=blocks.get(name))
         figures[name] = {
-            metric: _figure(exact[metric], samples[name, metric])
-            for metric in (APGR, CPT_50, CPT_80)
+            metric: figure_of(metric, exact[metric], samples[name, metric])
+            for metric in (APGR, *CPTS)
         }
     return Measurement(
         n_labels=len(weak_quality),
@@ -179,7 +194,7 @@ def _differences(
     """Compare the first contender with each other one, on the same resamples."""
     first = contenders[0].name
     return {
-        (metric, other.name): _figure(
+        (metric, other.name): figure_of_difference(
             figure.value - figures[other.name][metric].value,
             samples[first, metric] - samples[other.name, metric],
         )
@@ -189,8 +204,64 @@ def _differences(
     }
 
 
-def _figure(value: float, samples: FloatArray, metric: str = "") -> Figure:
-    """Return a figure with the interval that suits it: calibration error is larger on resamples."""
-    find = partial(pivotal_interval, value) if metric == ECE else percentile_interval
-    interval = find(samples)
-    return Figure(value=value, low=interval.low, high=interval.high)
+def resampled(metric: str, scores: FloatArray, wins: FloatArray) -> Statistic:
+    """Return a metric as a function of how often each label occurs.
+
+    Args:
+        metric: One of the names in `EXACT`.
+        scores: One per label, shape (n_labels,).
+        wins: The labels, same shape, in [0, 1].
+
+    Returns:
+        Equal to the metric of the sample in which each label is repeated by its count; but the
+        bins of the calibration error are those of the whole sample. NaN where AUROC is undefined.
+    """
+    if metric == AUROC:
+        return _auroc(scores, wins)
+    if metric == ECE:
+        return _calibration_error(scores, wins)
+    losses = (scores - wins) ** 2 if metric == BRIER else log_losses(scores, wins)
+    return _weighted_mean(losses)
+
+
+def count_blocks(clusters: IntArray, *, n_resamples: int, seed: int) -> Iterator[FloatArray]:
+    """Yield how often each label occurs, shape (n_block, n_labels), a few resamples at a time."""
+    step = max(1, _BLOCK_CELLS // len(clusters))
+    for counts in resample_counts(
+        len(clusters), n_resamples=n_resamples, seed=seed, group_codes=clusters
+    ):
+        for start in range(0, len(counts), step):
+            yield counts[start : start + step].astype(np.float64)
+
+
+def _weighted_mean(losses: FloatArray) -> Statistic:
+    return lambda counts: np.asarray(counts @ losses / counts.sum(axis=1), dtype=np.float64)
+
+
+def _auroc(scores: FloatArray, wins: FloatArray) -> Statistic:
+    order = np.argsort(scores, kind="stable")
+    rising = scores[order]
+    starts = np.flatnonzero(np.concatenate([[True], rising[1:] != rising[:-1]]))
+    won = wins[order]
+
+    def statistic(counts: FloatArray) -> FloatArray:
+        sorted_counts = counts[:, order]
+        n_wins = np.add.reduceat(sorted_counts * won, starts, axis=1)
+        n_losses = np.add.reduceat(sorted_counts * (1.0 - won), starts, axis=1)
+        below = np.cumsum(n_losses, axis=1) - n_losses / 2.0
+        n_pairs = n_wins.sum(axis=1) * n_losses.sum(axis=1)
+        unknown = np.full(len(counts), math.nan)
+        above = np.einsum("ij,ij->i", n_wins, below)
+        return np.asarray(np.divide(above, n_pairs, out=unknown, where=n_pairs > 0))
+
+    return statistic
+
+
+def _calibration_error(probabilities: FloatArray, wins: FloatArray) -> Statistic:
+    in_bin = np.eye(N_CALIBRATION_BINS)[calibration_bins(probabilities)]  # (n_labels, n_bins)
+
+    def statistic(counts: FloatArray) -> FloatArray:
+        excess = (counts * (probabilities - wins)) @ in_bin  # (n_block, n_bins)
+        return np.asarray(np.abs(excess).sum(axis=1) / counts.sum(axis=1), dtype=np.float64)
+
+    return statistic
