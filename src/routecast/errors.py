@@ -1,4 +1,4 @@
-"""Every error that Routecast raises on purpose.
+"""The errors that Routecast raises on purpose.
 
     RoutecastError
     ├── DataError           a file, row or value of the user's data
@@ -11,8 +11,9 @@
         └── UpstreamUnavailableError    endpoints that failed so often that none is asked now
 
 A message says what is wrong, shows the value with ``!r``, says what is accepted and what to do
-next. Only ``cli/main.py`` turns these into exit codes, and one handler in ``gateway/app.py``
-into OpenAI-shaped JSON.
+next. Only ``cli/main.py`` turns these into exit codes, and only ``gateway/errors.py`` into JSON, in
+the shape of the API that was asked. Three more, of a judge's answers and of its budget, are defined
+where they are caught, in ``label``.
 """
 
 

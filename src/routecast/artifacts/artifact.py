@@ -25,10 +25,10 @@ class Artifact:
     Attributes:
         manifest: Its ``files`` may be empty before saving; saving fills it in.
         tensors: The family's own arrays, by name.
-        reference_embeddings: At most 512 embeddings of training prompts, shape (n, dimension),
-            for the check of unlike traffic.
-        training_prompt_hashes: Sorted 64-bit hashes of the normalised training prompts, for the
-            overlap check.
+        reference_embeddings: Embeddings of at most `MAX_REFERENCES` training prompts, shape
+            (n, dimension); calibration compares its sample with them.
+        training_prompt_hashes: Sorted 64-bit hashes of the normalised training prompts; evaluation
+            and calibration count those of theirs that are among them.
         model_folder: The Hugging Face folder of a router that is a neural network, else None.
     """
 

@@ -1,1 +1,1 @@
-"""The command line: one file per command."""
+"""The command line. A command parses, calls the library, and prints; ``main`` lists them all."""

@@ -1,4 +1,4 @@
-"""The command `routecast`: one file per command, errors to exit codes here and nowhere else."""
+"""The command `routecast`: every command by name; errors become exit codes here and only here."""
 
 import contextlib
 import io

@@ -1,1 +1,1 @@
-"""The OpenAI-compatible server."""
+"""The server between clients and models: it speaks the APIs of OpenAI and of Anthropic."""

@@ -1,1 +1,1 @@
-"""Fitting: one file per router family."""
+"""From labelled sets to a calibrated router: split, fit, calibrate, measure."""
