@@ -70,14 +70,14 @@ def test_a_likeness_and_a_gap_worked_by_hand() -> None:
     assert lengths_of(x) == pytest.approx([2.0, 0.0])
     # The slope's variance counts from the mean length, which is the centre's own.
     assert centres.kernel(x) == pytest.approx(centres.likeness(x))
-    assert Centres(x).kernel(x)[0, 0] == pytest.approx(1.0 + 0.05 * 2.0 * 2.0)
+    assert Centres(x).kernel(x)[0, 0] == pytest.approx(1.0 + 0.03 * 2.0 * 2.0)
     told = np.array([[0.3]], np.float32)
     blend = Blend(view, centres, np.array([0.25]), 0.1, 0.05, told, 0.2, 0.01, 0.0)
     gaps, familiarity = blend.predict(x)
     assert gaps == pytest.approx([0.1 + 0.05 * 2.0 + 0.25 * alike, 0.35])
     assert familiarity == pytest.approx([alike, 1.0])
-    # Before labels .2 (1 + .05 * 4) and .2; labels take away (.3 k)^2, and .01 is the intercept's.
-    variances = [0.24 - (0.3 * alike) ** 2 + 0.01, 0.2 - 0.09 + 0.01]
+    # Before labels .2 (1 + .03 * 4) and .2; labels take away (.3 k)^2, and .01 is the intercept's.
+    variances = [0.224 - (0.3 * alike) ** 2 + 0.01, 0.2 - 0.09 + 0.01]
     assert blend.gap_deviations(x) == pytest.approx(np.sqrt(variances))
 
 

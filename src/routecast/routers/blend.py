@@ -37,7 +37,7 @@ N_DIRECTIONS: Final = (64, 16, 4)
 FORM: Final = 4.0
 """Weight of the squared distance of the surface counts; that of the directions together is 2."""
 
-SLOPE_VARIANCE: Final = 0.05
+SLOPE_VARIANCE: Final = 0.03
 """Of the slope along the standardised length, over the variance of the smooth part."""
 
 N_FAMILIAR: Final = 5
