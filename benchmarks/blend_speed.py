@@ -138,7 +138,8 @@ def page_of(
         "    python benchmarks/blend_speed.py --data DIR",
         "",
         f"A router of {N_LABELS:,} MMLU questions at {N_CENTRES:,} centres with the static "
-        "embedder scores others. Microseconds per prompt, embedding included: the tenth "
+        "embedder scores others, without the guard that `train` adds, which scores some prompts in "
+        "parts too. Microseconds per prompt, embedding included: the tenth "
         "percentile, then the median and its quartiles over calls. All ways in turn in each round, "
         "one process, one BLAS thread. Load of the machine at the end "
         f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, so trust the ratios. "
