@@ -1,11 +1,11 @@
 """Time the whole of `routecast train blend`, by the number of labels, beside `ridge`.
 
-    python benchmarks/blend_training.py --data DIR [--output results/blend_training.md]
+    OMP_NUM_THREADS=1 python benchmarks/blend_training.py --data DIR
 
 Real prompts of several sets, each once, with labels that are drawn: the weak model fails more often
 on longer prompts. What the labels are decides nothing about the time. Each run is a process of its
 own and reads, embeds, groups near-duplicates, splits, fits, calibrates and measures. Takes some
-minutes.
+minutes. On a busy machine more threads of BLAS take longer than one, as they wait for one another.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def page_of(rows: list[tuple[int, int, dict[str, list[float]]]]) -> str:
     lines = [
         "# Training `blend`",
         "",
-        "    python benchmarks/blend_training.py --data DIR",
+        "    OMP_NUM_THREADS=1 python benchmarks/blend_training.py --data DIR",
         "",
         "Seconds of the whole command `routecast train`, start of Python included, static",
         "embedder: median of the runs. What `ridge` takes is mostly what every router takes.",
