@@ -84,6 +84,7 @@ def _artifact(
     arena = pl.read_parquet(folder / "train" / "arena_topic_prompts.parquet")["prompt"]
     prompts = arena.unique(maintain_order=True).to_list()
     scores = _bound(model, embedder).win_probabilities(prompts)
+    scores = scores[~np.isnan(scores)]  # one prompt cannot be read
     quantiles = np.round(win_probability_quantiles(scores), 6)
     labelled = [one.labelled for one in sets]
     learned = [prompt for one in sets for prompt in one.outcomes.prompts]
@@ -102,11 +103,10 @@ def _artifact(
             labelled, merge_preferences([one.preferences for one in labelled])
         ),
         calibration=CalibrationRecord(
-            sample=f"{len(prompts):,} prompts of Chatbot Arena",
-            n_prompts=len(prompts),
+            sample=f"{len(scores):,} prompts of Chatbot Arena",
+            n_prompts=len(scores),
             map=PlattRecord(slope=1.0, intercept=0.0),  # the slope is in the coefficients
             win_probability_quantiles=tuple(quantiles.tolist()),
-            abstained_share=float(np.isnan(scores).mean()),
         ),
         metrics=(),
         files={},

@@ -326,13 +326,13 @@ def test_check_says_of_which_sample_a_share_is(settings: Path) -> None:
     settings.write_text(SETTINGS.replace('router = "random"\n', ""))
     run = CliRunner().invoke(app, ["config", "check", "--config", str(settings)])
     notes = [line for line in run.stdout.splitlines() if line.startswith("  ")]
-    sample = "16,441 prompts of Chatbot Arena"
+    sample = "16,440 prompts of Chatbot Arena"
     assert notes[0].startswith(f"  its goal is met on that calibration sample, {sample}; on your")
     assert "routecast calibrate --router default --prompts FILE" in notes[-1]
     run = CliRunner().invoke(app, ["config", "check", "--config", str(settings), "--json"])
     (route,) = json.loads(run.stdout)["routes"]
     assert route["calibration_sample"] == sample
-    assert 0 < route["abstained_share"] < 0.001  # one prompt that the embedder cannot read
+    assert route["abstained_share"] == 0
 
 
 def test_check_says_how_many_of_the_sample_had_no_score(settings: Path, tmp_path: Path) -> None:
@@ -367,7 +367,7 @@ def test_check_says_of_a_given_threshold_that_unlike_prompts_get_no_score(
     settings.write_text(given)
     run = CliRunner().invoke(app, ["config", "check", "--config", str(settings)])
     assert run.stdout.count("prompts unlike its labels get no score and go to the strong") == 1
-    assert ("25.0% of its calibration sample, 16,441 prompts" in run.stdout) == (share > 0)
+    assert ("25.0% of its calibration sample, 16,440 prompts" in run.stdout) == (share > 0)
 
 
 def test_check_prints_one_json_document(settings: Path) -> None:

@@ -18,15 +18,16 @@ class RiceAndTrains:
 
     identity = EmbedderIdentity(name="two", revision="", dimension=2, digest="")
 
-    def token_ids(self, text: str) -> list[int]:
-        return [int(word == "train") for word in text.split()]
+    def token_vectors(self, text: str) -> EmbeddingArray:
+        is_train = np.array([word == "train" for word in text.split()], bool)
+        return np.stack([~is_train, is_train], axis=1).astype(np.float32)
 
-    def pool(self, ids: list[int]) -> EmbeddingArray:
-        counts = np.array([ids.count(0), ids.count(1)], np.float32)
+    def pool(self, vectors: EmbeddingArray) -> EmbeddingArray:
+        counts = vectors.sum(axis=0)
         return np.asarray(counts / max(float(np.linalg.norm(counts)), 1e-9))
 
     def embed(self, texts: Sequence[str]) -> EmbeddingArray:
-        return np.array([self.pool(self.token_ids(text)) for text in texts]).reshape(-1, 2)
+        return np.array([self.pool(self.token_vectors(text)) for text in texts]).reshape(-1, 2)
 
 
 def score(texts: Sequence[str], embeddings: EmbeddingArray) -> FloatArray:
@@ -72,7 +73,6 @@ def test_a_score_is_the_smallest_that_is_known() -> None:
     prompts = [words(20, 10, order="trains first"), words(25, 15, order="trains first"), "train"]
     # The first loses its trains and is not known without them; the second is known by 5 of its 15.
     assert GUARD.scores(prompts, score).tolist() == [10.0, 5.0, 1.0]
-    assert GUARD.lowering(prompts, score).tolist() == [0.0, -10.0, 0.0]
     one_by_one = [
         GUARD.score_one(prompt, lambda text, vector: float(score([text], vector[None])[0]))
         for prompt in prompts

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routecast.stats import ridge
-from routecast.stats.ridge import RidgeFit, fit_ridge
+from routecast.stats.ridge import RidgeFit, Variants, fit_ridge
 from routecast.types import FloatArray, IntArray
 
 
@@ -87,6 +87,31 @@ def test_predictions_by_fold_are_those_of_refits_without_the_fold(
         kept = folds != fold
         slow = slow_ridge(features[kept], targets[kept], weights[kept], one_ratio)
         assert fit.by_fold[~kept] == pytest.approx(features[~kept] @ slow[:-1] + slow[-1])
+
+
+def test_other_forms_of_rows_are_predicted_by_refits_without_the_group_and_the_fold(
+    one_ratio: float,
+) -> None:
+    features, targets, _ = problem(25)
+    weights, groups, folds = np.ones(25), np.arange(25) // 3, np.arange(25) // 3 % 4
+    rows = np.array([24, 3, 4, 4, 0, 17])  # a row alone, rows of groups, one of them twice
+    forms = np.random.default_rng(1).normal(size=(6, 4))
+    fit = fit_ridge(
+        features,
+        targets,
+        weights=weights,
+        groups=groups,
+        folds=folds,
+        variants=Variants(features=forms, rows=rows),
+    )
+    plain = fit_ridge(features, targets, weights=weights, groups=groups, folds=folds)
+    assert np.array_equal(fit.held_out, plain.held_out)
+    assert fit.variants_by_fold is not None
+    for found, labels in ((fit.variants_held_out, groups), (fit.variants_by_fold, folds)):
+        for one, row in enumerate(rows.tolist()):
+            kept = labels != labels[row]
+            slow = slow_ridge(features[kept], targets[kept], weights[kept], one_ratio)
+            assert found[one] == pytest.approx(forms[one] @ slow[:-1] + slow[-1])
 
 
 def test_a_weight_of_two_is_a_row_twice(one_ratio: float) -> None:

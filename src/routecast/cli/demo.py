@@ -18,7 +18,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the gateway running.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Learn from GPT-4's and Mixtral's recorded answers, and route 200 other questions.
+    """Learn from GPT-4's and Mixtral's recorded answers, and route 1,000 other questions.
 
     No key and no network: upstreams on this machine replay the answers.
     """

@@ -108,8 +108,11 @@ def route(
         return
     typer.echo(f"{decision.model}  ({_compared(decision, cut.threshold)})")
     if explanation is not None:
-        for line in _explained(explanation):
-            typer.echo(line)
+        if decision.win_probability is None:
+            typer.echo("there is no score to explain: nothing of the prompt could be read")
+        else:
+            for line in _explained(explanation):
+                typer.echo(line)
     if loaded.count_cut([text]):
         typer.echo("the prompt is too long to be read whole", err=True)
     if strong_share is not None:
@@ -138,6 +141,8 @@ def _explained(explanation: "Explanation") -> "Iterator[str]":
     parts = explanation.contributions
     total = explanation.mean_prompt + sum(part.win_probability for part in parts)
     yield "win probability before calibration:"
+    if explanation.n_left_out:
+        yield f"   (without {explanation.n_left_out:,} characters that seem out of place)"
     yield f"   {explanation.mean_prompt:.3f}  a prompt that is the mean of those learned from"
     for part in parts[:N_EXPLAINED]:
         yield f"  {part.win_probability:+.3f}  {part.words}"

@@ -53,7 +53,7 @@ def score(
         bool,
         typer.Option(
             "--deviation",
-            help="Also add gap_deviation, how far the expected gap may be off (blend only).",
+            help="Also add gap_deviation, how far the expected gap may be off (blend, ridge).",
         ),
     ] = False,
     embedder: RouterEmbedder = None,

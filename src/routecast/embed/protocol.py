@@ -68,12 +68,12 @@ class EmbedsOne(Protocol):
 class PoolsTokens(Protocol):
     """An embedder whose vector of a text is that of its tokens, in any order."""
 
-    def token_ids(self, text: str) -> list[int]:
-        """Return the ids of a text's tokens."""
+    def token_vectors(self, text: str) -> EmbeddingArray:
+        """Return the vectors of a text's tokens in their order, shape (n_tokens, dimension)."""
         ...
 
-    def pool(self, ids: list[int]) -> EmbeddingArray:
-        """Return the unit vector of some tokens, shape (dimension,)."""
+    def pool(self, vectors: EmbeddingArray) -> EmbeddingArray:
+        """Return the unit vector of tokens with these vectors, shape (dimension,)."""
         ...
 
 

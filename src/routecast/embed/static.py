@@ -59,12 +59,12 @@ class StaticEmbedder:
         for start in range(0, len(texts), _BLOCK_TEXTS):
             block = [self.token_ids(text) for text in texts[start : start + _BLOCK_TEXTS]]
             for row, ids in enumerate(block, start):
-                embeddings[row] = self.pool(ids)
+                embeddings[row] = self.pool(self._vectors_of(ids))
         return embeddings
 
     def embed_one(self, text: str) -> EmbeddingArray:
         """Return the unit vector of one text, shape (dimension,), float32."""
-        return self.pool(self.token_ids(text))
+        return self.pool(self.token_vectors(text))
 
     def token_ids(self, text: str) -> list[int]:
         """Return the ids of the tokens that are read; over 2,048, the middle is not pooled."""
@@ -90,11 +90,18 @@ class StaticEmbedder:
             n_tokens=max(0, n_tokens - MAX_TOKENS),
         )
 
-    def pool(self, ids: list[int]) -> EmbeddingArray:
-        """Return the unit vector of the tokens that are pooled."""
+    def token_vectors(self, text: str) -> EmbeddingArray:
+        """Return the vectors of the tokens that are pooled, shape (n_tokens, dimension)."""
+        return self._vectors_of(self.token_ids(text))
+
+    def _vectors_of(self, ids: list[int]) -> EmbeddingArray:
         if len(ids) > MAX_TOKENS:
             ids = ids[: MAX_TOKENS // 2] + ids[-MAX_TOKENS // 2 :]
-        total = _sum_rows(self._vectors.take(ids, axis=0))
+        return self._vectors.take(ids, axis=0)
+
+    def pool(self, vectors: EmbeddingArray) -> EmbeddingArray:
+        """Return the unit vector of tokens with these vectors, shape (dimension,)."""
+        total = _sum_rows(vectors)
         norm = float(total.dot(total)) ** 0.5
         if norm <= 0:
             return self._nothing.copy()

@@ -54,7 +54,7 @@ class Belonging:
         """Measure labelled prompts, their labels unseen."""
         if not isinstance(embedder, PoolsTokens):
             return cls()
-        found = [_likenesses(embedder.token_ids(prompt), embedder) for prompt in prompts]
+        found = [_likenesses(embedder.token_vectors(prompt), embedder) for prompt in prompts]
         first, tail = np.array(found).reshape(-1, 2).T
         return cls(_quantile(first, SUSPECT_FIRST), _quantile(tail, SUSPECT_TAIL))
 
@@ -114,9 +114,9 @@ class Guard:
         embeddings = np.empty((len(prompts), self.embedder.identity.dimension), np.float32)
         rows, parts = [], []
         for row, prompt in enumerate(prompts):
-            ids = self._tokens.token_ids(prompt)
-            embeddings[row] = self._tokens.pool(ids)
-            found = self._parts(prompt, ids, self._tokens)
+            vectors = self._tokens.token_vectors(prompt)
+            embeddings[row] = self._tokens.pool(vectors)
+            found = self._parts(prompt, vectors, self._tokens)
             rows += [row] * len(found)
             parts += found
         scores = score(prompts, embeddings)
@@ -124,22 +124,14 @@ class Guard:
             np.fmin.at(scores, rows, score(parts, self.embedder.embed(parts)))
         return scores
 
-    def lowering(
-        self,
-        prompts: Sequence[str],
-        score: Callable[[Sequence[str], EmbeddingArray], FloatArray],
-    ) -> FloatArray:
-        """Return what `scores` is less than the score of the whole prompts, 0 or below."""
-        return self.scores(prompts, score) - score(prompts, self.embedder.embed(prompts))
-
     def score_one(self, prompt: str, score: Callable[[str, EmbeddingArray], float]) -> float:
         """Return the same of one prompt, given what scores one text by itself and its vector."""
         tokens = self._tokens
         if tokens is None:
             return score(prompt, self._embed_one(prompt))
-        ids = tokens.token_ids(prompt)
-        smallest = score(prompt, tokens.pool(ids))
-        for part in self._parts(prompt, ids, tokens):
+        vectors = tokens.token_vectors(prompt)
+        smallest = score(prompt, tokens.pool(vectors))
+        for part in self._parts(prompt, vectors, tokens):
             smallest = float(np.fmin(smallest, score(part, self._embed_one(part))))
         return smallest
 
@@ -151,10 +143,11 @@ class Guard:
         """
         if self._tokens is None:
             return []
-        return self._parts(prompt, self._tokens.token_ids(prompt), self._tokens)
+        return self._parts(prompt, self._tokens.token_vectors(prompt), self._tokens)
 
-    def _parts(self, prompt: str, ids: list[int], tokens: PoolsTokens) -> list[str]:
-        first, tail = _likenesses(ids, tokens)
+    def _parts(self, prompt: str, vectors: EmbeddingArray, tokens: PoolsTokens) -> list[str]:
+        with_tail = self.belonging.tail > NEVER
+        first, tail = _likenesses(vectors, tokens, with_tail=with_tail)
         parts = []
         if first < self.belonging.first:
             prompt = _after(prompt, N_FIRST)
@@ -183,15 +176,17 @@ def _after(prompt: str, n_words: int) -> str:
     return parts[-1]
 
 
-def _likenesses(ids: list[int], tokens: PoolsTokens) -> tuple[float, float]:
+def _likenesses(
+    vectors: EmbeddingArray, tokens: PoolsTokens, *, with_tail: bool = True
+) -> tuple[float, float]:
     """Return how alike the first and the last tokens are to those between; NaN if too few."""
-    if len(ids) < N_FIRST + _MIN_REST:
+    if len(vectors) < N_FIRST + _MIN_REST:
         return np.nan, np.nan
-    middle = tokens.pool(ids[N_FIRST : N_FIRST + _N_COMPARED])
-    first = float(tokens.pool(ids[:N_FIRST]).dot(middle))
-    if len(ids) < N_HEAD + _MIN_REST:
+    middle = tokens.pool(vectors[N_FIRST : N_FIRST + _N_COMPARED])
+    first = float(tokens.pool(vectors[:N_FIRST]).dot(middle))
+    if not with_tail or len(vectors) < N_HEAD + _MIN_REST:
         return first, np.nan
-    return first, float(tokens.pool(ids[N_HEAD:][-_N_COMPARED:]).dot(middle))
+    return first, float(tokens.pool(vectors[N_HEAD:][-_N_COMPARED:]).dot(middle))
 
 
 def _quantile(likeness: FloatArray, share: float) -> float:

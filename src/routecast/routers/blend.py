@@ -303,10 +303,6 @@ class BoundBlend:
         """Return how far the expected gap may be off, shape (n_prompts,); see `Blend`."""
         return self.blend.gap_deviations(self._x(prompts, self.embedder.embed(prompts)))
 
-    def lowering(self, prompts: Sequence[str]) -> FloatArray:
-        """Return what parts that do not belong take from P(strong wins), shape (n_prompts,)."""
-        return self._guard.lowering(prompts, self.win_probabilities_from)
-
     def win_probabilities_from(
         self, prompts: Sequence[str], embeddings: EmbeddingArray
     ) -> FloatArray:

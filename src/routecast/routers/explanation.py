@@ -60,10 +60,12 @@ class Explanation:
         contributions: Of each feature that is not at its mean, the largest first. Their sum and
             ``mean_prompt`` are the prompt's win probability before calibration, before that is
             kept within (0, 1).
+        n_left_out: Characters of the prompt that seem not to belong to it, and were left out.
     """
 
     mean_prompt: float
     contributions: tuple[Contribution, ...]
+    n_left_out: int = 0
 
 
 def explain_line(

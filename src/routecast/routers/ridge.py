@@ -12,7 +12,7 @@ of the gaps of the whole prompt and of what is left without parts that do not be
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, Self
 
@@ -242,19 +242,17 @@ class BoundRidge:
         texts = [prompt, *self._guard.parts(prompt)]
         embeddings = self.embedder.embed(texts)
         scores = self._score(texts, embeddings)
-        features = self._features(texts, embeddings)[np.argmin(np.nan_to_num(scores, nan=np.inf))]
+        decides = int(np.argmin(np.nan_to_num(scores, nan=np.inf)))
+        features = self._features(texts, embeddings)[decides]
         terms = features * self.ridge.coefficients
         n_content = len(self.ridge.scale.embedding_mean)
-        return explain_line(
+        explanation = explain_line(
             self.ridge.intercept,
             float(terms[:n_content].sum()),
             terms[n_content:],
             features[n_content:],
         )
-
-    def lowering(self, prompts: Sequence[str]) -> FloatArray:
-        """Return what parts that do not belong take from P(strong wins), shape (n_prompts,)."""
-        return self._guard.lowering(prompts, self.win_probabilities_from)
+        return replace(explanation, n_left_out=len(prompt) - len(texts[decides]))
 
     def win_probabilities_from(
         self, prompts: Sequence[str], embeddings: EmbeddingArray

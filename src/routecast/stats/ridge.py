@@ -1,6 +1,6 @@
 """Bayesian linear regression whose signal-to-noise ratio is averaged over, not chosen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,6 +17,19 @@ LOG_PRIOR: Final = -0.5 * (np.log(SIGNAL_RATIOS / 0.09) / 1.2) ** 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Variants:
+    """Other forms of some rows, which are predicted as those rows are, and not learned from.
+
+    Attributes:
+        features: Shape (n_variants, n_features).
+        rows: Position of the row that each is a form of, shape (n_variants,).
+    """
+
+    features: FloatArray
+    rows: IntArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RidgeFit:
     """A fitted line.
 
@@ -25,6 +38,9 @@ class RidgeFit:
         intercept: The target where all features are 0.
         held_out: Target of each row as predicted from the rows of other groups, shape (n_rows,).
         by_fold: The same from the rows of other folds; None without folds.
+        variants_held_out: Target of each variant as predicted from the rows of other groups than
+            that of its row, shape (n_variants,).
+        variants_by_fold: The same from the rows of other folds; None without folds.
         signal_share: Expected share of signal in the variance of a target whose features have
             length 1, in [0, 1).
         ratio: Expected variance of the signal, at features of length 1, over that of the noise.
@@ -39,6 +55,8 @@ class RidgeFit:
     intercept: float
     held_out: FloatArray
     by_fold: FloatArray | None
+    variants_held_out: FloatArray
+    variants_by_fold: FloatArray | None
     signal_share: float
     ratio: float
     prior_variance: float
@@ -54,6 +72,7 @@ def fit_ridge(
     weights: FloatArray,
     groups: IntArray,
     folds: IntArray | None = None,
+    variants: Variants | None = None,
 ) -> RidgeFit:
     """Fit targets = intercept + features . coefficients + noise, averaged over noise levels.
 
@@ -67,6 +86,7 @@ def fit_ridge(
         weights: Positive, same shape; only their ratios matter.
         groups: Rows of one group are left out together in ``held_out``, same shape.
         folds: Rows of one fold are left out together in ``by_fold``, same shape.
+        variants: Other forms of some rows; none when None.
 
     Returns:
         Where all targets are equal, the intercept is that value and the coefficients are 0.
@@ -75,20 +95,30 @@ def fit_ridge(
     rows = features * roots[:, None]
     lengths, directions = symmetric_eigen(rows.T @ rows)
     lengths = np.maximum(lengths, 0.0)
+    if variants is None:
+        variants = Variants(features=features[:0], rows=np.empty(0, dtype=np.int64))
     if np.ptp(targets) == 0.0:
-        return _constant(targets, lengths, directions, has_folds=folds is not None)
+        n_variants = len(variants.rows)
+        return _constant(targets, lengths, directions, n_variants, has_folds=folds is not None)
+    turned = replace(variants, features=variants.features @ directions)
     rotated = _Rotated.of(rows @ directions, lengths, roots, targets * roots)
     log_shares = LOG_PRIOR + [rotated.log_evidence(ratio) for ratio in SIGNAL_RATIOS]
     shares = np.exp(log_shares - log_shares.max())
     shares /= shares.sum()
     solutions = [rotated.solve(ratio) for ratio in SIGNAL_RATIOS]
     noise = np.array([rotated.noise_variance(ratio) for ratio in SIGNAL_RATIOS])
+    held_out, variants_held_out = rotated.left_out(shares, groups, turned)
+    by_fold, variants_by_fold = (
+        (None, None) if folds is None else rotated.left_out(shares, folds, turned)
+    )
     signal_share = float(shares @ (SIGNAL_RATIOS / (1.0 + SIGNAL_RATIOS)))
     return RidgeFit(
         coefficients=directions @ (shares @ np.array([found for found, _ in solutions])),
         intercept=float(shares @ np.array([intercept for _, intercept in solutions])),
-        held_out=rotated.left_out(shares, groups),
-        by_fold=None if folds is None else rotated.left_out(shares, folds),
+        held_out=held_out,
+        by_fold=by_fold,
+        variants_held_out=variants_held_out,
+        variants_by_fold=variants_by_fold,
         signal_share=signal_share,
         ratio=signal_share / (1.0 - signal_share),
         prior_variance=float(shares @ (noise * SIGNAL_RATIOS)),
@@ -99,13 +129,21 @@ def fit_ridge(
 
 
 def _constant(
-    targets: FloatArray, lengths: FloatArray, directions: FloatArray, *, has_folds: bool
+    targets: FloatArray,
+    lengths: FloatArray,
+    directions: FloatArray,
+    n_variants: int,
+    *,
+    has_folds: bool,
 ) -> RidgeFit:
+    of_variants = np.full(n_variants, targets[0])
     return RidgeFit(
         coefficients=np.zeros(len(lengths)),
         intercept=float(targets[0]),
         held_out=targets.copy(),
         by_fold=targets.copy() if has_folds else None,
+        variants_held_out=of_variants,
+        variants_by_fold=of_variants if has_folds else None,
         signal_share=0.0,
         ratio=0.0,
         prior_variance=0.0,
@@ -167,14 +205,17 @@ class _Rotated:
         ones, crossed, squares = self._forms(self._gains(ratio))
         return max(squares - crossed**2 / ones, 0.0) / max(len(self.targets) - 3, 1)
 
-    def left_out(self, shares: FloatArray, groups: IntArray) -> FloatArray:
-        """Predict each row from the rows of other groups, averaged over the noise levels."""
+    def left_out(
+        self, shares: FloatArray, groups: IntArray, variants: Variants
+    ) -> tuple[FloatArray, FloatArray]:
+        """Predict rows and variants from the rows of other groups, averaged over noise levels."""
         many, counts = groups_of_many(groups), shares > 1e-3
-        found = [self._left_out(ratio, many) for ratio in SIGNAL_RATIOS[counts]]
-        return np.asarray(shares[counts] @ np.array(found) / shares[counts].sum())
+        found = [self._left_out(ratio, many, variants) for ratio in SIGNAL_RATIOS[counts]]
+        mean = shares[counts] @ np.array(found) / shares[counts].sum()
+        return mean[: len(groups)], mean[len(groups) :]
 
-    def _left_out(self, ratio: float, many: list[IntArray]) -> FloatArray:
-        """Predict each row from the rows of other groups.
+    def _left_out(self, ratio: float, many: list[IntArray], variants: Variants) -> FloatArray:
+        """Predict rows, then variants, from the rows of other groups.
 
         The fit is H y with H = Z g Z' + m m' / (1'm) and m = M^-1 1, so leaving out a group G moves
         its residuals r to (1 - H_GG)^-1 r_G. With H_GG = U U' and U narrower than G is large, that
@@ -199,4 +240,14 @@ class _Rotated:
                 moved[rows] = residuals[rows] + left @ pull
             else:
                 moved[rows] = np.linalg.solve(np.eye(len(rows)) - left @ left.T, residuals[rows])
-        return np.asarray((self.targets - moved) / self.ones)
+        # What a group's own labels did to a form x of one of its rows: h(x)_G (1 - H_GG)^-1 r_G.
+        x, of = variants.features * gains, variants.rows
+        shadow_x = 1.0 - x @ self.of_ones
+        own = np.einsum("ij,ij->i", x, self.features[of]) + shadow_x * shadow[of] / total
+        own *= moved[of]
+        for rows in many:
+            inside = np.isin(of, rows)
+            pulled = x[inside] @ (self.features[rows].T @ moved[rows])
+            own[inside] = pulled + shadow_x[inside] * (shadow[rows] @ moved[rows]) / total
+        of_variants = variants.features @ found + intercept - own
+        return np.concatenate([(self.targets - moved) / self.ones, of_variants])

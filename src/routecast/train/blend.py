@@ -31,9 +31,10 @@ from routecast.routers.blend import (
 from routecast.routers.ridge import FeatureScale
 from routecast.routers.surface import surface_features
 from routecast.stats.eigen import symmetric_eigen
-from routecast.stats.ridge import RidgeFit, fit_ridge
-from routecast.train.pair_labels import belonging_of, labels_between_sides, placed
+from routecast.stats.ridge import RidgeFit, Variants, fit_ridge
+from routecast.train.pair_labels import labels_between_sides, placed
 from routecast.train.registry import Family, Fit, Lesson
+from routecast.train.suspected import SuspectedPrompts, nothing_suspected, suspected_prompts
 from routecast.types import EmbeddingArray, FloatArray, IntArray
 
 ABSTAIN_QUANTILE: Final = 0.005
@@ -111,6 +112,7 @@ def fit_lesson(lesson: Lesson, settings: BlendSettings) -> Fit:
     """Learn from the comparisons between the sides; others say nothing about this pair."""
     labels = labels_between_sides(lesson, lesson.training)
     rows = labels.rows
+    suspected = suspected_prompts(lesson, rows)
     fit = fit_blend(
         lesson.embeddings[rows],
         surface_features([lesson.prompts[row] for row in rows.tolist()]),
@@ -120,10 +122,11 @@ def fit_lesson(lesson: Lesson, settings: BlendSettings) -> Fit:
             groups=lesson.groups[rows],
             folds=None if lesson.folds is None else lesson.folds[rows],
         ),
+        suspected=suspected,
         settings=replace(settings, seed=lesson.seed),
     )
     return Fit(
-        model=replace(fit.model, belonging=belonging_of(lesson, rows)),
+        model=replace(fit.model, belonging=suspected.belonging),
         validation_loss=math.nan,
         record={
             "signal_share": fit.signal_share,
@@ -139,6 +142,7 @@ def fit_blend(
     surfaces: FloatArray,
     labels: Labels,
     *,
+    suspected: SuspectedPrompts | None = None,
     settings: BlendSettings | None = None,
 ) -> BlendFit:
     """Fit the router.
@@ -147,6 +151,7 @@ def fit_blend(
         embeddings: Unit vectors of labelled prompts, each once, shape (n_labelled, dimension).
         surfaces: Their `surface_features`, shape (n_labelled, n_counts).
         labels: Their gaps.
+        suspected: These prompts without parts that do not belong; none when None.
         settings: How; the defaults when None.
 
     Raises:
@@ -164,13 +169,21 @@ def fit_blend(
     basis = _basis(centres.kernel(centres.x))  # (n_centres, n_directions)
     slope = SLOPE_MEAN * float(labels.gaps.std())
     expected = slope * lengths_of(x).astype(np.float64)
+    suspected = suspected or nothing_suspected(embeddings)
+    of_texts = view.apply(suspected.embeddings, surface_features(suspected.texts))
     ridge = fit_ridge(
         _features(x, centres, basis),
         labels.gaps - expected,
         weights=labels.weights,
         groups=labels.groups,
         folds=labels.folds,
+        variants=Variants(features=_features(of_texts, centres, basis), rows=suspected.rows),
     )
+    expected_of_texts = slope * lengths_of(of_texts).astype(np.float64)
+
+    def as_served(gaps: FloatArray, gaps_of_texts: FloatArray) -> FloatArray:
+        return suspected.smallest(gaps + expected, gaps_of_texts + expected_of_texts)
+
     coefficients = basis @ ridge.coefficients
     model = Blend(
         view=view,
@@ -185,8 +198,10 @@ def fit_blend(
     )
     return BlendFit(
         model=model,
-        held_out_gaps=ridge.held_out + expected,
-        gaps_by_fold=None if ridge.by_fold is None else ridge.by_fold + expected,
+        held_out_gaps=as_served(ridge.held_out, ridge.variants_held_out),
+        gaps_by_fold=None
+        if ridge.by_fold is None or ridge.variants_by_fold is None
+        else as_served(ridge.by_fold, ridge.variants_by_fold),
         signal_share=ridge.signal_share,
     )
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from routecast.embed.protocol import Embedder
-from routecast.routers.gaps import EDGE
 from routecast.routers.protocol import Router
 from routecast.stats.platt import fit_platt
 from routecast.train.calibrating import unseen_prompts
@@ -103,7 +102,6 @@ def fit_all(
         kept = checkpoint and checkpoint / f"fit-{number}"
         fit = family.fit(replace(lesson, on_step=on_step, checkpoint=kept), own)
         bound = fit.model.bind(strong=sides.strong, weak=sides.weak, embedder=embedder)
-        fit = _as_served(fit, bound, prepared)
         trial = TrialFit(
             settings={name: getattr(own, name) for name in family.settings_names()},
             pair_loss=_pair_loss(bound, fit, prepared),
@@ -111,20 +109,6 @@ def fit_all(
         )
         tried.append(TriedFit(trial=trial, fit=fit, bound=bound))
     return sorted(tried, key=lambda one: (math.isnan(one.trial.pair_loss), one.trial.pair_loss))
-
-
-def _as_served(fit: Fit, bound: Router, prepared: Prepared) -> Fit:
-    """Lower cross-fitted scores as the router lowers those of the same prompts when it is used.
-
-    What a part that does not belong takes from a score is taken from the fit to all labels.
-    """
-    if fit.cross_fitted is None or not isinstance(bound, ReadsPromptsAndEmbeddings):
-        return fit
-    rows = np.flatnonzero(~np.isnan(fit.cross_fitted))
-    lowering = np.zeros(len(fit.cross_fitted))
-    lowering[rows] = bound.lowering([prepared.prompts[row] for row in rows.tolist()])
-    by_fold = None if fit.by_fold is None else np.maximum(fit.by_fold + lowering, EDGE)
-    return replace(fit, cross_fitted=np.maximum(fit.cross_fitted + lowering, EDGE), by_fold=by_fold)
 
 
 def lesson_of(prepared: Prepared) -> Lesson:

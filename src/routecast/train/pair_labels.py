@@ -8,7 +8,6 @@ import numpy as np
 
 from routecast.data.outcomes import Outcomes, rescale_quality
 from routecast.data.preferences import PreferenceArrays
-from routecast.routers.belonging import NOTHING_SUSPECTED, Belonging
 from routecast.routers.gaps import win_probabilities_of_gaps
 from routecast.train.registry import Lesson
 from routecast.train.sides import Sides
@@ -185,18 +184,6 @@ def join_labels(parts: Sequence[PairLabels]) -> PairLabels:
         strong_quality=np.concatenate([part.strong_quality for part in parts]),
         groups=tuple(group for part in parts for group in part.groups),
     )
-
-
-def belonging_of(lesson: Lesson, rows: IntArray) -> Belonging:
-    """Measure which parts of labelled prompts belong to them.
-
-    Args:
-        lesson: Has the prompts and their embedder.
-        rows: Positions of the labelled prompts, shape (n_labels,).
-    """
-    if lesson.embedder is None:
-        return NOTHING_SUSPECTED
-    return Belonging.of([lesson.prompts[row] for row in rows.tolist()], lesson.embedder)
 
 
 def labels_between_sides(lesson: Lesson, comparisons: PreferenceArrays) -> PromptLabels:

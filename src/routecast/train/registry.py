@@ -56,10 +56,6 @@ class ReadsPromptsAndEmbeddings(Protocol):
     When it is used, it may abstain, and parts that do not belong to a prompt may lower its score.
     """
 
-    def lowering(self, prompts: Sequence[str]) -> FloatArray:
-        """Return what such parts take from P(strong wins), 0 or less, shape (n_prompts,)."""
-        ...
-
     def win_probabilities_from(
         self, prompts: Sequence[str], embeddings: EmbeddingArray
     ) -> FloatArray:

@@ -17,14 +17,10 @@ import numpy as np
 from routecast.errors import DataError
 from routecast.routers.ridge import FeatureScale, Ridge
 from routecast.routers.surface import surface_features
-from routecast.stats.ridge import RidgeFit, fit_ridge
-from routecast.train.pair_labels import (
-    PromptLabels,
-    belonging_of,
-    labels_between_sides,
-    placed,
-)
+from routecast.stats.ridge import RidgeFit, Variants, fit_ridge
+from routecast.train.pair_labels import PromptLabels, labels_between_sides, placed
 from routecast.train.registry import Family, Fit, Lesson
+from routecast.train.suspected import SuspectedPrompts, suspected_prompts
 from routecast.types import FloatArray
 
 MIN_LABELS: Final = 3
@@ -45,13 +41,15 @@ class FittedLine:
         labels: Between the sides, one per prompt.
         scale: Of the features.
         features: Of the labelled prompts, shape (n_labels, n_features).
-        fit: What was found.
+        fit: What was found; its variants are the prompts without parts that do not belong.
+        suspected: These prompts.
     """
 
     labels: PromptLabels
     scale: FeatureScale
     features: FloatArray
     fit: RidgeFit
+    suspected: SuspectedPrompts
 
 
 def fit_line(lesson: Lesson) -> FittedLine:
@@ -68,14 +66,17 @@ def fit_line(lesson: Lesson) -> FittedLine:
     surfaces = surface_features([lesson.prompts[row] for row in rows.tolist()])
     scale = FeatureScale.of(embeddings, surfaces)
     features = scale.apply(embeddings, surfaces)
+    suspected = suspected_prompts(lesson, rows)
+    variants = scale.apply(suspected.embeddings, surface_features(suspected.texts))
     fit = fit_ridge(
         features,
         labels.gaps,
         weights=labels.weights,
         groups=lesson.groups[rows],
         folds=None if lesson.folds is None else lesson.folds[rows],
+        variants=Variants(features=variants, rows=suspected.rows),
     )
-    return FittedLine(labels=labels, scale=scale, features=features, fit=fit)
+    return FittedLine(labels=labels, scale=scale, features=features, fit=fit, suspected=suspected)
 
 
 def fit_lesson(lesson: Lesson, settings: RidgeSettings) -> Fit:
@@ -99,14 +100,18 @@ def fit_lesson(lesson: Lesson, settings: RidgeSettings) -> Fit:
         covariance=(fit.prior_variance * shrunk).astype(np.float32),
         prior_variance=fit.prior_variance,
         intercept_variance=noise_variance / len(features),
-        belonging=belonging_of(lesson, labels.rows),
+        belonging=line.suspected.belonging,
     )
     return Fit(
         model=model,
         validation_loss=math.nan,
         record={"signal_share": fit.signal_share},
-        cross_fitted=placed(fit.held_out, labels, lesson),
-        by_fold=None if fit.by_fold is None else placed(fit.by_fold, labels, lesson),
+        cross_fitted=placed(
+            line.suspected.smallest(fit.held_out, fit.variants_held_out), labels, lesson
+        ),
+        by_fold=None
+        if fit.by_fold is None or fit.variants_by_fold is None
+        else placed(line.suspected.smallest(fit.by_fold, fit.variants_by_fold), labels, lesson),
     )
 
 
