@@ -83,7 +83,9 @@ def test_what_does_not_belong_cannot_lift_a_score(ridge: Ridge) -> None:
     assert found[1] == found[0] == before[0]
     alone = [router.win_probability(text) for text in texts]
     np.testing.assert_allclose(alone, found, rtol=0, atol=1e-12)
-    assert router.explain(texts[1]) == router.explain(prompt)
+    explanation = router.explain(texts[1])
+    assert explanation.n_left_out == len(prefix) + 1
+    assert replace(explanation, n_left_out=0) == router.explain(prompt)
     again = Ridge.from_tensors(guarded.tensors())
     assert again.belonging == guarded.belonging
 
