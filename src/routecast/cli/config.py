@@ -110,7 +110,7 @@ def traffic_notes(route: "Route") -> list[str]:
             f"  {abstentions.share:.1%} of {of_sample} had no score, and counts as "
             f"{abstentions.answered_by} calls (on_router_error)"
         )
-    if "least_familiarity" in manifest.settings:
+    if abstentions.share or "least_familiarity" in manifest.settings:
         notes.append(
             "  prompts unlike its labels get no score and go to the "
             f"{abstentions.answered_by} model (on_router_error), so that on other traffic the "
