@@ -1,4 +1,4 @@
-"""What counts in a prompt, where a user sees it."""
+"""Explanations of scores as a user sees them."""
 
 import json
 import re

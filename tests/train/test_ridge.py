@@ -8,8 +8,11 @@ from routecast.artifacts import load_artifact, save_artifact
 from routecast.data.outcomes import Outcomes
 from routecast.embed.protocol import Embedder
 from routecast.embed.registry import load_embedder
-from routecast.routers.ridge import BoundRidge
+from routecast.routers.ridge import BoundRidge, Ridge
+from routecast.routers.surface import surface_features
+from routecast.train.fitting import lesson_of
 from routecast.train.pipeline import TrainedRouter, TrainSettings, train_router
+from routecast.train.ridge import RidgeSettings, fit_lesson, fit_line
 from routecast.train.sources import set_of_outcomes
 
 SETTINGS = TrainSettings(router="ridge", strong=("big",), weak=("small",))
@@ -55,6 +58,24 @@ def test_what_was_saved_scores_as_what_was_trained(
     again = load_artifact(tmp_path / "router").router(word_embedder).win_probabilities(prompts)
     before = trained.artifact.router(word_embedder).win_probabilities(prompts)
     np.testing.assert_allclose(again, before, rtol=0, atol=1e-6)
+
+
+def test_the_covariance_is_that_of_the_coefficients_given_the_labels(
+    trained: TrainedRouter,
+) -> None:
+    lesson = lesson_of(trained.prepared)
+    line, model = fit_line(lesson), fit_lesson(lesson, RidgeSettings()).model
+    assert isinstance(model, Ridge)
+    rows = line.labels.rows
+    surfaces = surface_features([lesson.prompts[row] for row in rows.tolist()])
+    features = line.scale.apply(lesson.embeddings[rows], surfaces)
+    weights = line.labels.weights / line.labels.weights.mean()
+    precision = np.eye(features.shape[1]) + line.fit.ratio * (features.T * weights) @ features
+    assert line.fit.ratio > 0
+    assert model.covariance is not None
+    np.testing.assert_allclose(
+        model.covariance, line.fit.prior_variance * np.linalg.inv(precision), rtol=0, atol=1e-9
+    )
 
 
 def test_equal_labels_are_learned_as_they_are(word_embedder: Embedder) -> None:

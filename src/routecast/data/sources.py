@@ -1,4 +1,4 @@
-"""Where rows come from: a file, read batch by batch, or whole, whatever its format."""
+"""Sources of rows: a file, read batch by batch, or whole, whatever its format."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

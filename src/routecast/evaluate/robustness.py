@@ -1,4 +1,4 @@
-"""What moves a router that should not: another form of the same request, and text that is added.
+"""Robustness of decisions: to other forms of the same request, and to text that is added.
 
 At the threshold that sends half of a sample to the strong model, two questions: how many decisions
 change when a prompt asks the same in another form, and how many prompts of the weak model can a

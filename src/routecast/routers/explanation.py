@@ -1,4 +1,4 @@
-"""Why a prompt scores as it does: what each feature adds, in words."""
+"""Explanations of a score: what each feature adds, in words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ SURFACE_WORDS: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Contribution:
-    """What one feature adds.
+    """Contribution of one feature.
 
     Attributes:
         feature: `CONTENT`, or a name of `SURFACE_NAMES`.
@@ -52,7 +52,7 @@ class Contribution:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What a linear router's score of one prompt is made of.
+    """Parts of a linear router's score of one prompt.
 
     Attributes:
         mean_prompt: Win probability before calibration of a prompt that is the mean of those that

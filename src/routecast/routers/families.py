@@ -10,7 +10,7 @@ from routecast.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyRecord:
-    """Where a family is defined. Objects are named as ``module:name`` and imported on first use.
+    """Places where a family is defined, each named ``module:name`` and imported on first use.
 
     Attributes:
         serving: What rebuilds a stored router: for a family that reads vectors its class, with

@@ -101,7 +101,9 @@ class Ridge:
         It is 1 - f' covariance f / (prior_variance f' f), 0 for a prompt that has nothing in common
         with labelled ones, and 1 where all would be known; NaN without a covariance.
         """
-        return familiarity_of(self._variances(features), features, self.prior_variance)
+        prior = self.prior_variance * np.einsum("ij,ij->i", features, features)
+        left = self._variances(features) / np.maximum(prior, 1e-300)
+        return np.asarray(np.clip(1.0 - left, 0.0, 1.0))
 
     def gap_deviations(self, features: FloatArray) -> FloatArray:
         """Return the standard deviation of the expected gap, shape (n_prompts,).
@@ -259,11 +261,3 @@ class BoundRidge:
     ) -> FloatArray:
         """Return P(strong wins) for prompts whose embeddings are at hand, abstaining on none."""
         return win_probabilities_of_gaps(self.ridge.gaps(self._features(prompts, embeddings)))
-
-
-def familiarity_of(
-    variances: FloatArray, features: FloatArray, prior_variance: float
-) -> FloatArray:
-    """Return 1 - variance / variance before any label, per row of features, in [0, 1]."""
-    prior = prior_variance * np.einsum("ij,ij->i", features, features)
-    return np.asarray(np.clip(1.0 - variances / np.maximum(prior, 1e-300), 0.0, 1.0))

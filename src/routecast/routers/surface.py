@@ -1,4 +1,4 @@
-"""What a prompt looks like: its length, shares of characters, and words that tell how hard it is.
+"""Surface features of a prompt: length, shares of characters, words that tell how hard it is.
 
 Upper and lower case are the same, and so are one space and many: neither changes what is asked.
 """

@@ -3,16 +3,16 @@
 The regression itself, averaged over noise levels and with each label predicted from the others in
 closed form, is `fit_ridge`'s. Here the prompts become features, and what is left of the doubt about
 the coefficients becomes a covariance: with t the expected ratio of signal to noise variance, v the
-expected variance of a coefficient before any label and W the labels' weights over their mean,
+expected variance of a coefficient before any label, W the labels' weights over their mean and
+U d U' = F' W F,
 
-    covariance = v (1 + t F' W F)^-1        (Rasmussen and Williams, 2006, equation 2.8)
+    covariance = v (1 + t F' W F)^-1 = U v (1 + t d)^-1 U'
+                                            (Rasmussen and Williams, 2006, equation 2.8)
 """
 
 import math
 from dataclasses import dataclass
 from typing import Final
-
-import numpy as np
 
 from routecast.errors import DataError
 from routecast.routers.ridge import FeatureScale, Ridge
@@ -21,7 +21,6 @@ from routecast.stats.ridge import RidgeFit, Variants, fit_ridge
 from routecast.train.pair_labels import PromptLabels, labels_between_sides, placed
 from routecast.train.registry import Family, Fit, Lesson
 from routecast.train.suspected import SuspectedPrompts, suspected_prompts
-from routecast.types import FloatArray
 
 MIN_LABELS: Final = 3
 
@@ -40,14 +39,12 @@ class FittedLine:
     Attributes:
         labels: Between the sides, one per prompt.
         scale: Of the features.
-        features: Of the labelled prompts, shape (n_labels, n_features).
         fit: What was found; its variants are the prompts without parts that do not belong.
         suspected: These prompts.
     """
 
     labels: PromptLabels
     scale: FeatureScale
-    features: FloatArray
     fit: RidgeFit
     suspected: SuspectedPrompts
 
@@ -65,18 +62,17 @@ def fit_line(lesson: Lesson) -> FittedLine:
     embeddings = lesson.embeddings[rows]
     surfaces = surface_features([lesson.prompts[row] for row in rows.tolist()])
     scale = FeatureScale.of(embeddings, surfaces)
-    features = scale.apply(embeddings, surfaces)
     suspected = suspected_prompts(lesson, rows)
     variants = scale.apply(suspected.embeddings, surface_features(suspected.texts))
     fit = fit_ridge(
-        features,
+        scale.apply(embeddings, surfaces),
         labels.gaps,
         weights=labels.weights,
         groups=lesson.groups[rows],
         folds=None if lesson.folds is None else lesson.folds[rows],
         variants=Variants(features=variants, rows=suspected.rows),
     )
-    return FittedLine(labels=labels, scale=scale, features=features, fit=fit, suspected=suspected)
+    return FittedLine(labels=labels, scale=scale, fit=fit, suspected=suspected)
 
 
 def fit_lesson(lesson: Lesson, settings: RidgeSettings) -> Fit:
@@ -87,19 +83,15 @@ def fit_lesson(lesson: Lesson, settings: RidgeSettings) -> Fit:
     """
     del settings
     line = fit_line(lesson)
-    labels, features, fit = line.labels, line.features, line.fit
-    weights = labels.weights / labels.weights.mean()
-    ratio = fit.signal_share / (1.0 - fit.signal_share)
-    precision = np.eye(features.shape[1]) + ratio * (features.T * weights) @ features
-    shrunk = np.linalg.inv(precision)  # the covariance over the prior variance
-    noise_variance = fit.prior_variance / ratio if ratio else 0.0
+    labels, fit = line.labels, line.fit
+    variances = fit.prior_variance / (1.0 + fit.ratio * fit.lengths)  # along the directions
     model = Ridge(
         scale=line.scale,
         coefficients=fit.coefficients,
         intercept=fit.intercept,
-        covariance=(fit.prior_variance * shrunk).astype(np.float32),
+        covariance=(fit.directions * variances) @ fit.directions.T,
         prior_variance=fit.prior_variance,
-        intercept_variance=noise_variance / len(features),
+        intercept_variance=fit.intercept_variance,
         belonging=line.suspected.belonging,
     )
     return Fit(

@@ -1,4 +1,4 @@
-"""Who is strong and who is weak: models of the data, named one by one or by tier."""
+"""Sides of a pair, strong and weak: models of the data, named one by one or by tier."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
